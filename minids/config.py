@@ -1,0 +1,231 @@
+"""What a model is, as plain data: the same type describes DeepSeek-V3 and a toy.
+
+Nothing here imports torch, so a config of 671 billion parameters costs nothing to build,
+to compare or to count. `presets.py` has the published models and shrinks them to toys,
+`huggingface.py` reads and writes `config.json`, `accounting.py` counts.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+
+class ConfigError(ValueError):
+    """A config that contradicts itself. The message names the field and what to do."""
+
+
+def _require(condition: bool, message: str) -> None:
+    if not condition:
+        raise ConfigError(message)
+
+
+@dataclass(frozen=True, kw_only=True)
+class GQAConfig:
+    """Widths of grouped-query attention. One key head per query head is MHA, a single one is MQA.
+
+    here          paper   config.json           meaning
+    n_heads       n_h     num_attention_heads   query heads
+    n_kv_heads    n_g     num_key_value_heads   key and value heads; each serves n_h / n_g queries
+    head_dim      d_h     head_dim              width of one head
+    qkv_bias              (qwen2 has one)       whether q, k and v have a bias
+    """
+
+    n_heads: int
+    n_kv_heads: int
+    head_dim: int
+    qkv_bias: bool = False
+
+    def __post_init__(self) -> None:
+        _require(
+            self.n_kv_heads > 0 and self.n_heads % self.n_kv_heads == 0,
+            f"n_kv_heads={self.n_kv_heads} does not divide n_heads={self.n_heads}: "
+            "each key head must serve equally many query heads",
+        )
+        _require(self.head_dim % 2 == 0, f"RoPE turns pairs: head_dim={self.head_dim} must be even")
+
+    @property
+    def cached_width(self) -> int:
+        """Numbers kept per token and layer: a key and a value for every key head."""
+        return 2 * self.n_kv_heads * self.head_dim
+
+    @property
+    def rotary_width(self) -> int:
+        """Numbers of a query or key head that RoPE turns: all of them."""
+        return self.head_dim
+
+
+@dataclass(frozen=True, kw_only=True)
+class MLAConfig:
+    """Widths of multi-head latent attention (DeepSeek-V2, section 2.1).
+
+    here        paper    config.json          meaning
+    n_heads     n_h      num_attention_heads
+    kv_rank     d_c      kv_lora_rank         width of the latent kept in the cache
+    q_rank      d_c'     q_lora_rank          width of the query latent; None: no query latent
+    nope_dim    d_h      qk_nope_head_dim     per head, the part of q and k that ignores position
+    rope_dim    d_h^R    qk_rope_head_dim     per head, the part of q and k that RoPE turns
+    value_dim   d_h      v_head_dim           per head
+    """
+
+    n_heads: int
+    kv_rank: int
+    q_rank: int | None
+    nope_dim: int
+    rope_dim: int
+    value_dim: int
+
+    def __post_init__(self) -> None:
+        _require(self.rope_dim % 2 == 0, f"RoPE turns pairs: rope_dim={self.rope_dim} must be even")
+        _require(
+            self.q_rank != 0, "q_rank=0 is no width: write None for a model without query latent"
+        )
+
+    @property
+    def cached_width(self) -> int:
+        """Numbers kept per token and layer: one latent and one rotary key, shared by all heads."""
+        return self.kv_rank + self.rope_dim
+
+    @property
+    def rotary_width(self) -> int:
+        """Numbers of a query or key head that RoPE turns: the decoupled part alone."""
+        return self.rope_dim
+
+
+@dataclass(frozen=True, kw_only=True)
+class MoEConfig:
+    """Experts of one DeepSeekMoE layer.
+
+    here          paper     config.json             meaning
+    n_routed      N_r       n_routed_experts        experts that the router chooses from
+    n_shared      N_s       n_shared_experts        experts that see every token
+    top_k         K_r       num_experts_per_tok     routed experts per token
+    hidden                  moe_intermediate_size   width of a single expert
+    scores                  scoring_func            softmax over the experts, or a sigmoid for each
+    normalise               norm_topk_prob          whether the chosen weights are made to sum to 1
+    scale                   routed_scaling_factor   factor on the weights of the routed experts
+    n_groups      D         n_group                 groups (devices, nodes) the experts live on
+    kept_groups   M         topk_group              groups that one token may visit
+    group_score             topk_method             worth of a group: its best or two best experts
+    biased        b_i       topk_method noaux_tc    whether a balancing bias takes part in the choice
+    """
+
+    n_routed: int
+    n_shared: int
+    top_k: int
+    hidden: int
+    scores: Literal["softmax", "sigmoid"] = "softmax"
+    normalise: bool = False
+    scale: float = 1.0
+    n_groups: int = 1
+    kept_groups: int = 1
+    group_score: Literal["max", "top2"] = "max"
+    biased: bool = False
+
+    def __post_init__(self) -> None:
+        _require(
+            self.n_routed % self.n_groups == 0,
+            f"n_routed={self.n_routed} experts do not split into n_groups={self.n_groups}",
+        )
+        _require(
+            0 < self.kept_groups <= self.n_groups,
+            f"kept_groups={self.kept_groups} must lie between 1 and n_groups={self.n_groups}",
+        )
+        reachable = self.n_routed // self.n_groups * self.kept_groups
+        _require(
+            0 < self.top_k <= reachable,
+            f"top_k={self.top_k}, but {self.kept_groups} of {self.n_groups} groups "
+            f"hold {reachable} experts",
+        )
+        _require(
+            self.n_groups == 1 or self.group_score == "max" or self.n_routed >= 2 * self.n_groups,
+            f"group_score='top2' needs two experts in a group; n_routed={self.n_routed} in "
+            f"n_groups={self.n_groups} gives one",
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class YarnConfig:
+    """Context extension by YaRN (arXiv 2309.00071; DeepSeek-V2 3.1.4, DeepSeek-V3 4.3).
+
+    here               config.json                        meaning
+    factor        s    factor                             new context / original context
+    original           original_max_position_embeddings   context before the extension
+    beta_fast     beta beta_fast                          rotations above which a pair is left alone
+    beta_slow     alpha beta_slow                         rotations below which it is interpolated
+    mscale             mscale = mscale_all_dim            slope of the softmax temperature in ln s
+    """
+
+    factor: float
+    original: int
+    beta_fast: float = 32
+    beta_slow: float = 1
+    mscale: float = 1.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Llama3RopeConfig:
+    """Context extension of Llama 3.1, needed to read the distilled Llama models."""
+
+    factor: float
+    original: int
+    low_freq: float = 1.0
+    high_freq: float = 4.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelConfig:
+    """One decoder-only transformer.
+
+    here        paper   config.json               meaning
+    vocab       V       vocab_size
+    dim         d       hidden_size               width of the residual stream
+    n_layers    L       num_hidden_layers
+    hidden              intermediate_size         width of a dense feed-forward
+    attention           (see GQAConfig, MLAConfig)
+    moe                 (see MoEConfig)           None: every feed-forward is dense
+    n_dense             first_k_dense_replace     first layers that stay dense in a MoE model
+    context             max_position_embeddings   positions that the model can be asked about
+    rope_theta          rope_theta                base of the rotary wavelengths
+    rope_scaling        rope_scaling              None: positions are used as they are
+    mtp_depth   D       num_nextn_predict_layers  multi-token prediction modules
+    tied                tie_word_embeddings       one table for embedding and head
+    norm_eps            rms_norm_eps
+    init_std            (papers: 0.006)           standard deviation of the initial weights
+    """
+
+    name: str
+    vocab: int
+    dim: int
+    n_layers: int
+    hidden: int
+    attention: GQAConfig | MLAConfig
+    moe: MoEConfig | None = None
+    n_dense: int = 0
+    context: int
+    rope_theta: float = 10_000.0
+    rope_scaling: YarnConfig | Llama3RopeConfig | None = None
+    mtp_depth: int = 0
+    tied: bool = False
+    norm_eps: float = 1e-6
+    init_std: float = 0.006
+
+    def __post_init__(self) -> None:
+        for field in ("vocab", "dim", "n_layers", "hidden", "context"):
+            value = getattr(self, field)
+            _require(value > 0, f"{field}={value} must be positive")
+        _require(
+            0 <= self.n_dense <= self.n_layers,
+            f"n_dense={self.n_dense} must lie between 0 and n_layers={self.n_layers}",
+        )
+        _require(
+            self.moe is not None or self.n_dense == 0,
+            f"n_dense={self.n_dense} counts the dense layers of a MoE model, but moe is None",
+        )
+
+    def is_moe(self, layer: int) -> bool:
+        """Whether the feed-forward of `layer` (counted from 0) is a mixture of experts."""
+        return self.moe is not None and layer >= self.n_dense
+
+    @property
+    def n_moe(self) -> int:
+        """Number of layers with experts."""
+        return 0 if self.moe is None else self.n_layers - self.n_dense

@@ -1,0 +1,1 @@
+"""How a trained model writes: choosing tokens, with a cache, one or several at a time."""

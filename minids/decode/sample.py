@@ -1,0 +1,143 @@
+"""Write with a model: choose one token after another, for a whole batch of prompts at once.
+
+axes: n rows (rollouts), t tokens of the longest prompt plus what was written, v vocabulary
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from minids.model.transformer import Transformer
+
+
+class Rollouts(NamedTuple):
+    """What `generate` wrote: rows of prompt and answer, aligned where the answers begin."""
+
+    tokens: Int[Tensor, "n t"]  # padding, prompt, answer, padding
+    mask: Bool[Tensor, "n t"]  # True on written tokens, the stop token included
+    logp: Float[Tensor, "n t"]  # nats; log-probability of each written token, 0 elsewhere
+    prompt_length: int  # answers start at this column
+    pad: Int[Tensor, " n"]  # padding tokens before each prompt
+
+    def answers(self) -> list[list[int]]:
+        """Return the written tokens of each row, the stop token included."""
+        rows = zip(self.tokens, self.mask, strict=True)
+        return [row[written].tolist() for row, written in rows]
+
+
+@torch.no_grad()
+def generate(
+    model: Transformer,
+    prompts: Sequence[Sequence[int]],
+    max_new: int,
+    *,
+    temperature: float = 1.0,
+    top_k: int | None = None,
+    top_p: float | None = None,
+    stop: int | None = None,
+    pad: int = 0,
+    generator: torch.Generator | None = None,
+) -> Rollouts:
+    """Continue every prompt by up to `max_new` tokens, and return what was written.
+
+    A row ends with the token `stop`; all end when each row has stopped. `temperature` 0 takes
+    the likeliest token. Prompts of different length share a batch: the short ones are padded on
+    the left with `pad`, which no token attends to. The log-probabilities are those of the whole
+    distribution at `temperature` (at 1 when greedy), before top-k or top-p cut it.
+    """
+    _check(prompts, max_new, temperature, top_k, top_p)
+    device = model.embed.weight.device
+    longest = max(map(len, prompts))
+    padding = torch.tensor([longest - len(p) for p in prompts], device=device)
+    rows = [[pad] * (longest - len(p)) + list(p) for p in prompts]
+    n, total = len(prompts), longest + max_new
+    tokens = torch.full((n, total), pad, device=device)
+    tokens[:, :longest] = torch.tensor(rows, device=device)
+    logp = torch.zeros(n, total, device=device)
+    mask = torch.zeros(n, total, dtype=torch.bool, device=device)
+    alive = torch.ones(n, dtype=torch.bool, device=device)
+
+    cache = model.new_cache(n, total, padding if bool(padding.any()) else None)
+    new = tokens[:, :longest]
+    for at in range(longest, total):
+        logits = model(new, cache, last=1).logits[:, -1]
+        chosen, chosen_logp = choose(logits, temperature, top_k, top_p, generator)
+        tokens[:, at] = torch.where(alive, chosen, pad)
+        logp[:, at] = torch.where(alive, chosen_logp, 0.0)
+        mask[:, at] = alive
+        if stop is not None:
+            alive = alive & (chosen != stop)
+            if not bool(alive.any()):
+                total = at + 1
+                break
+        new = tokens[:, at : at + 1]
+    return Rollouts(tokens[:, :total], mask[:, :total], logp[:, :total], longest, padding)
+
+
+def choose(
+    logits: Float[Tensor, "n v"],
+    temperature: float = 1.0,
+    top_k: int | None = None,
+    top_p: float | None = None,
+    generator: torch.Generator | None = None,
+) -> tuple[Int[Tensor, " n"], Float[Tensor, " n"]]:
+    """Return one token per row and its log-probability in nats."""
+    scaled = logits.float() / (temperature or 1.0)
+    logp = scaled.log_softmax(-1)
+    if temperature == 0:
+        token = logp.argmax(-1)
+    else:
+        # The smallest of exponential waiting times with rates p_i is number i with chance p_i.
+        waits = torch.empty_like(logp).exponential_(generator=generator)
+        token = (truncate(logp, top_k, top_p) - waits.log()).argmax(-1)
+    return token, logp.gather(-1, token[:, None])[:, 0]
+
+
+def truncate(
+    logp: Float[Tensor, "n v"], top_k: int | None = None, top_p: float | None = None
+) -> Float[Tensor, "n v"]:
+    """Return `logp` with every token outside the top k and outside the nucleus at -inf.
+
+    The nucleus is the smallest set of likeliest tokens whose probability reaches `top_p`
+    (arXiv 1904.09751); the likeliest token always stays. Both cuts may be given: top-k first.
+    """
+    if top_k is not None and top_k < logp.shape[-1]:
+        kth = logp.topk(top_k, dim=-1).values[:, -1:]
+        logp = logp.masked_fill(logp < kth, -torch.inf)
+    if top_p is not None and top_p < 1:
+        ordered, order = logp.log_softmax(-1).sort(dim=-1, descending=True, stable=True)
+        before = ordered.exp().cumsum(-1) - ordered.exp()
+        dropped = torch.zeros_like(logp, dtype=torch.bool).scatter(-1, order, before >= top_p)
+        logp = logp.masked_fill(dropped, -torch.inf)
+    return logp
+
+
+def token_logp(
+    logits: Float[Tensor, "n t v"], tokens: Int[Tensor, "n t"], temperature: float = 1.0
+) -> Float[Tensor, "n t"]:
+    """Return the log-probability, in nats, of each of `tokens` under the logits at its place."""
+    scaled = logits.float() / temperature
+    return scaled.log_softmax(-1).gather(-1, tokens[..., None])[..., 0]
+
+
+def _check(
+    prompts: Sequence[Sequence[int]],
+    max_new: int,
+    temperature: float,
+    top_k: int | None,
+    top_p: float | None,
+) -> None:
+    """Refuse what cannot be sampled, by name."""
+    if not prompts or any(len(p) == 0 for p in prompts):
+        raise ValueError("every prompt needs at least one token: begin with the <|end|> token")
+    if max_new < 1:
+        raise ValueError(f"max_new={max_new}: ask for at least one token")
+    if temperature < 0:
+        raise ValueError(f"temperature={temperature} must be 0 (greedy) or positive")
+    if top_k is not None and top_k < 1:
+        raise ValueError(f"top_k={top_k} keeps no token: use 1 or more, or None for all")
+    if top_p is not None and not 0 < top_p <= 1:
+        raise ValueError(f"top_p={top_p} must lie in (0, 1]")

@@ -1,0 +1,273 @@
+"""Hugging Face's `config.json`, read into our config type and written back."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from minids.config import (
+    ConfigError,
+    GQAConfig,
+    Llama3RopeConfig,
+    MLAConfig,
+    ModelConfig,
+    MoEConfig,
+    YarnConfig,
+)
+
+# Fields that describe training, serving or the file itself, not the shape of the model.
+_IGNORED = frozenset(
+    "architectures attention_dropout auto_map aux_loss_alpha bos_token_id eos_token_id ep_size "
+    "pad_token_id device_aux_loss_alpha dtype initializer_range initializer_range_paper "
+    "max_window_layers moe_layer_freq mlp_bias pretraining_tp quantization_config "
+    "relative_expert_size return_dict seq_aux sliding_window torch_dtype transformers_version "
+    "use_cache use_mrope use_sliding_window rope_interleave rope_parameters layer_types "
+    "num_local_experts qk_head_dim".split()
+)
+_REQUIRED = "hidden_size num_hidden_layers num_attention_heads vocab_size max_position_embeddings"
+
+
+def from_hf(source: Mapping[str, Any], *, name: str = "model") -> ModelConfig:
+    """Return the config that a Hugging Face `config.json` describes.
+
+    Fields whose name starts with `_` are comments. A field that is unknown, missing or
+    contradicts another is refused by name with a ConfigError.
+    """
+    read = _Fields(source)
+    for field in _REQUIRED.split():
+        read.need(field)
+    read.expect("hidden_act", {"silu"}, "only SwiGLU feed-forwards are built here")
+    read.expect("moe_layer_freq", {1}, "every layer after the dense ones must have experts")
+    read.expect("mlp_bias", {False}, "no model here has feed-forward biases")
+    n_layers = read.need("num_hidden_layers")
+    attention = _attention(read)
+    moe = _moe(read)
+    n_dense = read.get("first_k_dense_replace", 0) if moe else 0
+    if moe is None:  # a MoE model with every layer dense may still name its experts
+        read.get("first_k_dense_replace", 0)
+    hidden = read.get("intermediate_size", None)
+    if hidden is None:
+        if moe is None or n_dense:
+            raise ConfigError("intermediate_size is missing, and there are dense layers to build")
+        hidden = moe.hidden  # no layer uses it
+    config = ModelConfig(
+        name=name,
+        vocab=read.need("vocab_size"),
+        dim=read.need("hidden_size"),
+        n_layers=n_layers,
+        hidden=hidden,
+        attention=attention,
+        moe=moe,
+        n_dense=n_dense,
+        context=read.need("max_position_embeddings"),
+        rope_theta=float(read.get("rope_theta", 10_000.0)),
+        rope_scaling=_scaling(read.get("rope_scaling", None)),
+        mtp_depth=read.get("num_nextn_predict_layers", 0),
+        tied=read.get("tie_word_embeddings", False),
+        norm_eps=read.get("rms_norm_eps", 1e-6),
+    )
+    read.refuse_the_rest()
+    return config
+
+
+class _Fields:
+    """A config.json being read: remembers which fields were used."""
+
+    def __init__(self, source: Mapping[str, Any]) -> None:
+        self.left = {k: v for k, v in source.items() if not k.startswith("_")}
+        self.source = dict(self.left)
+
+    def need(self, field: str) -> Any:
+        if field not in self.source:
+            raise ConfigError(f"{field} is missing: this is no complete config.json")
+        return self.get(field, None)
+
+    def get(self, field: str, default: Any) -> Any:
+        self.left.pop(field, None)
+        return self.source.get(field, default)
+
+    def expect(self, field: str, allowed: set[Any], why: str) -> None:
+        value = self.get(field, next(iter(allowed)))
+        if value not in allowed:
+            raise ConfigError(f"{field}={value!r} is not supported: {why}")
+
+    def refuse_the_rest(self) -> None:
+        unknown = sorted(set(self.left) - _IGNORED)
+        if unknown:
+            raise ConfigError(
+                f"unknown fields: {', '.join(unknown)}. A misspelt field would change the model "
+                "silently, so it is refused; rename or remove it"
+            )
+
+
+def _attention(read: _Fields) -> GQAConfig | MLAConfig:
+    n_heads = read.need("num_attention_heads")
+    n_kv = read.get("num_key_value_heads", None) or n_heads
+    model_type = read.get("model_type", None)
+    if read.get("kv_lora_rank", None):
+        read.expect("attention_bias", {False}, "latent attention has no biases here")
+        read.get("head_dim", None)  # equals qk_rope_head_dim there, and means nothing more
+        if n_kv != n_heads:
+            raise ConfigError(
+                f"num_key_value_heads={n_kv} contradicts kv_lora_rank: latent attention rebuilds "
+                f"a key for each of num_attention_heads={n_heads}"
+            )
+        return MLAConfig(
+            n_heads=n_heads,
+            kv_rank=read.need("kv_lora_rank"),
+            q_rank=read.get("q_lora_rank", None) or None,
+            nope_dim=read.need("qk_nope_head_dim"),
+            rope_dim=read.need("qk_rope_head_dim"),
+            value_dim=read.need("v_head_dim"),
+        )
+    for field in ("q_lora_rank", "qk_nope_head_dim", "qk_rope_head_dim", "v_head_dim"):
+        if read.get(field, None):
+            raise ConfigError(f"{field} is set without kv_lora_rank: latent attention needs both")
+    head_dim = read.get("head_dim", None)
+    if head_dim is None:
+        dim = read.need("hidden_size")
+        if dim % n_heads:
+            raise ConfigError(
+                f"hidden_size={dim} does not split into num_attention_heads={n_heads}; "
+                "state head_dim"
+            )
+        head_dim = dim // n_heads
+    bias = bool(read.get("attention_bias", False))
+    if bias:
+        raise ConfigError("attention_bias=true puts a bias on the output too: not supported")
+    return GQAConfig(
+        n_heads=n_heads, n_kv_heads=n_kv, head_dim=head_dim, qkv_bias=model_type == "qwen2"
+    )
+
+
+# topk_method -> (how a group is scored, whether a balancing bias takes part)
+_CHOICES = {
+    "greedy": ("max", False),
+    "group_limited_greedy": ("max", False),
+    "noaux_tc": ("top2", True),
+}
+
+
+def _moe(read: _Fields) -> MoEConfig | None:
+    names = "n_routed_experts n_shared_experts num_experts_per_tok moe_intermediate_size n_group"
+    names += " topk_group topk_method scoring_func norm_topk_prob routed_scaling_factor"
+    fields = {f: read.get(f, None) for f in names.split()}
+    if not fields["n_routed_experts"]:
+        given = [f for f in ("n_shared_experts", "num_experts_per_tok") if fields[f]]
+        if given:
+            raise ConfigError(f"{given[0]} is set without n_routed_experts")
+        return None
+    method = fields["topk_method"] or "greedy"
+    if method not in _CHOICES:
+        raise ConfigError(f"topk_method={method!r} is not one of {', '.join(_CHOICES)}")
+    n_groups, kept = fields["n_group"] or 1, fields["topk_group"] or 1
+    if method == "greedy" and n_groups > 1:
+        raise ConfigError(f"topk_method='greedy' ignores groups, but n_group={n_groups}")
+    group_score, biased = _CHOICES[method]
+    hidden = fields["moe_intermediate_size"]
+    if hidden is None:  # the 2B validation model: a quarter of SwiGLU's 8/3 d
+        relative = read.need("relative_expert_size")
+        hidden = int(read.need("hidden_size") * 8 / 3 * relative)
+    return MoEConfig(
+        n_routed=fields["n_routed_experts"],
+        n_shared=fields["n_shared_experts"] or 0,
+        top_k=fields["num_experts_per_tok"],
+        hidden=hidden,
+        scores=fields["scoring_func"] or ("sigmoid" if biased else "softmax"),
+        normalise=bool(fields["norm_topk_prob"]),
+        scale=float(fields["routed_scaling_factor"] or 1.0),
+        n_groups=n_groups,
+        kept_groups=kept,
+        group_score=group_score,  # type: ignore[arg-type]
+        biased=biased,
+    )
+
+
+def _scaling(s: Mapping[str, Any] | None) -> YarnConfig | Llama3RopeConfig | None:
+    if s is None:
+        return None
+    kind = s.get("rope_type", s.get("type"))
+    if kind == "default":
+        return None
+    if kind == "llama3":
+        return Llama3RopeConfig(
+            factor=s["factor"],
+            original=s["original_max_position_embeddings"],
+            low_freq=s["low_freq_factor"],
+            high_freq=s["high_freq_factor"],
+        )
+    if kind != "yarn":
+        raise ConfigError(f"rope_scaling type {kind!r} is not supported: use yarn or llama3")
+    if s.get("mscale", 1.0) != s.get("mscale_all_dim", 1.0):
+        raise ConfigError(
+            f"mscale={s.get('mscale')} differs from mscale_all_dim={s.get('mscale_all_dim')}: "
+            "DeepSeek's models use one value for both"
+        )
+    return YarnConfig(
+        factor=s["factor"],
+        original=s["original_max_position_embeddings"],
+        beta_fast=s.get("beta_fast", 32),
+        beta_slow=s.get("beta_slow", 1),
+        mscale=s.get("mscale", 1.0),
+    )
+
+
+def to_hf(config: ModelConfig) -> dict[str, Any]:
+    """Return `config` as a Hugging Face `config.json`; `from_hf` reads it back unchanged."""
+    c, a, m = config, config.attention, config.moe
+    out: dict[str, Any] = {
+        "vocab_size": c.vocab,
+        "hidden_size": c.dim,
+        "num_hidden_layers": c.n_layers,
+        "intermediate_size": c.hidden,
+        "num_attention_heads": a.n_heads,
+        "max_position_embeddings": c.context,
+        "rope_theta": c.rope_theta,
+        "rope_scaling": _scaling_to_hf(c),
+        "tie_word_embeddings": c.tied,
+        "rms_norm_eps": c.norm_eps,
+        "hidden_act": "silu",
+        "initializer_range": c.init_std,
+    }
+    if isinstance(a, GQAConfig):
+        kind = "qwen2" if a.qkv_bias else "deepseek" if m else "llama"
+        out |= {"num_key_value_heads": a.n_kv_heads, "head_dim": a.head_dim}
+    else:
+        kind = "deepseek_v2" if m and not m.biased else "deepseek_v3"
+        out |= {
+            "num_key_value_heads": a.n_heads,
+            "kv_lora_rank": a.kv_rank,
+            "q_lora_rank": a.q_rank,
+            "qk_nope_head_dim": a.nope_dim,
+            "qk_rope_head_dim": a.rope_dim,
+            "v_head_dim": a.value_dim,
+        }
+    out["model_type"] = kind
+    if c.mtp_depth:
+        out["num_nextn_predict_layers"] = c.mtp_depth
+    if m is None:
+        return out
+    greedy = "group_limited_greedy" if m.n_groups > 1 else "greedy"
+    return out | {
+        "first_k_dense_replace": c.n_dense,
+        "n_routed_experts": m.n_routed,
+        "n_shared_experts": m.n_shared,
+        "num_experts_per_tok": m.top_k,
+        "moe_intermediate_size": m.hidden,
+        "scoring_func": m.scores,
+        "norm_topk_prob": m.normalise,
+        "routed_scaling_factor": m.scale,
+        "n_group": m.n_groups,
+        "topk_group": m.kept_groups,
+        "topk_method": "noaux_tc" if m.biased else greedy,
+    }
+
+
+def _scaling_to_hf(c: ModelConfig) -> dict[str, Any] | None:
+    s = c.rope_scaling
+    if s is None:
+        return None
+    shared = {"factor": s.factor, "original_max_position_embeddings": s.original}
+    if isinstance(s, Llama3RopeConfig):
+        names = {"low_freq_factor": s.low_freq, "high_freq_factor": s.high_freq}
+        return shared | names | {"rope_type": "llama3"}
+    names = {"beta_fast": s.beta_fast, "beta_slow": s.beta_slow}
+    return shared | names | {"mscale": s.mscale, "mscale_all_dim": s.mscale, "type": "yarn"}

@@ -1,0 +1,101 @@
+"""Grouped-query attention: several query heads share one key and value head.
+
+One key head for every query head is multi-head attention (MHA), a single one for all is
+multi-query attention (MQA). DeepSeek LLM 7B uses the first end, 67B has 64 query heads on
+8 key heads (DeepSeek LLM, section 2.2; arXiv 2305.13245).
+
+axes: b batch, t new tokens, s all tokens so far, h query heads, g key heads, d head width
+"""
+
+import torch
+from einops import einsum, rearrange, repeat
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from minids.config import GQAConfig, ModelConfig
+from minids.model.cache import KVCache
+from minids.model.rope import Rotary, rotate_halves, softmax_factor
+
+Mask = Bool[Tensor, "*b t s"]
+
+
+class Attention(nn.Module):
+    """Causal self-attention with `n_kv_heads` key heads; weights of q, k and v in one matrix."""
+
+    def __init__(self, c: ModelConfig) -> None:
+        super().__init__()
+        a = c.attention
+        if not isinstance(a, GQAConfig):
+            raise TypeError(f"Attention is built from a GQAConfig, got {type(a).__name__}")
+        self.widths = [n * a.head_dim for n in (a.n_heads, a.n_kv_heads, a.n_kv_heads)]
+        self.head_dim = a.head_dim
+        self.scale = a.head_dim**-0.5 * softmax_factor(c.rope_scaling)
+        self.qkv = nn.Linear(c.dim, sum(self.widths), bias=a.qkv_bias)
+        self.out = nn.Linear(a.n_heads * a.head_dim, c.dim, bias=False)
+
+    def forward(
+        self,
+        x: Float[Tensor, "b t dim"],
+        rotary: Rotary,
+        cache: KVCache | None = None,
+        mask: Mask | None = None,
+    ) -> Float[Tensor, "b t dim"]:
+        """Attend from the tokens `x`, which sit at the positions that `rotary` was made for.
+
+        `mask` is True where a query may look; None means causal.
+        """
+        q, k, v = (
+            rearrange(part, "b t (h d) -> b h t d", d=self.head_dim)
+            for part in self.qkv(x).split(self.widths, dim=-1)
+        )
+        q, k = rotate_halves(q, rotary), rotate_halves(k, rotary)
+        if cache is not None:
+            k, v = cache.append(k, v)
+        return self.out(rearrange(attend(q, k, v, self.scale, mask), "b h t d -> b t (h d)"))
+
+
+def attend(
+    q: Float[Tensor, "b h t d"],
+    k: Float[Tensor, "b g s d"],
+    v: Float[Tensor, "b g s dv"],
+    scale: float,
+    mask: Mask | None = None,
+) -> Float[Tensor, "b h t dv"]:
+    """Return the mixed values of every query head, by torch's fused kernel.
+
+    Without a mask, query i of t sees the keys up to position s - t + i.
+    """
+    t, s, grouped = q.shape[2], k.shape[2], q.shape[1] != k.shape[1]
+    causal = mask is None and t == s
+    if mask is None and 1 < t < s:
+        mask = causal_mask(t, s, q.device)
+    return F.scaled_dot_product_attention(
+        q, k, v, attn_mask=mask, is_causal=causal and t > 1, scale=scale, enable_gqa=grouped
+    )
+
+
+def attend_written_out(
+    q: Float[Tensor, "b h t d"],
+    k: Float[Tensor, "b g s d"],
+    v: Float[Tensor, "b g s dv"],
+    scale: float,
+    mask: Mask | None = None,
+) -> Float[Tensor, "b h t dv"]:
+    """Return what `attend` computes, as the formula: softmax(q k^T scale) v, group by group."""
+    q = rearrange(q, "b (g m) t d -> b g m t d", g=k.shape[1])
+    scores = einsum(q, k, "b g m t d, b g s d -> b g m t s") * scale
+    if mask is None:
+        mask = causal_mask(q.shape[3], k.shape[2], q.device)
+    else:
+        mask = repeat(mask, "b 1 t s -> b 1 1 t s")
+    weights = scores.masked_fill(~mask, -torch.inf).softmax(-1)
+    mixed = einsum(weights, v, "b g m t s, b g s d -> b g m t d")
+    return rearrange(mixed, "b g m t d -> b (g m) t d")
+
+
+def causal_mask(
+    new: int, total: int, device: torch.device | None = None
+) -> Bool[Tensor, "new total"]:
+    """Return True where a query may look. The queries are the last `new` of `total` positions."""
+    return torch.ones(new, total, dtype=torch.bool, device=device).tril(diagonal=total - new)

@@ -1,0 +1,156 @@
+"""What decoding remembers. A cache is a value you pass in; no module keeps one.
+
+axes: b batch, h key heads, t new tokens, s all tokens so far, d head width, r kv_rank, p rope_dim
+"""
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+
+class _Slots:
+    """Tensors with room for `max_len` tokens along one axis, of which `length` are filled."""
+
+    def __init__(self, max_len: int) -> None:
+        self.max_len, self.length = max_len, 0
+
+    def _advance(self, new: int) -> slice:
+        """Reserve the next `new` slots and return where they are."""
+        end = self.length + new
+        if end > self.max_len:
+            raise ValueError(
+                f"the cache holds {self.max_len} tokens and already has {self.length}; "
+                f"{new} more do not fit. Build it with max_len >= {end}."
+            )
+        where = slice(self.length, end)
+        self.length = end
+        return where
+
+    def rewind(self, length: int) -> None:
+        """Forget every token from `length` on: how speculative decoding drops a rejected draft."""
+        if not 0 <= length <= self.length:
+            raise ValueError(f"cannot rewind to {length}: the cache has {self.length} tokens")
+        self.length = length
+
+
+class KVCache(_Slots):
+    """Keys and values of one attention layer: two vectors for each key head and token."""
+
+    def __init__(
+        self,
+        batch: int,
+        max_len: int,
+        n_kv_heads: int,
+        head_dim: int,
+        *,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> None:
+        super().__init__(max_len)
+        shape = (batch, n_kv_heads, max_len, head_dim)
+        self.keys = torch.zeros(shape, device=device, dtype=dtype)
+        self.values = torch.zeros(shape, device=device, dtype=dtype)
+
+    def append(
+        self, keys: Float[Tensor, "b h t d"], values: Float[Tensor, "b h t d"]
+    ) -> tuple[Float[Tensor, "b h s d"], Float[Tensor, "b h s d"]]:
+        """Store the new tokens and return everything so far, old tokens first."""
+        _same_kind(self.keys, keys)
+        where = self._advance(keys.shape[2])
+        self.keys[:, :, where] = keys
+        self.values[:, :, where] = values
+        return self.keys[:, :, : where.stop], self.values[:, :, : where.stop]
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes that the tokens held so far take."""
+        a_token = self.keys[:, :, :1].nbytes + self.values[:, :, :1].nbytes
+        return a_token * self.length
+
+
+class LatentCache(_Slots):
+    """The compressed past of one MLA layer: a latent and a rotary key for each token.
+
+    Both lie side by side in one tensor, so that attention can read them as one wide key.
+    """
+
+    def __init__(
+        self,
+        batch: int,
+        max_len: int,
+        kv_rank: int,
+        rope_dim: int,
+        *,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> None:
+        super().__init__(max_len)
+        self.widths = [kv_rank, rope_dim]
+        self.kept = torch.zeros(batch, max_len, kv_rank + rope_dim, device=device, dtype=dtype)
+
+    def append(
+        self, latent: Float[Tensor, "b t r"], k_rope: Float[Tensor, "b t p"]
+    ) -> tuple[Float[Tensor, "b s r"], Float[Tensor, "b s p"]]:
+        """Store the new tokens and return everything so far, old tokens first."""
+        _same_kind(self.kept, latent)
+        where = self._advance(latent.shape[1])
+        self.kept[:, where] = torch.cat([latent, k_rope], dim=-1)
+        latents, keys = self.joint.split_with_sizes(self.widths, dim=-1)
+        return latents, keys
+
+    @property
+    def joint(self) -> Float[Tensor, "b s kept"]:
+        """Latent and rotary key of every token so far, as one view of the store."""
+        return self.kept[:, : self.length]
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes that the tokens held so far take."""
+        return self.kept[:, :1].nbytes * self.length
+
+
+class Cache:
+    """The caches of all layers, which advance together.
+
+    `pad` counts the padding tokens at the start of each row, so that prompts of different
+    length can share a batch; padded slots are never attended to.
+    """
+
+    def __init__(
+        self, layers: list[KVCache | LatentCache], pad: Int[Tensor, " b"] | None = None
+    ) -> None:
+        self.layers = layers
+        self.pad = pad
+
+    @property
+    def length(self) -> int:
+        """Tokens held so far, padding included."""
+        return self.layers[0].length
+
+    @property
+    def max_len(self) -> int:
+        """Tokens that fit."""
+        return self.layers[0].max_len
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes that the tokens held so far take, over all layers."""
+        return sum(layer.nbytes for layer in self.layers)
+
+    def rewind(self, length: int) -> None:
+        """Forget every token from `length` on, in every layer."""
+        for layer in self.layers:
+            layer.rewind(length)
+
+
+def _same_kind(store: Tensor, new: Tensor) -> None:
+    """Refuse tensors that would be converted silently on the way into the cache."""
+    if store.dtype != new.dtype or store.device != new.device:
+        raise ValueError(
+            f"the cache holds {store.dtype} on {store.device}, the new tokens are {new.dtype} on "
+            f"{new.device}. Build the cache with model.new_cache, or pass device= and dtype=."
+        )
+    if store.shape[0] != new.shape[0]:
+        raise ValueError(
+            f"the cache was built for a batch of {store.shape[0]}, got {new.shape[0]} rows"
+        )

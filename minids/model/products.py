@@ -1,0 +1,144 @@
+"""How matrix products are carried out: the same numbers, or bf16 ones, at the machine's best rate.
+
+Nearly all of a training step is matrix products. On a CPU torch multiplies fp32 matrices with
+MKL, which on some processors reaches less than half the rate of oneDNN, the other library that
+torch carries and uses for bf16 alone. A model never chooses: it calls `nn.Linear`, and whoever
+runs it wraps the run in `products(...)`, as one does with `torch.autocast`.
+"""
+
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from functools import cache
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+from torch.overrides import TorchFunctionMode
+
+Products = Literal["plain", "onednn", "bf16"]
+"""plain: as torch does it. onednn: fp32 by oneDNN (CPU). bf16: bf16 factors, sums in fp32."""
+
+
+def products(kind: Products, device: torch.device | str = "cpu") -> AbstractContextManager[Any]:
+    """Return a context in which linear layers multiply as `kind` says.
+
+    Weights, gradients and the optimizer stay fp32 whatever the kind. On a CPU `bf16` rounds the
+    factors of linear layers alone: torch's bf16 attention is slower there than its fp32 one. On
+    other devices it is `torch.autocast`.
+    """
+    if kind not in ("plain", "onednn", "bf16"):
+        raise ValueError(f"products must be 'plain', 'onednn' or 'bf16', got {kind!r}")
+    device_type = torch.device(device).type
+    if device_type != "cpu":
+        return torch.autocast(device_type, torch.bfloat16) if kind == "bf16" else nullcontext()
+    if kind == "bf16":
+        return _Linears(_BF16Linear)
+    if kind == "onednn" and _has_onednn():
+        return _Linears(_OneDNNLinear)
+    return nullcontext()
+
+
+def fastest(device: torch.device | str = "cpu", *, exact: bool = False) -> Products:
+    """Return the kind of products that a quick measurement finds fastest (0.2 s, once).
+
+    A kind must win by a tenth to replace a simpler one. `exact` leaves bf16 out.
+    """
+    if torch.device(device).type != "cpu":
+        return "plain" if exact else "bf16"
+    seconds = _measure(torch.get_num_threads())
+    best: Products = "plain"
+    for kind in ("onednn",) if exact else ("onednn", "bf16"):
+        if seconds[kind] < 0.9 * seconds[best]:
+            best = kind
+    return best
+
+
+@cache
+def _measure(threads: int) -> dict[Products, float]:
+    """Seconds of a typical linear layer, forward and backward, for each kind of product."""
+    x = torch.randn(2048, 256, requires_grad=True)
+    w = torch.randn(512, 256, requires_grad=True)
+
+    def run(kind: Products) -> float:
+        start = time.perf_counter()
+        with products(kind):
+            y = F.linear(x, w)
+        y.sum().backward()
+        return time.perf_counter() - start
+
+    kinds: tuple[Products, ...] = ("plain", "onednn", "bf16")
+    for kind in kinds:
+        run(kind)
+    return {kind: min(run(kind) for _ in range(7)) for kind in kinds}
+
+
+class _Linears(TorchFunctionMode):
+    """Hands every fp32 `F.linear` on the CPU to another function, and leaves all else alone."""
+
+    def __init__(self, linear: type[torch.autograd.Function]) -> None:
+        super().__init__()
+        self.linear = linear
+
+    def __torch_function__(
+        self, func: Callable, types: Any, args: tuple = (), kwargs: dict | None = None
+    ) -> Any:
+        if func is F.linear and not kwargs:
+            x, w, bias = args if len(args) == 3 else (*args, None)
+            if x.dtype == w.dtype == torch.float32 and x.device.type == "cpu" and x.numel():
+                y = self.linear.apply(x.flatten(0, -2), w)
+                y = y.view(*x.shape[:-1], len(w))
+                return y if bias is None else y + bias
+        return func(*args, **(kwargs or {}))
+
+
+class _OneDNNLinear(torch.autograd.Function):
+    """x @ w.T whose three products (output, input gradient, weight gradient) go to oneDNN."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, w: Tensor) -> Tensor:
+        ctx.save_for_backward(x, w)
+        return _onednn(x, w)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, Tensor | None]:
+        x, w = ctx.saved_tensors
+        g = grads[0].contiguous()
+        dx = _onednn(g, w.t()) if ctx.needs_input_grad[0] else None
+        dw = None
+        if ctx.needs_input_grad[1]:
+            weights = torch.ops.aten.mkldnn_linear_backward_weights
+            dw = weights(g.to_mkldnn(), x.contiguous().to_mkldnn(), w, False)[0].to_dense()
+        return dx, dw
+
+
+class _BF16Linear(torch.autograd.Function):
+    """x @ w.T with both factors rounded to bf16 in all three products."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, w: Tensor) -> Tensor:
+        x16, w16 = x.bfloat16(), w.bfloat16()
+        ctx.save_for_backward(x16, w16)
+        return (x16 @ w16.t()).float()
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, Tensor | None]:
+        x16, w16 = ctx.saved_tensors
+        g16 = grads[0].bfloat16()
+        dx = (g16 @ w16).float() if ctx.needs_input_grad[0] else None
+        dw = (g16.t() @ x16).float() if ctx.needs_input_grad[1] else None
+        return dx, dw
+
+
+def _has_onednn() -> bool:
+    return (
+        torch.backends.mkldnn.is_available()
+        and hasattr(torch.ops.mkldnn, "_linear_pointwise")
+        and hasattr(torch.ops.aten, "mkldnn_linear_backward_weights")
+    )
+
+
+def _onednn(x: Tensor, w: Tensor) -> Tensor:
+    """x @ w.T by oneDNN."""
+    return torch.ops.mkldnn._linear_pointwise(x, w, None, "none", [], "")

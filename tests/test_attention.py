@@ -1,0 +1,118 @@
+"""Grouped-query attention: the kernel against the formula, and its two ends."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from minids.config import GQAConfig, ModelConfig
+from minids.model.attention import Attention, attend, attend_written_out, causal_mask
+from minids.model.cache import KVCache
+from minids.model.layers import init_weights
+from minids.model.rope import Rotary, frequencies, rotary
+
+CONFIG = ModelConfig(
+    name="tiny",
+    vocab=11,
+    dim=12,
+    n_layers=1,
+    hidden=5,
+    attention=GQAConfig(n_heads=6, n_kv_heads=2, head_dim=4),
+    context=64,
+)
+
+
+def tiny(n_kv_heads=2, seed=0):
+    c = replace(CONFIG, attention=replace(CONFIG.attention, n_kv_heads=n_kv_heads))
+    layer = Attention(c)
+    init_weights(layer, 0.5, torch.Generator().manual_seed(seed))
+    return layer.double()
+
+
+def turn(start, end):
+    return rotary(frequencies(4, 100.0), torch.arange(start, end))
+
+
+def inputs(b=2, t=7, seed=1):
+    return torch.randn(b, t, 12, generator=torch.Generator().manual_seed(seed)).double()
+
+
+def qkv(h, g, t, s, seed=0):
+    r = torch.Generator().manual_seed(seed)
+    return (torch.randn(3, n, m, 4, generator=r) for n, m in ((h, t), (g, s), (g, s)))
+
+
+@pytest.mark.parametrize("h, g", [(6, 6), (6, 3), (6, 2), (6, 1)])
+@pytest.mark.parametrize("t, s", [(5, 5), (1, 5), (2, 5), (1, 1)])
+def test_the_kernel_computes_the_formula(h, g, t, s):
+    q, k, v = qkv(h, g, t, s)
+    torch.testing.assert_close(attend(q, k, v, 0.7), attend_written_out(q, k, v, 0.7))
+
+
+def test_the_kernel_computes_the_formula_under_a_mask():
+    q, k, v = qkv(6, 2, 2, 5)
+    mask = torch.tensor([[1, 0, 1, 0, 1], [1, 1, 1, 1, 0]]).bool().expand(3, 1, 2, 5)
+    torch.testing.assert_close(attend(q, k, v, 0.7, mask), attend_written_out(q, k, v, 0.7, mask))
+
+
+def test_head_i_uses_the_key_head_of_its_group():
+    # Groups of three neighbours: changing key head 1 must move query heads 3, 4, 5 alone.
+    q, k, v = qkv(6, 2, 5, 5)
+    before = attend(q, k, v, 0.7)
+    k[:, 1] += 1
+    v[:, 1] -= 1
+    moved = (attend(q, k, v, 0.7) - before).abs().amax((0, 2, 3)) > 1e-3
+    assert moved.tolist() == [False] * 3 + [True] * 3
+
+
+def test_as_many_groups_as_heads_is_multi_head_attention():
+    q, k, v = qkv(4, 4, 6, 6)
+    one_by_one = [attend(q[:, i : i + 1], k[:, i : i + 1], v[:, i : i + 1], 0.5) for i in range(4)]
+    torch.testing.assert_close(attend(q, k, v, 0.5), torch.cat(one_by_one, 1))
+
+
+def test_two_tokens_on_paper():
+    # scores 0 and ln 3 give weights 1/4 and 3/4
+    q, k = torch.tensor([[[[0.0], [1.0]]]]), torch.tensor([[[[0.0], [1.0986123]]]])
+    v = torch.tensor([[[[0.0], [8.0]]]])
+    torch.testing.assert_close(attend(q, k, v, 1.0)[0, 0, :, 0], torch.tensor([0.0, 6.0]))
+
+
+@pytest.mark.parametrize("n_kv_heads", [6, 2, 1])
+@pytest.mark.parametrize("split", range(1, 7))
+def test_a_cached_pass_repeats_the_parallel_one_at_every_split(n_kv_heads, split):
+    layer, x = tiny(n_kv_heads), inputs()
+    cache = KVCache(2, 7, n_kv_heads, 4, dtype=torch.float64)
+    first = layer(x[:, :split], turn(0, split), cache)
+    rest = layer(x[:, split:], turn(split, 7), cache)
+    torch.testing.assert_close(torch.cat([first, rest], 1), layer(x, turn(0, 7)))
+
+
+def test_the_future_is_invisible():
+    layer, x = tiny(), inputs()
+    changed = x.clone()
+    changed[:, 4:] += 1
+    before, after = layer(x, turn(0, 7)), layer(changed, turn(0, 7))
+    assert torch.equal(before[:, :4], after[:, :4])
+    assert (before[:, 4:] - after[:, 4:]).abs().min() > 1e-6
+
+
+def test_only_the_distance_between_tokens_counts():
+    layer, x = tiny(), inputs()
+    torch.testing.assert_close(
+        layer(x, turn(0, 7)), layer(x, turn(30, 37)), atol=1e-5, rtol=1e-5
+    )
+
+
+def test_but_the_distance_does_count():
+    layer, x = tiny(), inputs()
+    backwards = torch.cat([x[:, :6].flip(1), x[:, 6:]], 1)
+    straight, reversed_ = layer(x, turn(0, 7)), layer(backwards, turn(0, 7))
+    assert (straight[:, -1] - reversed_[:, -1]).abs().max() > 1e-2
+    # ... and without turning, the order of the past is lost:
+    still = Rotary(torch.ones(7, 2), torch.zeros(7, 2))
+    torch.testing.assert_close(layer(x, still)[:, -1], layer(backwards, still)[:, -1])
+
+
+def test_the_mask_lines_up_queries_with_the_end_of_the_past():
+    assert causal_mask(2, 4).tolist() == [[True, True, True, False], [True] * 4]

@@ -1,0 +1,68 @@
+"""Caches own their length, can be rewound, and say when they are full."""
+
+import pytest
+import torch
+
+from minids.model.cache import Cache, KVCache, LatentCache
+
+
+def kv(new, batch=2, value=1.0, **kind):
+    return torch.full((batch, 3, new, 4), value, **kind)
+
+
+def latent(new, **kind):
+    return torch.ones(2, new, 5, **kind), torch.ones(2, new, 6, **kind)
+
+
+def test_appending_returns_everything_so_far_old_tokens_first():
+    cache = KVCache(2, 5, 3, 4)
+    cache.append(kv(2, value=1.0), kv(2, value=-1.0))
+    k, v = cache.append(kv(1, value=2.0), kv(1, value=-2.0))
+    assert k[0, 0, :, 0].tolist() == [1, 1, 2]
+    assert v[0, 0, :, 0].tolist() == [-1, -1, -2]
+    assert cache.length == 3
+
+
+def test_a_full_cache_says_how_long_it_should_have_been():
+    cache = KVCache(2, 3, 3, 4)
+    cache.append(kv(2), kv(2))
+    with pytest.raises(ValueError, match="max_len >= 4"):
+        cache.append(kv(2), kv(2))
+    assert cache.length == 2
+
+
+def test_rewinding_forgets_and_makes_room():
+    cache = LatentCache(2, 3, 5, 6)
+    cache.append(*latent(3))
+    cache.rewind(1)
+    a, b = latent(1)
+    all_latents, _ = cache.append(2 * a, b)
+    assert all_latents[0, :, 0].tolist() == [1, 2]
+
+
+@pytest.mark.parametrize("length", [-1, 4])
+def test_rewinding_into_the_future_is_refused(length):
+    cache = LatentCache(2, 9, 5, 6)
+    cache.append(*latent(3))
+    with pytest.raises(ValueError, match="has 3 tokens"):
+        cache.rewind(length)
+
+
+def test_bytes_are_those_of_the_tokens_held():
+    cache = LatentCache(2, 9, 5, 6, dtype=torch.bfloat16)
+    cache.append(*latent(4, dtype=torch.bfloat16))
+    assert cache.nbytes == 2 * 4 * (5 + 6) * 2
+    both = KVCache(2, 9, 3, 4)
+    both.append(kv(4), kv(4))
+    assert both.nbytes == 2 * 4 * (3 * 4 * 2) * 4
+    assert Cache([both, both]).nbytes == 2 * both.nbytes
+
+
+def test_a_dtype_or_batch_that_does_not_match_is_refused_by_name():
+    cache = KVCache(2, 9, 3, 4)
+    with pytest.raises(ValueError, match=r"float32 on cpu, the new tokens are torch.float64"):
+        cache.append(kv(1, dtype=torch.float64), kv(1, dtype=torch.float64))
+    with pytest.raises(ValueError, match="built for a batch of 2, got 1"):
+        cache.append(kv(1, batch=1), kv(1, batch=1))
+    with pytest.raises(ValueError, match="on cpu, the new tokens are torch.float32 on meta"):
+        cache.append(kv(1, device="meta"), kv(1, device="meta"))

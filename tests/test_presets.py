@@ -1,0 +1,122 @@
+"""Published configs, read and written back; toys keep the structure of the real thing."""
+
+import json
+import subprocess
+import sys
+from dataclasses import replace
+
+import pytest
+
+from minids.config import ConfigError, GQAConfig, MLAConfig, YarnConfig
+from minids.huggingface import from_hf, to_hf
+from minids.presets import DATA, PRESETS, preset, shrink
+
+V3 = json.loads((DATA / "configs" / "deepseek-v3.json").read_text())
+LLAMA = json.loads((DATA / "configs" / "deepseek-llm-7b-base.json").read_text())
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_a_preset_survives_the_way_to_hugging_face_and_back(name):
+    c = preset(name)
+    assert replace(from_hf(to_hf(c), name=name), init_std=c.init_std) == c
+
+
+@pytest.mark.parametrize("name", [n for n in PRESETS if not n.startswith("toy")])
+def test_what_is_written_agrees_with_the_published_file(name):
+    published = next(
+        source
+        for path in (DATA / "configs").glob("*.json")
+        if from_hf(source := json.loads(path.read_text()), name=name) == preset(name)
+    )
+    written = to_hf(preset(name))
+    shape = set(written) & set(published) - {"initializer_range", "rope_scaling", "model_type"}
+    assert len(shape) >= 8
+    assert {f: written[f] for f in shape} == {f: published[f] for f in shape}
+
+
+def test_every_published_file_is_a_preset():
+    assert len(list((DATA / "configs").glob("*.json"))) == sum("toy" not in n for n in PRESETS)
+
+
+def test_v3_is_what_the_report_says():
+    c = preset("deepseek-v3")
+    assert (c.n_layers, c.dim, c.n_dense, c.mtp_depth) == (61, 7168, 3, 1)
+    assert (c.moe.n_routed, c.moe.top_k, c.moe.n_shared, c.moe.hidden) == (256, 8, 1, 2048)
+    assert (c.moe.n_groups, c.moe.kept_groups, c.moe.scale) == (8, 4, 2.5)
+    assert c.moe.biased and c.moe.normalise and c.moe.scores == "sigmoid"
+    assert c.rope_scaling == YarnConfig(factor=40, original=4096, mscale=1.0)
+
+
+def test_r1_has_the_shape_of_v3():
+    assert replace(preset("deepseek-r1"), name="deepseek-v3") == preset("deepseek-v3")
+
+
+@pytest.mark.parametrize(
+    "change, says",
+    [
+        ({"hiden_size": 5}, "unknown fields: hiden_size"),
+        ({"hidden_act": "gelu"}, "hidden_act='gelu'"),
+        ({"moe_layer_freq": 2}, "moe_layer_freq=2"),
+        ({"topk_method": "best"}, "topk_method='best'"),
+        ({"topk_method": "greedy"}, "ignores groups, but n_group=8"),
+        ({"num_key_value_heads": 8}, "contradicts kv_lora_rank"),
+        ({"n_routed_experts": None}, "n_shared_experts is set without n_routed_experts"),
+        ({"kv_lora_rank": None}, "set without kv_lora_rank"),
+        ({"rope_scaling": V3["rope_scaling"] | {"mscale": 0.7}}, "differs from mscale_all_dim"),
+        ({"rope_scaling": {"type": "dynamic", "factor": 2}}, "'dynamic' is not supported"),
+        ({"attention_bias": True}, "attention_bias=True"),
+        ({"intermediate_size": None}, "intermediate_size is missing"),
+    ],
+)
+def test_a_wrong_field_is_refused_by_name(change, says):
+    with pytest.raises(ConfigError, match=says):
+        from_hf(V3 | change)
+
+
+@pytest.mark.parametrize("field", ["hidden_size", "vocab_size", "num_hidden_layers"])
+def test_a_missing_field_is_named(field):
+    with pytest.raises(ConfigError, match=f"{field} is missing"):
+        from_hf({k: v for k, v in V3.items() if k != field})
+
+
+def test_fields_that_start_with_an_underscore_are_comments():
+    assert from_hf(LLAMA | {"_note": 3}) == from_hf(LLAMA)
+
+
+def test_an_unknown_preset_lists_the_known_ones():
+    with pytest.raises(ConfigError, match="deepseek-v3"):
+        preset("deepseek-v9")
+
+
+def test_a_toy_keeps_the_structure_of_the_real_model():
+    real, toy = preset("deepseek-v3"), shrink(preset("deepseek-v3"), dim=96)
+    a, r = toy.attention, real.attention
+    assert isinstance(a, MLAConfig) and isinstance(r, MLAConfig)
+    assert a.kv_rank / a.value_dim == r.kv_rank / r.value_dim == 4
+    assert a.rope_dim / a.nope_dim == r.rope_dim / r.nope_dim == 0.5
+    for same in ("scores", "normalise", "scale", "group_score", "biased", "n_shared", "n_groups"):
+        assert getattr(toy.moe, same) == getattr(real.moe, same)
+    assert toy.moe.kept_groups / toy.moe.n_groups == real.moe.kept_groups / real.moe.n_groups
+    assert toy.mtp_depth == real.mtp_depth
+    assert 0 < toy.n_dense < toy.n_layers
+
+
+def test_a_toy_of_67b_shares_each_key_among_eight_queries():
+    a = shrink(preset("deepseek-llm-67b"), dim=64).attention
+    assert isinstance(a, GQAConfig)
+    assert a.n_heads // a.n_kv_heads == 8
+
+
+@pytest.mark.parametrize("n_routed", [4, 6, 7, 10, 16, 64])
+@pytest.mark.parametrize("name", ["deepseek-moe-16b", "deepseek-v2", "deepseek-v3"])
+def test_any_number_of_experts_shrinks_to_a_valid_toy(name, n_routed):
+    toy = shrink(preset(name), dim=48, n_routed=n_routed)
+    assert toy.moe.n_routed == n_routed
+
+
+def test_configs_and_accounting_come_without_torch():
+    code = (
+        "import sys, minids.config, minids.presets, minids.accounting; print('torch' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"

@@ -1,0 +1,119 @@
+"""Sampling: the right distribution, the right log-probabilities, ragged prompts, clear errors."""
+
+import math
+
+import pytest
+import torch
+
+from minids.decode.sample import choose, generate, token_logp, truncate
+from minids.model.layers import init_weights
+from minids.model.transformer import Transformer
+from minids.presets import preset, shrink
+
+
+def tiny(name="deepseek-v3", seed=0):
+    c = shrink(preset(name), dim=32, n_heads=4, n_layers=2, n_routed=8, vocab=23, context=48)
+    model = Transformer(c)
+    init_weights(model, 0.3, torch.Generator().manual_seed(seed))
+    return model.eval()
+
+
+def seeded(seed=0):
+    return torch.Generator().manual_seed(seed)
+
+
+def test_samples_follow_the_softmax():
+    logits = torch.tensor([0.0, 1.0, 2.0]).log_softmax(-1)
+    tokens, _ = choose(logits.expand(30_000, 3), generator=seeded())
+    share = torch.bincount(tokens, minlength=3) / 30_000
+    torch.testing.assert_close(share, logits.exp(), atol=0.012, rtol=0)
+
+
+def test_temperature_divides_the_logits():
+    # two tokens 1 apart: at temperature 1/2 the odds are e^2
+    tokens, logp = choose(torch.tensor([[0.0, 1.0]]).expand(20_000, 2), 0.5, generator=seeded())
+    assert abs(tokens.float().mean().item() - 1 / (1 + math.exp(-2))) < 0.01
+    assert abs(logp[tokens == 1][0].item() + math.log1p(math.exp(-2))) < 1e-6
+
+
+def test_temperature_zero_is_greedy():
+    tokens, logp = choose(torch.tensor([[0.0, 3.0, 1.0]]), 0)
+    assert tokens.item() == 1
+    assert logp.item() == pytest.approx(3 - math.log(1 + math.e**3 + math.e), abs=1e-6)
+
+
+def test_top_k_keeps_the_k_likeliest():
+    kept = truncate(torch.tensor([[0.1, 0.4, 0.2, 0.3]]).log(), top_k=2)
+    assert torch.isfinite(kept).tolist() == [[False, True, False, True]]
+
+
+@pytest.mark.parametrize("p, kept", [(0.35, 1), (0.41, 2), (0.71, 3), (0.95, 4), (1.0, 4)])
+def test_the_nucleus_is_the_smallest_set_that_reaches_p(p, kept):
+    cut = truncate(torch.tensor([[0.1, 0.4, 0.2, 0.3]]).log(), top_p=p)
+    assert torch.isfinite(cut).sum().item() == kept
+    assert torch.isfinite(cut[0, 1])
+
+
+@pytest.mark.parametrize("name", ["deepseek-llm-67b", "deepseek-v3"])
+def test_greedy_writing_repeats_the_argmax_of_a_full_pass(name):
+    model = tiny(name)
+    prompts = [[1, 2, 3], [4, 5, 6]]
+    written = generate(model, prompts, 8, temperature=0).tokens
+    logits = model(written).logits
+    assert torch.equal(logits[:, 2:-1].argmax(-1), written[:, 3:])
+
+
+@pytest.mark.parametrize("name", ["deepseek-llm-67b", "deepseek-v3"])
+def test_ragged_prompts_continue_as_they_would_alone(name):
+    model = tiny(name)
+    prompts = [[1, 2, 3, 4, 5], [6], [7, 8, 9]]
+    together = generate(model, prompts, 6, temperature=0).answers()
+    assert together == [generate(model, [p], 6, temperature=0).answers()[0] for p in prompts]
+
+
+@pytest.mark.parametrize("temperature", [0.7, 1.0])
+def test_log_probabilities_of_sampling_and_of_a_full_pass_agree(temperature):
+    model = tiny()
+    r = generate(model, [[1, 2], [3, 4]], 9, temperature=temperature, generator=seeded())
+    full = token_logp(model(r.tokens[:, :-1]).logits, r.tokens[:, 1:], temperature)
+    torch.testing.assert_close(r.logp[:, 1:][r.mask[:, 1:]], full[r.mask[:, 1:]], atol=1e-5, rtol=0)
+
+
+def test_a_row_ends_at_its_stop_token_and_is_padded_after_it():
+    model = tiny()
+    r = generate(model, [[1, 2]] * 64, 20, stop=5, pad=22, generator=seeded())
+    for row, mask in zip(r.tokens, r.mask, strict=True):
+        answer = row[r.prompt_length :][mask[r.prompt_length :]]
+        assert 5 not in answer[:-1]
+        if 5 in answer:
+            assert answer[-1] == 5
+            assert (row[r.prompt_length + len(answer) :] == 22).all()
+    assert (r.logp[~r.mask] == 0).all() and (r.logp[r.mask] < 0).all()
+    assert any(5 in a for a in r.answers())
+
+
+def test_the_seed_decides():
+    model = tiny()
+
+    def written(seed):
+        return generate(model, [[1]] * 8, 10, generator=seeded(seed)).tokens
+
+    assert torch.equal(written(1), written(1))
+    assert not torch.equal(written(1), written(2))
+
+
+@pytest.mark.parametrize(
+    "wrong, says",
+    [
+        ({"prompts": []}, "at least one token"),
+        ({"prompts": [[1], []]}, "at least one token"),
+        ({"max_new": 0}, "max_new=0"),
+        ({"temperature": -1.0}, "temperature=-1.0"),
+        ({"top_k": 0}, "top_k=0"),
+        ({"top_p": 0.0}, "top_p=0.0"),
+        ({"max_new": 60}, "outside the context of 48"),
+    ],
+)
+def test_what_cannot_be_sampled_is_refused_by_name(wrong, says):
+    with pytest.raises(ValueError, match=says):
+        generate(tiny(), **({"prompts": [[1]], "max_new": 3} | wrong))
