@@ -21,12 +21,12 @@ Products = Literal["plain", "onednn", "bf16"]
 """plain: as torch does it. onednn: fp32 by oneDNN (CPU). bf16: bf16 factors, sums in fp32."""
 
 
-def products(kind: Products, device: torch.device | str = "cpu") -> AbstractContextManager[Any]:
+def products(kind: str, device: torch.device | str = "cpu") -> AbstractContextManager[Any]:
     """Return a context in which linear layers multiply as `kind` says.
 
     Weights, gradients and the optimizer stay fp32 whatever the kind. On a CPU `bf16` rounds the
     factors of linear layers alone: torch's bf16 attention is slower there than its fp32 one. On
-    other devices it is `torch.autocast`.
+    other devices it is `torch.autocast`. `Products` lists the kinds; others are refused.
     """
     if kind not in ("plain", "onednn", "bf16"):
         raise ValueError(f"products must be 'plain', 'onednn' or 'bf16', got {kind!r}")
@@ -87,7 +87,7 @@ class _Linears(TorchFunctionMode):
         if func is F.linear and not kwargs:
             x, w, bias = args if len(args) == 3 else (*args, None)
             if x.dtype == w.dtype == torch.float32 and x.device.type == "cpu" and x.numel():
-                y = self.linear.apply(x.flatten(0, -2), w)
+                y = self.linear.apply(x.reshape(-1, x.shape[-1]), w)
                 y = y.view(*x.shape[:-1], len(w))
                 return y if bias is None else y + bias
         return func(*args, **(kwargs or {}))

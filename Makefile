@@ -1,0 +1,82 @@
+# Everything this repository does, by name: `make help` lists it.
+#
+#   make lab                        # a folder .venv, JupyterLab, chapter 00
+#   make test PYTHON=python3.12     # with another Python
+#   make test TORCH=2.11.0          # with another torch
+#   make lab TORCH_FROM="--extra-index-url https://download.pytorch.org/whl/cpu"
+#                                   # Linux without a GPU: the small CPU build of torch
+
+PYTHON ?= python3
+TORCH ?= 2.13.0
+TORCH_FROM ?=
+WHAT ?= train
+
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install -qq --disable-pip-version-check -c constraints.txt
+PYTHON_SOURCES := minids tests notebooks/src solutions/src
+
+# With GNU's OpenMP, torch's threads spin while they wait: on a busy machine that costs far more
+# than it saves. Both are read when torch loads, so they are set here and not in Python.
+export OMP_WAIT_POLICY ?= PASSIVE
+test check build: export OMP_NUM_THREADS ?= 1
+
+# pytest and nbval: one run over the tests and every executed notebook, outputs compared.
+PYTEST := $(BIN)/python -m pytest --nbval --nbval-current-env --nbval-cell-timeout=300 \
+	--nbval-kernel-startup-timeout=120 --nbval-sanitize-with=tests/nbval_sanitize.cfg
+
+.DEFAULT_GOAL := help
+.PHONY: help lab tour doctor test check build bench clean
+
+help:  ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' Makefile
+
+lab: $(VENV)/.notebooks  ## open JupyterLab on chapter 00 (on 127.0.0.1 only)
+	@$(BIN)/minids lab
+
+tour: $(VENV)/.notebooks  ## two minutes in the terminal: count, train, write
+	@$(BIN)/minids tour
+
+doctor: $(VENV)/.notebooks  ## is everything there? one line each
+	@$(BIN)/minids doctor
+
+test: $(VENV)/.dev  ## every test, every notebook, every solution
+	@$(PYTEST) tests notebooks solutions
+
+check: $(VENV)/.dev  ## format, lint, types, and no notebook older than its source
+	@$(BIN)/ruff format --check $(PYTHON_SOURCES)
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+	@$(BIN)/minids course check
+
+build: $(VENV)/.dev  ## execute every chapter and solution, cut the exercises
+	@$(BIN)/minids course build
+
+bench: $(VENV)/.dev  ## measure something: make bench WHAT=train
+	@$(BIN)/minids bench $(WHAT)
+
+clean:  ## remove caches (your runs and .venv stay)
+	@rm -rf build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	@find . -path ./$(VENV) -prune -o -name __pycache__ -type d -print0 | xargs -0 rm -rf
+
+# The environment. Each step leaves a file behind, so the next `make` skips it. torch comes first:
+# a bare `pip install .` would fetch the newest one, which on Linux brings gigabytes of CUDA.
+
+$(VENV)/.torch-$(TORCH):
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "minids needs Python 3.11 or newer: make PYTHON=python3.12 …"; exit 1; }
+	@$(PYTHON) -m venv $(VENV) || \
+		{ echo "$(PYTHON) cannot make a venv; on Debian: apt-get install python3-venv"; exit 1; }
+	@echo "installing torch $(TORCH) into $(VENV) (once; about a minute)"
+	@$(PIP) $(TORCH_FROM) "torch==$(TORCH)"
+	@rm -f $(VENV)/.torch-* && touch $@
+
+$(VENV)/.notebooks: $(VENV)/.torch-$(TORCH) pyproject.toml constraints.txt
+	@echo "installing minids and JupyterLab (once; about a minute)"
+	@$(PIP) -e '.[notebooks]'
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.torch-$(TORCH) pyproject.toml constraints.txt
+	@echo "installing what the tests need (once; about a minute)"
+	@$(PIP) -e '.[dev,parity]'
+	@touch $@

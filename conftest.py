@@ -1,0 +1,28 @@
+"""For every test, the notebooks included: no network, checked signatures, honest notebook runs.
+
+The import hook has to stand before anything imports minids: it makes jaxtyping and beartype check
+each call of the package. Kernels of notebooks are other processes, and run without it.
+"""
+
+import os
+import sys
+from pathlib import Path
+
+from jaxtyping import install_import_hook
+
+TESTS = Path(__file__).parent / "tests"
+OFFLINE = str(TESTS / "offline")
+
+sys.path[:0] = [str(TESTS), OFFLINE]
+install_import_hook("minids", "typecheck.check")
+
+import no_network  # noqa: E402
+
+no_network.install()
+# Kernels and other children read this: sitecustomize.py in that folder shuts their network, too.
+os.environ["PYTHONPATH"] = os.pathsep.join(
+    [OFFLINE, *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
+)
+os.environ["MINIDS_PROGRESS"] = "off"
+
+pytest_plugins = ["notebook_cells"]

@@ -1,0 +1,211 @@
+"""Checks for exercises: claims in order, the first false one stops, and it comes with a hint.
+
+A checker is a generator over claims, so that a later claim is not even computed before the
+earlier ones hold. It sees the learner's function through a guard (guard.py), which turns every
+usual accident into one sentence. What a check says is proved by planted mistakes (bugs/).
+"""
+
+import importlib
+import importlib.util
+import random
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import torch
+
+from minids.check import progress
+from minids.check.guard import Guarded, Refused, TimeUp, explain, time_limit
+
+
+class Claim(NamedTuple):
+    """A sentence about the learner's function, whether it holds, and what usually went wrong."""
+
+    says: str
+    holds: bool
+    hint: str
+
+
+Claims = Callable[[Any, torch.Generator], Iterator[Claim]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Checker:
+    """One exercise. `takes` is None for a function or class, else the type of the answer."""
+
+    name: str
+    claims: Claims
+    hints: tuple[str, str, str]
+    takes: type | tuple[type, ...] | None = None
+    seconds: float = 60.0
+
+
+class Verdict(NamedTuple):
+    """What a check found out. `failed` and `hint` are empty when the exercise is solved."""
+
+    name: str
+    state: Literal["solved", "blank", "wrong", "error"]
+    held: tuple[str, ...]
+    failed: str
+    hint: str
+    seed: int
+
+    def message(self) -> str:
+        """What the learner reads."""
+        if self.state == "solved":
+            return f"{self.name}: solved ({len(self.held)} claims hold)"
+        if self.state == "blank":
+            return f"{self.name}: nothing here yet. {self.hint}"
+        again = f"check({self.name!r}, …, seed={self.seed}) repeats these inputs"
+        return f"{self.name}: {self.failed} -- not yet.\n  hint: {self.hint}\n  ({again})"
+
+
+class NotYet(AssertionError):
+    """An exercise is not solved yet. The message is written for a reader, not for a debugger."""
+
+    def _render_traceback_(self) -> list[str]:
+        """What IPython shows instead of a traceback."""
+        return [str(self)]
+
+
+BLANK = "Replace the line `raise NotImplementedError` by your own."
+CHECKERS: dict[str, Checker] = {}
+
+
+def checker(
+    name: str,
+    *,
+    hints: tuple[str, str, str],
+    takes: type | tuple[type, ...] | None = None,
+    seconds: float = 60.0,
+) -> Callable[[Claims], Claims]:
+    """Register a generator `claims(attempt, g)` as the checker of exercise `name` ("02.gqa").
+
+    hints: the idea, the plan of shapes, one line of code; `seconds`: a time limit for all claims.
+    """
+    if len(hints) != 3 or not all(hints):
+        raise ValueError(f"{name}: three hints are needed (idea, plan, one line), got {hints!r}")
+
+    def register(claims: Claims) -> Claims:
+        CHECKERS[name] = Checker(
+            name=name, claims=claims, hints=hints, takes=takes, seconds=seconds
+        )
+        return claims
+
+    return register
+
+
+def chapters() -> list[str]:
+    """Numbers of the chapters that have exercises, as in "02"."""
+    return sorted(path.stem[2:] for path in Path(__file__).parent.glob("ch[0-9][0-9].py"))
+
+
+def exercises(chapter: str | None = None) -> list[str]:
+    """Names of all exercises, or of those of one chapter."""
+    wanted = chapters() if chapter is None else [chapter]
+    for number in wanted:
+        _load(number)
+    return sorted(name for name in CHECKERS if name[:2] in wanted)
+
+
+def find(name: str) -> Checker:
+    """The checker of an exercise. Unknown names: ValueError with the names that exist."""
+    if name not in CHECKERS:
+        _load(name[:2])
+    if name not in CHECKERS:
+        known = exercises(name[:2]) or exercises()
+        raise ValueError(f"there is no exercise {name!r}; known: {', '.join(known) or 'none'}")
+    return CHECKERS[name]
+
+
+def _load(chapter: str) -> None:
+    """Import the checkers of a chapter: ours, else checks_NN.py, a file of the teacher's own."""
+    if chapter in chapters():
+        importlib.import_module(f"minids.check.ch{chapter}")
+    elif importlib.util.find_spec(f"checks_{chapter}"):
+        importlib.import_module(f"checks_{chapter}")
+
+
+def examine(
+    name: str, attempt: Any, *, seed: int, each: Callable[[str], None] = lambda _: None
+) -> Verdict:
+    """Test `attempt` one claim at a time and return what was found; `each` hears what held.
+
+    Never raises for what the learner wrote. The global random state of torch stays as it was.
+    """
+    c = find(name)
+    held: list[str] = []
+
+    def verdict(
+        state: Literal["solved", "blank", "wrong", "error"], failed: str = "", hint: str = ""
+    ) -> Verdict:
+        return Verdict(name, state, tuple(held), failed, hint, seed)
+
+    if c.takes is not None and (attempt is None or attempt is ...):
+        return verdict("blank", "nothing here yet", "Replace the blank `...` by your answer.")
+    wrong_kind = _wrong_kind(c, attempt)
+    if wrong_kind:
+        return verdict("error", *wrong_kind)
+    try:
+        with torch.random.fork_rng(devices=[]), time_limit(c.seconds):
+            torch.manual_seed(seed)
+            guarded = Guarded(attempt) if callable(attempt) else attempt
+            for claim in c.claims(guarded, torch.Generator().manual_seed(seed)):
+                if not claim.holds:
+                    return verdict("wrong", claim.says, claim.hint)
+                held.append(claim.says)
+                each(claim.says)
+    except NotImplementedError as error:
+        if str(error):  # torch says so, too, of operations that a dtype or device lacks
+            return verdict("error", *explain(error, c.seconds))
+        return verdict("blank", "nothing here yet", BLANK)
+    except Refused as refused:
+        return verdict("error", refused.says, refused.hint)
+    except (TimeUp, SystemExit, Exception) as error:
+        return verdict("error", *explain(error, c.seconds))
+    return verdict("solved")
+
+
+def check(name: str, attempt: Any, *, seed: int | None = None) -> None:
+    """Test `attempt` on fresh random inputs, print what holds, stop at the first false claim.
+
+    `seed` repeats earlier inputs. Raises NotYet, whose message is all that a notebook shows.
+    """
+    chosen = random.SystemRandom().randrange(2**31) if seed is None else seed
+    verdict = examine(name, attempt, seed=chosen, each=lambda says: print(f"  ok: {says}"))
+    progress.record(verdict.name, verdict.state, len(verdict.held), verdict.failed)
+    if verdict.state != "solved":
+        raise NotYet(verdict.message())
+    print(verdict.message())
+
+
+def hint(name: str, level: int = 1) -> None:
+    """Print hint 1 (the idea), 2 (the plan), 3 (one line), or 4: where the solution is."""
+    if level not in (1, 2, 3, 4):
+        raise ValueError(f"level={level}: hints go from 1 to 3, and 4 says where the solution is")
+    c = find(name)
+    if level == 4:
+        print(f"The solution of {name} is in solutions/, in the notebook that starts {name[:2]}_.")
+    else:
+        print(f"{name}, hint {level} of 3: {c.hints[level - 1]}")
+
+
+def _wrong_kind(c: Checker, attempt: Any) -> tuple[str, str] | None:
+    """Sentence and hint when `attempt` is not the kind of thing the exercise asks for."""
+    if c.takes is None and not callable(attempt):
+        says = f"the check wants your function itself, and got {_kind(attempt)}"
+        return says, f"write check({c.name!r}, f), without calling f."
+    if c.takes is not None and not isinstance(attempt, c.takes):
+        kinds = c.takes if isinstance(c.takes, tuple) else (c.takes,)
+        names = " or ".join(kind.__name__ for kind in kinds)
+        return f"the answer should be of type {names}, and is {_kind(attempt)}", "see the task."
+    return None
+
+
+def _kind(value: Any) -> str:
+    if value is None:
+        return "None"
+    if isinstance(value, torch.Tensor):
+        return f"a tensor of shape {tuple(value.shape)}"
+    return f"a value of type {type(value).__name__}"

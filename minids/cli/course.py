@@ -1,0 +1,87 @@
+"""`minids course build | cut | check` and `minids grade`: the notebooks and who solved them."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from minids.cli.folders import course_folder
+from minids.cli.refusal import refuse, refusing_bad_input
+
+course = typer.Typer(no_args_is_help=True, help="Build, cut and check the notebooks.")
+Names = Annotated[
+    list[str] | None,
+    typer.Argument(help="such as 00_map or solutions/00_map; all if none is given"),
+]
+
+
+@course.command()
+def build(names: Names = None) -> None:
+    """Execute chapters and solutions from their sources, write the notebooks, cut the exercises."""
+    from minids import course as work
+    from minids.course import files
+
+    root, held = course_folder(), True
+    with refusing_bad_input():
+        scripts = files.sources(root, names or None)
+    for script in scripts:
+        try:
+            [done] = work.build([files.label(script)], root=root)
+        except work.BuildError as error:
+            refuse(str(error))
+        typer.echo(f"{done.name}: {done.seconds:.0f} s, {done.peak_mb} MB")
+        for claim in done.claims_broken:
+            held = False
+            typer.echo(f"  does not hold: {claim}", err=True)
+    if not held:
+        raise typer.Exit(1)
+
+
+@course.command()
+def cut(names: Names = None) -> None:
+    """Write the exercises: the solutions without what stands between the markers."""
+    from minids import course as work
+
+    with refusing_bad_input():
+        for path in work.cut(names or None, root=course_folder()):
+            typer.echo(path)
+
+
+@course.command()
+def check() -> None:
+    """Say which notebooks and exercises are older than their sources."""
+    from minids import course as work
+
+    late = work.drift(root=course_folder())
+    for line in late:
+        typer.echo(line, err=True)
+    if late:
+        typer.echo("rebuild with: minids course build", err=True)
+        raise typer.Exit(1)
+    typer.echo("every notebook and exercise agrees with its source")
+
+
+def grade(
+    folder: Annotated[Path, typer.Argument(help="a folder of submitted notebooks")],
+    out: Annotated[Path | None, typer.Option(help="also write every result to this CSV")] = None,
+    seconds: Annotated[float, typer.Option(help="limit for one submission")] = 120,
+    as_json: Annotated[bool, typer.Option("--json", help="print the results as JSON")] = False,
+) -> None:
+    """Grade a folder of submissions. It RUNS their code with your rights: this is no sandbox."""
+    from minids import course as work
+
+    if not folder.is_dir():
+        refuse(f"{folder} is not a folder; give the one that holds the submitted notebooks")
+    if not any(folder.rglob("*.ipynb")):
+        refuse(f"{folder} holds no notebook; submissions end in .ipynb")
+    if out is not None and not out.parent.is_dir():
+        refuse(f"{out.parent} is not a folder; --out names a file in one that exists")
+    graded = work.grade(folder, root=course_folder(), seconds=seconds)
+    report = work.report(graded)
+    if out is not None:
+        out.write_text(report.csv, encoding="utf-8")
+    if as_json:
+        typer.echo(json.dumps([row._asdict() for row in graded], indent=2))
+    else:
+        typer.echo(report.markdown, nl=False)

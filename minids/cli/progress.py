@@ -1,0 +1,154 @@
+"""What a run of `minids train` shows while it works, and what it leaves behind when it ends."""
+
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+import torch
+import typer
+from tqdm import tqdm
+
+from minids.cli.runs import Run, save
+from minids.decode.sample import generate
+from minids.model.transformer import Transformer
+from minids.text.batches import packed, stream, windows
+from minids.text.tokenizer import Tokenizer
+from minids.train.loop import Diverged, Step, evaluate, fit
+from minids.train.losses import bits_per_byte
+from minids.train.schedule import multi_step
+
+INTERRUPTED = 130  # the exit code of a command that Ctrl-C ended
+
+
+def carry_out(run: Run, *, save_every: int) -> int:
+    """Train to the end or to Ctrl-C, save, show samples, and return the exit code."""
+    plan, done = run.plan, run.start
+    steps = fit(
+        run.model,
+        packed(run.tokens, batch=plan.batch, length=plan.length, seed=plan.seed),
+        steps=plan.steps,
+        lr=plan.lr,
+        schedule=multi_step(plan.steps),
+        products=plan.products,
+        start=run.start,
+        optimizer=run.optimizer,
+    )
+    rate = len(run.tokens) / len(run.corpus.train.encode())
+    again = f"minids train --resume {run.folder}"
+    try:
+        with stopping_after_this_step() as stopped:
+            for step in shown(steps, total=plan.steps, start=run.start, tokens_per_byte=rate):
+                done = step.i + 1
+                if done % save_every == 0 or done == plan.steps or stopped():
+                    save(run, done)
+                if stopped():
+                    break
+    except (Diverged, OSError) as error:
+        typer.echo(f"minids: {error}\ngo on from the last checkpoint with: {again}", err=True)
+        return 1
+    if done < plan.steps:
+        typer.echo(f"\nstopped and saved after {done} steps. Go on with: {again}")
+        return INTERRUPTED
+    typer.echo(held_out(run))
+    for prompt, answer in samples(run.model, run.tokenizer, openings(run.corpus.held_out)):
+        typer.echo("\n" + quoted(prompt, answer))
+    typer.echo(f"\nsaved in {run.folder}. Longer: {again} --steps {2 * plan.steps}")
+    return 0
+
+
+def shown(
+    steps: Iterator[Step], *, total: int, start: int = 0, tokens_per_byte: float
+) -> Iterator[Step]:
+    """Yield the steps, with a bar: loss, bits per byte, tokens per second, time left."""
+    smooth, seen = 0.0, 0.0
+    quiet = None if sys.stderr.isatty() else 10.0  # a log file wants few lines
+    with tqdm(steps, total=total, initial=start, unit="step", mininterval=quiet or 0.2) as bar:
+        for step in bar:
+            # The mean of about the last twenty steps, whatever their number.
+            smooth, seen = 0.95 * smooth + step.loss, 0.95 * seen + 1
+            loss = smooth / seen
+            bar.set_postfix_str(
+                f"loss {loss:.3f}, {bits_per_byte(loss, tokens_per_byte):.3f} bits/byte, "
+                f"{step.tokens_per_second:,.0f} tokens/s",
+                refresh=False,
+            )
+            yield step
+
+
+@contextmanager
+def stopping_after_this_step() -> Iterator[Callable[[], bool]]:
+    """Turn the first Ctrl-C into a question, "stopped?"; the second one interrupts as ever."""
+    stopped = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield stopped.is_set  # signals only reach the main thread
+        return
+
+    def note(number: int, frame: FrameType | None) -> None:
+        if stopped.is_set():
+            signal.default_int_handler(number, frame)
+        stopped.set()
+        typer.echo("\nstopping after this step, to save it; Ctrl-C again ends at once", err=True)
+
+    before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield stopped.is_set
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def held_out(run: Run, *, rows: int = 64) -> str:
+    """Return how well the model predicts text that it has not seen."""
+    text = run.corpus.held_out
+    tokens = stream(run.tokenizer, [text])
+    length = min(run.plan.length, len(tokens) - 1)
+    fitting = min(rows, max(1, (len(tokens) - 1) // length))
+    loss = evaluate(run.model, [windows(tokens, length=length, n=fitting)])
+    bits = bits_per_byte(loss, len(tokens) / len(text.encode()))
+    return f"held out: {bits:.3f} bits per byte ({loss:.3f} nats per token)"
+
+
+def openings(text: str, n: int = 3, size: int = 40) -> list[str]:
+    """Return the first `size` characters of `n` places spread over a text, from a line's start."""
+    found = []
+    for i in range(n):
+        start = text.find("\n", i * len(text) // n) + 1
+        found.append(text[start : start + size] or text[:size])
+    return found
+
+
+def quoted(prompt: str, answer: str) -> str:
+    """Return a sample behind a bar at the margin; the prompt is bold where the terminal can."""
+    lines = (typer.style(prompt, bold=True) + answer).rstrip().split("\n")
+    return "\n".join(f"  | {line}" for line in lines)
+
+
+def samples(
+    model: Transformer,
+    tokenizer: Tokenizer,
+    prompts: list[str],
+    *,
+    tokens: int = 60,
+    temperature: float = 0.8,
+    seed: int = 0,
+) -> list[tuple[str, str]]:
+    """Return what the model writes after each prompt: pairs of prompt and continuation."""
+    device = model.embed.weight.device
+    room = model.c.context // 2
+    ids = [tokenizer.encode(prompt)[-room:] for prompt in prompts]
+    written = generate(
+        model,
+        ids,
+        min(tokens, room),
+        temperature=temperature,
+        stop=tokenizer.id("<|end|>"),
+        pad=tokenizer.id("<|pad|>"),
+        generator=torch.Generator(device).manual_seed(seed),
+    )
+    return [
+        (prompt, tokenizer.decode(answer).removesuffix("<|end|>"))
+        for prompt, answer in zip(prompts, written.answers(), strict=True)
+    ]

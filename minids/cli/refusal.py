@@ -1,0 +1,26 @@
+"""How a command says no: one plain sentence on stderr and exit code 2, never a traceback."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import NoReturn
+
+import typer
+
+
+def refuse(message: str) -> NoReturn:
+    """End the command, saying why."""
+    typer.echo(f"minids: {message}", err=True)
+    raise typer.Exit(2)
+
+
+@contextmanager
+def refusing_bad_input() -> Iterator[None]:
+    """Turn errors about what the user gave into a refusal.
+
+    Wrap only the reading of input in this: an error while working is a fault of ours, and its
+    traceback is what we need to see.
+    """
+    try:
+        yield
+    except (ValueError, OSError) as error:
+        refuse(str(error))

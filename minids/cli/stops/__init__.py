@@ -1,0 +1,1 @@
+"""The stops of `minids tour`: one file a chapter, each with a function `visit`."""

@@ -1,0 +1,46 @@
+"""`minids tour`: the course in two minutes in a terminal, one stop a chapter."""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, NamedTuple
+
+import typer
+
+from minids.cli.refusal import refusing_bad_input
+
+
+class Stop(NamedTuple):
+    """One chapter's stop: `visit(folder)` prints, and returns the figures that it wrote there."""
+
+    chapter: str
+    title: str
+    visit: Callable[[Path], list[Path]]
+
+
+def stops() -> tuple[Stop, ...]:
+    """Return every stop in the order of the chapters; a new chapter adds one here."""
+    from minids.cli.stops import llama, map
+
+    return (
+        Stop("00", "What changed from V1 to R1, in numbers?", map.visit),
+        Stop("01", "Does the V1 starting point learn?", llama.visit),
+    )
+
+
+def tour(
+    out: Annotated[Path, typer.Option(help="the folder for the figures")] = Path("tour"),
+) -> None:
+    """Count the real models, train a small one on real text, and see what it writes."""
+    with refusing_bad_input():
+        out.mkdir(parents=True, exist_ok=True)
+        (out / ".writable").touch()
+        (out / ".writable").unlink()
+    start, figures = time.monotonic(), []
+    for stop in stops():
+        typer.echo(f"\n{stop.chapter}  {stop.title}\n")
+        figures += stop.visit(out)
+    typer.echo(f"\nThat took {time.monotonic() - start:.0f} s. The figures:\n")
+    for path in figures:
+        typer.echo(f"  {path}")
+    typer.echo("\nThe chapters show how all of this works: make lab")

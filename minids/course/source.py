@@ -1,0 +1,119 @@
+"""A percent-format script as a notebook: fixed cell ids, a fixed list of tags, and the cut.
+
+A solutions script is the one source of two notebooks: `solution` drops the marker lines,
+`exercise` drops what lies between them.
+"""
+
+import ast
+import copy
+import re
+import textwrap
+from pathlib import Path
+from typing import Any
+
+TAGS = (
+    "exercise",
+    "check",
+    "predict",
+    "claim",
+    "quiz",
+    "trap",
+    "hide-input",
+    "raises-exception",
+    "nbval-ignore-output",
+)
+BEGIN, END = "### BEGIN SOLUTION", "### END SOLUTION"
+_MARKER = re.compile(rf"^[ \t]*(?:{BEGIN}|{END})[^\n]*\n?", re.M)
+_BLOCK = re.compile(
+    rf"^(?P<indent>[ \t]*){BEGIN}[^\n]*\n(?P<body>.*?)^[ \t]*{END}[^\n]*", re.M | re.S
+)
+
+
+def read(path: Path) -> Any:
+    """The notebook of a percent script. Unknown tags: ValueError with the known ones."""
+    import jupytext
+    import nbformat
+
+    script = jupytext.read(path, fmt="py:percent")
+    notebook = nbformat.v4.new_notebook(
+        metadata={
+            "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
+            "language_info": {"name": "python"},
+        }
+    )
+    for number, cell in enumerate(script.cells):
+        tags = sorted(cell.metadata.get("tags", []))
+        strange = [tag for tag in tags if tag not in TAGS]
+        if strange:
+            raise ValueError(f"{path.name}: unknown tag {strange[0]!r}; known: {', '.join(TAGS)}")
+        new = {"code": nbformat.v4.new_code_cell, "markdown": nbformat.v4.new_markdown_cell}
+        made = new[cell.cell_type](cell.source.strip("\n"), id=f"{path.stem}-{number:03d}"[-64:])
+        if tags:
+            made.metadata["tags"] = tags
+        if "hide-input" in tags:
+            made.metadata["jupyter"] = {"source_hidden": True}
+        notebook.cells.append(made)
+    return notebook
+
+
+def solution(notebook: Any) -> Any:
+    """The notebook without the marker lines."""
+    result = copy.deepcopy(notebook)
+    for cell in result.cells:
+        _paired(cell)
+        cell.source = _MARKER.sub("", cell.source).rstrip("\n")
+    return result
+
+
+def exercise(notebook: Any, name: str) -> Any:
+    """The notebook with blanks for solutions, without outputs, and marked with its `name`.
+
+    Inside a function the blank raises NotImplementedError; at top level each name that was
+    assigned becomes `name = ...`. In a text cell what lies between the markers disappears.
+    """
+    result = copy.deepcopy(notebook)
+    for cell in result.cells:
+        _paired(cell)
+        cut = _blank if cell.cell_type == "code" else _nothing
+        cell.source = _BLOCK.sub(cut, cell.source).strip("\n")
+        if cell.cell_type == "code":
+            cell.outputs, cell.execution_count = [], None
+    result.cells = [cell for cell in result.cells if cell.source.strip()]
+    result.metadata["minids"] = {"exercises": name}
+    return result
+
+
+def _paired(cell: Any) -> None:
+    begins, ends = cell.source.count(BEGIN), cell.source.count(END)
+    blocks = len(_BLOCK.findall(cell.source))
+    if not begins == ends == blocks:
+        first = cell.source.strip().split("\n")[0]
+        raise ValueError(
+            f"the cell that starts {first!r} has {begins} x {BEGIN!r}, {ends} x {END!r}: "
+            "each begin needs an end below it, in the same cell"
+        )
+
+
+def _nothing(_block: re.Match[str]) -> str:
+    return ""
+
+
+def _blank(block: re.Match[str]) -> str:
+    indent = block["indent"]
+    if indent:
+        return f"{indent}raise NotImplementedError"
+    names = _assigned(textwrap.dedent(block["body"]))
+    return "\n".join(f"{name} = ..." for name in names)
+
+
+def _assigned(body: str) -> list[str]:
+    """Names that a top-level solution assigns, in order; functions have to hold their markers."""
+    tree = ast.parse(body)
+    names = []
+    for node in tree.body:
+        if isinstance(node, ast.FunctionDef | ast.ClassDef):
+            raise ValueError(f"{node.name}: put the solution markers inside it, so that it remains")
+        targets = node.targets if isinstance(node, ast.Assign) else []
+        targets = [node.target] if isinstance(node, ast.AnnAssign) else targets
+        names += [t.id for target in targets for t in ast.walk(target) if isinstance(t, ast.Name)]
+    return list(dict.fromkeys(names))

@@ -1,0 +1,100 @@
+"""How fast we are: beside what people would use instead, and beside what the machine can do.
+
+Everything in one table is measured in one run, in turns, so that a busy moment hits all alike.
+"""
+
+import json
+import platform
+import statistics
+import time
+from collections.abc import Callable
+from importlib import import_module
+from typing import Any, NamedTuple
+
+import torch
+from torch.nn import functional as F
+
+from minids.model.products import Products, products
+
+
+class Row(NamedTuple):
+    """One measurement. `ratio` is ours over the peer in speed: above 1 we are faster."""
+
+    name: str
+    ours: float  # median
+    peer: float | None  # median; None where the peer is not installed
+    unit: str
+    ratio: float | None
+    limit: float | None  # share of what the machine could do, 0 to 1
+    spread: float  # half the distance between the quartiles of ours, over the median
+
+
+def in_turns(actions: dict[str, Callable[[], Any]], repeats: int) -> dict[str, list[float]]:
+    """Return the seconds of each action, `repeats` times each, taking turns after two warm-ups."""
+    for action in actions.values():
+        action()
+        action()
+    seconds: dict[str, list[float]] = {name: [] for name in actions}
+    for _ in range(repeats):
+        for name, action in actions.items():
+            start = time.perf_counter()
+            action()
+            seconds[name].append(time.perf_counter() - start)
+    return seconds
+
+
+def spread(seconds: list[float]) -> float:
+    """Return half the distance between the quartiles, as a share of the median."""
+    low, middle, high = statistics.quantiles(seconds, n=4)
+    return (high - low) / 2 / middle
+
+
+def gemm_rate(kind: Products, size: int = 1024) -> float:
+    """Return the FLOPs per second of one large square product, the best of ten."""
+    x, w = torch.randn(size, size), torch.randn(size, size)
+
+    def run() -> None:
+        with products(kind), torch.no_grad():
+            F.linear(x, w)
+
+    return 2 * size**3 / min(in_turns({"gemm": run}, 10)["gemm"])
+
+
+BENCHES = ("train", "import")
+"""What `minids bench` can measure: each is a function `measure` in a file `bench_<name>.py`."""
+
+
+def bench(what: str) -> list[Row]:
+    """Return the rows of one bench; `BENCHES` lists the names."""
+    if what not in BENCHES:
+        raise ValueError(f"there is no bench {what!r}; there are: {', '.join(BENCHES)}")
+    return import_module(f"minids.study.bench_{what}").measure()
+
+
+def table(rows: list[Row]) -> str:
+    """Return the rows as text; a dash where there is nothing to compare with."""
+
+    def cell(value: float | None, form: str) -> str:
+        return "-" if value is None else format(value, form)
+
+    lines = [
+        f"{'':44} {'ours':>10} {'peer':>10} {'unit':9} {'ratio':>6} {'limit':>6} {'spread':>6}"
+    ]
+    for r in rows:
+        big = ",.0f" if r.ours > 100 else ".3f"
+        lines.append(
+            f"{r.name:44} {cell(r.ours, big):>10} {cell(r.peer, big):>10} {r.unit:9} "
+            f"{cell(r.ratio, '.2f'):>6} {cell(r.limit, '.0%'):>6} {cell(r.spread, '.0%'):>6}"
+        )
+    return "\n".join(lines)
+
+
+def as_json(rows: list[Row]) -> str:
+    """Return the rows as JSON with a line on the machine and the versions."""
+    machine = {
+        "processor": platform.processor() or platform.machine(),
+        "threads": torch.get_num_threads(),
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+    }
+    return json.dumps({"machine": machine, "rows": [r._asdict() for r in rows]}, indent=1)

@@ -1,0 +1,96 @@
+"""Training speed of the dense toy, beside Hugging Face's Llama with the same config."""
+
+import statistics
+from collections.abc import Callable, Sequence
+
+import torch
+from torch.nn import functional as F
+
+from minids import accounting
+from minids.config import ModelConfig
+from minids.huggingface import to_hf
+from minids.model.products import Products, fastest, products
+from minids.model.transformer import Transformer
+from minids.presets import preset, shrink
+from minids.study.bench import Row, gemm_rate, in_turns, spread
+
+
+def measure(repeats: int = 9, dims: Sequence[int] = (128, 256), batch: int = 32) -> list[Row]:
+    """Return training steps per second of the dense toy beside `LlamaForCausalLM`.
+
+    The peer has the same config, optimizer, batch and loss, and runs in fp32 as it comes. The
+    limit is the time that the matrix products alone would take at the measured rate.
+    """
+    rows = []
+    for dim in dims:
+        c = preset("toy-llama") if dim == 128 else _wider(dim)
+        tokens = torch.randint(0, c.vocab, (batch, 129), generator=torch.Generator().manual_seed(0))
+        kinds: dict[str, Products] = {"fp32": fastest(exact=True), "bf16": "bf16"}
+        actions = {name: _our_step(c, tokens, kind) for name, kind in kinds.items()}
+        peer = _llama_step(c, tokens)
+        if peer is not None:
+            actions["peer"] = peer
+        seconds = in_turns(actions, repeats)
+        n = tokens[:, 1:].numel()
+        flops = 6 * n * (_matrix_parameters(c))
+        theirs = statistics.median(seconds["peer"]) if peer else None
+        for name, kind in kinds.items():
+            ours = statistics.median(seconds[name])
+            rows.append(
+                Row(
+                    f"train dense {dim} wide, {name} ({kind})",
+                    n / ours,
+                    n / theirs if theirs else None,
+                    "tokens/s",
+                    theirs / ours if theirs else None,
+                    flops / gemm_rate(kind) / ours,
+                    spread(seconds[name]),
+                )
+            )
+    return rows
+
+
+def _wider(dim: int) -> ModelConfig:
+    return shrink(preset("deepseek-llm-7b"), dim=dim, n_heads=8)
+
+
+def _matrix_parameters(c: ModelConfig) -> int:
+    return accounting.activated(c, "head only")
+
+
+def _our_step(c: ModelConfig, tokens: torch.Tensor, kind: Products) -> Callable[[], None]:
+    model = Transformer(c)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3, fused=True)
+    return _step(lambda x: model(x).logits, model, optimizer, tokens, kind)
+
+
+def _llama_step(c: ModelConfig, tokens: torch.Tensor) -> Callable[[], None] | None:
+    try:
+        from transformers import LlamaConfig, LlamaForCausalLM
+    except ImportError:
+        return None
+    fields = {k: v for k, v in to_hf(c).items() if k != "model_type"}
+    model = LlamaForCausalLM(LlamaConfig(**fields))
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3, fused=True)
+    return _step(lambda x: model(input_ids=x).logits, model, optimizer, tokens, "plain")
+
+
+def _step(
+    logits_of: Callable[[torch.Tensor], torch.Tensor],
+    model: torch.nn.Module,
+    optimizer: torch.optim.Optimizer,
+    tokens: torch.Tensor,
+    kind: Products,
+) -> Callable[[], None]:
+    """One training step as a function without arguments."""
+
+    def step() -> None:
+        with products(kind):
+            logits = logits_of(tokens[:, :-1])
+            loss = F.cross_entropy(logits.flatten(0, 1), tokens[:, 1:].flatten())
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        optimizer.zero_grad()
+
+    return step

@@ -1,0 +1,1 @@
+"""What a cluster does, simulated to scale on one machine."""

@@ -1,0 +1,78 @@
+"""From a batch to gradients: forward, losses, backward, in as many parts as memory asks for.
+
+The gradient of a batch does not depend on how it was cut. A token that counts weighs the same in
+every part, so a part with more of them weighs more; averaging the parts' means would be wrong
+wherever masks differ.
+
+axes: e routed experts
+"""
+
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from minids.model.balance import load, sequence_balance
+from minids.model.products import Products, products
+from minids.model.transformer import Output
+from minids.text.batches import Batch
+from minids.train.losses import next_token
+
+ExtraLosses = Callable[[nn.Module, Output, Batch], dict[str, Tensor]]
+"""More terms of the loss, by name: each a mean over the tokens that count, weight included."""
+
+
+class Gradients(NamedTuple):
+    """What `add_gradients` found on its way; the gradients themselves are in the weights."""
+
+    terms: dict[str, Float[Tensor, ""]]  # the loss and what was added to it, without gradients
+    loads: list[Float[Tensor, " e"]]  # share of assignments by expert, for each layer with experts
+
+
+def add_gradients(
+    model: nn.Module,
+    batch: Batch,
+    *,
+    accumulate: int = 1,
+    kind: Products = "plain",
+    balance: float = 0.0,
+    extra_losses: ExtraLosses | None = None,
+) -> Gradients:
+    """Add the gradients of the batch's loss to the weights; return its terms and its loads.
+
+    `accumulate` is the number of parts, cut between rows. `balance` weighs V3's sequence-wise
+    loss, summed over layers. ValueError if the parts would be empty or nothing counts.
+    """
+    n_rows, n_counting = len(batch.tokens), int(batch.mask.sum())
+    if accumulate > n_rows or not n_counting:
+        raise ValueError(
+            f"a batch of {n_rows} rows with {n_counting} tokens that count, in {accumulate} parts: "
+            "every part needs a row, and something has to count"
+        )
+    terms: dict[str, Tensor] = {}
+    loads: list[Tensor] = []
+    for part in _parts(batch, accumulate):
+        rows = len(part.tokens) / n_rows
+        with products(kind, part.tokens.device):
+            output = model(part.tokens)
+            new = {"loss": next_token(output.logits, part.targets, part.mask, count=n_counting)}
+            if balance and output.routings:
+                each = [sequence_balance(r, len(part.tokens)) for r in output.routings]
+                new["balance"] = balance * rows * torch.stack(each).sum()
+            if extra_losses is not None:
+                share = part.mask.sum() / n_counting
+                more = extra_losses(model, output, part)
+                new |= {name: share * value for name, value in more.items()}
+        torch.stack(list(new.values())).sum().backward()
+        part_loads = [rows * load(routing) for routing in output.routings]
+        terms = {name: value.detach() + terms.get(name, 0.0) for name, value in new.items()}
+        loads = [a + b for a, b in zip(loads, part_loads, strict=True)] if loads else part_loads
+    return Gradients(terms, loads)
+
+
+def _parts(batch: Batch, n: int) -> Iterator[Batch]:
+    """The rows of a batch in `n` parts, as even as they come."""
+    cut = (tensor.tensor_split(n) for tensor in batch)
+    return (Batch(*tensors) for tensors in zip(*cut, strict=True))

@@ -1,0 +1,189 @@
+"""Hugging Face's weights, by name, into our models and back.
+
+`names.py` says which tensor is which. DeepSeek-V3's files hold FP8 numbers with a scale for each
+block of 128 x 128: they are multiplied out. Its MTP module, stored as one layer more, is no part
+of the model: `mtp_weights` takes it out.
+
+Left out: weights split over devices, and quantisation other than DeepSeek's FP8.
+"""
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import torch
+from jaxtyping import Float
+from safetensors import safe_open
+from torch import Tensor
+
+from minids.checkpoint import with_weights
+from minids.config import ModelConfig
+from minids.huggingface import from_hf
+from minids.model.transformer import Transformer
+from minids.names import Source, Table, sources
+
+BLOCK = 128  # rows and columns that share one scale in DeepSeek's FP8 files
+
+
+class WeightsError(ValueError):
+    """Weights that do not fit the config. The message names the tensors."""
+
+
+def from_hf_weights(
+    weights: Mapping[str, Tensor], c: ModelConfig, *, dtype: torch.dtype | None = None
+) -> dict[str, Tensor]:
+    """Return Hugging Face `weights` under our names, ready for `load_state_dict`.
+
+    Missing, unknown and misshaped tensors raise a WeightsError that names them. `dtype` converts
+    all but the experts' bias, which is float32 always; without it tensors may be shared with
+    `weights`. MTP layers are passed over.
+    """
+    with torch.device("meta"):
+        shapes = {name: tensor.shape for name, tensor in Transformer(c).state_dict().items()}
+    table = sources(c)
+    _refuse_other_names(table, weights, c)
+    out = {}
+    for ours, source in table.items():
+        if isinstance(source, Source):
+            tensor = _take(weights, source, shapes[ours])
+        elif source.fused in weights:
+            tensor = _take(weights, Source((source.fused,)), shapes[ours])
+        else:
+            tensor = torch.stack([_take(weights, one, shapes[ours][1:]) for one in source.each])
+        out[ours] = tensor.to(torch.float32 if ours.endswith("router.bias") else dtype)
+    return out | ({"head.weight": out["embed.weight"]} if c.tied else {})
+
+
+def to_hf_weights(model: Transformer, *, fused_experts: bool = False) -> dict[str, Tensor]:
+    """Return the weights of `model` under Hugging Face's names.
+
+    Experts come one by one, as they lie on disk, or fused, as transformers 5 has them in memory.
+    """
+    state = model.state_dict()
+    out: dict[str, Tensor] = {}
+    for ours, source in sources(model.c).items():
+        if isinstance(source, Source):
+            out |= _give(state[ours], source)
+        elif fused_experts:
+            out[source.fused] = state[ours]
+        else:
+            for tensor, one in zip(state[ours], source.each, strict=True):
+                out |= _give(tensor, one)
+    return out | ({"lm_head.weight": state["embed.weight"]} if model.c.tied else {})
+
+
+def load_pretrained(
+    folder: str | Path, *, dtype: torch.dtype = torch.float32, name: str | None = None
+) -> Transformer:
+    """Return the model in a local folder of `config.json` and `*.safetensors`, in eval mode.
+
+    Every tensor is read once and converted to `dtype`; FP8 weights are multiplied out.
+    """
+    folder = Path(folder)
+    path = folder / "config.json"
+    if not path.is_file():
+        raise FileNotFoundError(f"{path} is missing: give a folder as Hugging Face lays it out")
+    c = from_hf(json.loads(path.read_text(encoding="utf-8")), name=name or folder.name)
+    return with_weights(c, from_hf_weights(_Files(folder), c, dtype=dtype)).eval()
+
+
+def mtp_weights(weights: Mapping[str, Tensor], c: ModelConfig) -> list[dict[str, Tensor]]:
+    """Return the tensors of every MTP module, under Hugging Face's names within its layer."""
+    layers = [f"model.layers.{c.n_layers + i}." for i in range(c.mtp_depth)]
+    return [
+        {name.removeprefix(at): weights[name] for name in weights if name.startswith(at)}
+        for at in layers
+    ]
+
+
+def dequantise(
+    weight: Float[Tensor, "rows columns"], scale: Float[Tensor, "rb cb"]
+) -> Float[Tensor, "rows columns"]:
+    """Return FP8 numbers times the scale of their block of 128 x 128, in float32."""
+    rows, columns = weight.shape
+    if scale.shape != (-(-rows // BLOCK), -(-columns // BLOCK)):
+        raise WeightsError(
+            f"scales {tuple(scale.shape)} do not fit {rows} x {columns} in blocks of {BLOCK}"
+        )
+    spread = scale.repeat_interleave(BLOCK, 0)[:rows].repeat_interleave(BLOCK, 1)[:, :columns]
+    return weight.float() * spread.float()
+
+
+def _refuse_other_names(table: Table, weights: Mapping[str, Tensor], c: ModelConfig) -> None:
+    present, needed = set(weights), set()
+    for source in table.values():
+        if isinstance(source, Source):
+            needed |= set(source.names)
+        elif source.fused in present:
+            needed.add(source.fused)
+        else:
+            needed |= {name for one in source.each for name in one.names}
+    passed_over = {f"{name}_scale_inv" for name in needed} | (
+        {"lm_head.weight"} if c.tied else set()
+    )
+    mtp = tuple(f"model.layers.{c.n_layers + i}." for i in range(c.mtp_depth))
+    unknown = {
+        name
+        for name in present - needed - passed_over
+        if not name.startswith(mtp) and not name.endswith("rotary_emb.inv_freq")
+    }
+    for what, names in (("missing", needed - present), ("unknown", unknown)):
+        if names:
+            raise WeightsError(
+                f"{len(names)} tensors are {what} for {c.name}: {_some(names)}. "
+                "Do the config and the weights belong to one model?"
+            )
+
+
+def _some(names: set[str]) -> str:
+    first = sorted(names)[:5]
+    return ", ".join(first) + (" and others" if len(names) > len(first) else "")
+
+
+def _take(weights: Mapping[str, Tensor], source: Source, shape: torch.Size) -> Tensor:
+    """One of our tensors, put together from its parts."""
+    parts = []
+    for name, rows in zip(source.names, source.rows or shape[:1], strict=True):
+        tensor, want = weights[name], (rows, *shape[1:])
+        if tensor.shape != want:
+            raise WeightsError(
+                f"{name} has the shape {tuple(tensor.shape)}, the config says {want}"
+            )
+        scale = f"{name}_scale_inv"
+        parts.append(dequantise(tensor, weights[scale]) if scale in weights else tensor)
+    return parts[0] if len(parts) == 1 else torch.cat(parts)
+
+
+def _give(tensor: Tensor, source: Source) -> dict[str, Tensor]:
+    """The parts of one of our tensors, by Hugging Face's names."""
+    parts = tensor.split(source.rows) if source.rows else (tensor,)
+    return dict(zip(source.names, parts, strict=True))
+
+
+class _Files(Mapping[str, Tensor]):
+    """The tensors of all safetensors files in a folder, each read when it is asked for."""
+
+    def __init__(self, folder: Path) -> None:
+        index = folder / "model.safetensors.index.json"
+        if index.is_file():
+            listed = json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()
+            paths = [folder / name for name in sorted(set(listed))]
+        else:
+            paths = sorted(folder.glob("*.safetensors"))
+        lost = [path.name for path in paths if not path.is_file()]
+        if lost or not paths:
+            raise FileNotFoundError(
+                f"{folder} lacks {', '.join(lost) or '*.safetensors'}: download it again. Other "
+                "formats are not read, because a pickle runs code"
+            )
+        opened = [safe_open(path, framework="pt") for path in paths]
+        self._files = {name: file for file in opened for name in file.keys()}  # noqa: SIM118
+
+    def __getitem__(self, name: str) -> Tensor:
+        return self._files[name].get_tensor(name)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._files)
+
+    def __len__(self) -> int:
+        return len(self._files)

@@ -1,0 +1,322 @@
+"""The check engine, and the proof of every checker by right answers and planted mistakes."""
+
+import json
+import signal
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import torch
+
+from minids.check import (
+    Claim,
+    NotYet,
+    bugs,
+    call,
+    check,
+    checker,
+    close,
+    examine,
+    exercises,
+    hint,
+    progress,
+    raises,
+    shaped,
+    table,
+)
+from minids.check.engine import CHECKERS
+
+SEEDS = (0, 1, 2)
+RIGHT = [
+    pytest.param(name, attempt, id=f"{name}-{number}")
+    for name, attempts in bugs.right().items()
+    for number, attempt in enumerate(attempts)
+]
+WRONG = [
+    pytest.param(planted, id=f"{planted.exercise}-{planted.mistake}") for planted in bugs.wrong()
+]
+
+
+# --- every checker is proved
+
+
+@pytest.mark.parametrize(("name", "attempt"), RIGHT)
+def test_a_right_answer_is_accepted(name: str, attempt: Any) -> None:
+    for seed in SEEDS:
+        verdict = examine(name, attempt, seed=seed)
+        assert verdict.state == "solved", verdict.message()
+
+
+@pytest.mark.parametrize("planted", WRONG)
+def test_a_planted_mistake_is_caught_by_the_claim_that_names_it(planted: bugs.Planted) -> None:
+    for seed in SEEDS:
+        verdict = examine(planted.exercise, planted.attempt, seed=seed)
+        assert verdict.state in ("wrong", "error"), f"seed {seed}: not caught"
+        assert planted.words in f"{verdict.failed} {verdict.hint}", verdict.message()
+
+
+@pytest.mark.parametrize("name", exercises())
+def test_a_stub_is_told_apart_from_a_mistake(name: str) -> None:
+    def stub(*_args: Any, **_kwargs: Any) -> None:
+        raise NotImplementedError
+
+    blank = stub if CHECKERS[name].takes is None else ...
+    assert "nothing here yet" in examine(name, blank, seed=0).message()
+
+
+@pytest.mark.parametrize("name", exercises())
+def test_every_exercise_has_two_right_answers_and_five_wrong_ones(name: str) -> None:
+    planted = [p for p in bugs.wrong() if p.exercise == name]
+    assert len({p.mistake for p in planted}) >= 5
+    assert len(bugs.right()[name]) >= 2
+
+
+@pytest.mark.parametrize("name", exercises())
+def test_a_check_leaves_the_random_state_alone(name: str) -> None:
+    torch.manual_seed(5)
+    before = torch.random.get_rng_state()
+    examine(name, bugs.right()[name][0], seed=0)
+    assert torch.equal(before, torch.random.get_rng_state())
+
+
+def test_bugs_are_registered_for_exercises_that_exist() -> None:
+    known = set(exercises())
+    assert {p.exercise for p in bugs.wrong()} | set(bugs.right()) == known
+
+
+def test_the_published_table_has_a_line_for_every_planted_mistake() -> None:
+    rows = list(table())
+    assert len(rows) == len(WRONG)
+    assert not [row for row in rows if row.claim == "NOT CAUGHT" or not row.hint]
+
+
+# --- the engine
+
+
+@pytest.fixture
+def double() -> Iterator[str]:
+    @checker("99.double", hints=("idea", "plan", "one line"))
+    def _(attempt: Any, g: torch.Generator) -> Iterator[Claim]:
+        x = torch.rand(3, 5, generator=g) + 1
+        out = attempt(x)
+        yield shaped(out, (3, 5), like=x)
+        yield Claim("it doubles", close(out, 2 * x), "multiply by 2.")
+
+    yield "99.double"
+    del CHECKERS["99.double"]
+
+
+def endless(x: Any) -> None:
+    while True:
+        with suppress(Exception):
+            time.sleep(0.01)
+
+
+def in_place(x: Any) -> Any:
+    x *= 2
+    return x
+
+
+def forgotten(x: Any) -> None:
+    x * 2
+
+
+def divided(x: Any) -> Any:
+    return 1 // 0
+
+
+def no_half(x: Any) -> Any:
+    raise NotImplementedError("'exotic' not implemented for 'Half'")
+
+
+def leaves(x: Any) -> Any:
+    raise SystemExit(1)
+
+
+ACCIDENTS = [
+    (lambda x: 3 * x, "it doubles", "multiply by 2."),
+    (in_place, "changes what it was given", "work on a copy"),
+    (forgotten, "returns None", "`return`"),
+    (lambda x: x * torch.nan, "NaN", "0/0"),
+    (divided, "stops with ZeroDivisionError", "in the line `return 1 // 0`"),
+    (no_half, "stops with NotImplementedError", "for 'Half'"),
+    (leaves, "stops with SystemExit", "raise SystemExit(1)"),
+    (lambda x: "text", "the right shape", "should be a tensor; it is a str"),
+    (lambda x: 2 * x.double(), "dtype", "expected torch.float32 like the input"),
+    (lambda x: 2 * x.to("meta"), "device", "the input lies on cpu, the result on meta"),
+    (lambda x: 2 * x.T, "the right shape", "expected shape (3, 5), got (5, 3)"),
+    (lambda: 0, "cannot be called with the inputs of the task", "Keep the arguments"),
+    (torch.rand(3), "wants your function itself", "without calling f"),
+    (None, "wants your function itself, and got None", "without calling f"),
+]
+
+
+@pytest.mark.parametrize(("attempt", "says", "tells"), ACCIDENTS)
+def test_every_accident_becomes_a_sentence(
+    double: str, attempt: Any, says: str, tells: str
+) -> None:
+    verdict = examine(double, attempt, seed=1)
+    assert verdict.state in ("wrong", "error")
+    assert says in verdict.failed
+    assert tells in verdict.hint
+    assert "Traceback" not in verdict.message()
+
+
+def test_an_endless_loop_is_ended(double: str) -> None:
+    CHECKERS[double] = replace(CHECKERS[double], seconds=0.3)
+    verdict = examine(double, endless, seed=1)
+    assert verdict.failed == "your code is still running after 0.3 s"
+    assert verdict.hint == "is there a loop without an end?"
+    assert signal.getitimer(signal.ITIMER_REAL) == (0, 0)
+
+
+def test_off_the_main_thread_a_check_works_without_a_limit(double: str) -> None:
+    with ThreadPoolExecutor(1) as pool:
+        assert pool.submit(examine, double, lambda x: 2 * x, seed=1).result().state == "solved"
+
+
+def test_what_holds_is_printed_and_what_fails_stops(double: str, capsys: Any) -> None:
+    with pytest.raises(NotYet, match=r"it doubles -- not yet\.\n  hint: multiply by 2\."):
+        check(double, lambda x: 3 * x, seed=4)
+    assert capsys.readouterr().out == "  ok: the result has the right shape, dtype and device\n"
+    check(double, lambda x: 2 * x)
+    assert capsys.readouterr().out.endswith("99.double: solved (2 claims hold)\n")
+
+
+def test_a_later_claim_is_not_computed_before_the_earlier_hold() -> None:
+    @checker("99.order", hints=("a", "b", "c"))
+    def _(attempt: Any, g: torch.Generator) -> Iterator[Claim]:
+        yield Claim("first", False, "see first.")
+        raise AssertionError("computed")
+
+    assert examine("99.order", lambda: 0, seed=0).failed == "first"
+    del CHECKERS["99.order"]
+
+
+def test_inputs_differ_by_seed_and_repeat_with_it() -> None:
+    seen = []
+
+    @checker("99.seen", hints=("a", "b", "c"))
+    def _(attempt: Any, g: torch.Generator) -> Iterator[Claim]:
+        seen.append((torch.rand(1, generator=g).item(), torch.rand(1).item()))
+        yield Claim("first", True, "")
+
+    for seed in (1, 1, 2):
+        examine("99.seen", lambda: 0, seed=seed)
+    assert seen[0] == seen[1] != seen[2]
+    del CHECKERS["99.seen"]
+
+
+def test_an_answer_can_be_a_number() -> None:
+    @checker("99.bytes", hints=("a", "b", "c"), takes=(int, float))
+    def _(attempt: Any, g: torch.Generator) -> Iterator[Claim]:
+        yield Claim("bytes per token", close(attempt, 70_272), "two bytes a number.")
+
+    assert examine("99.bytes", 70_272, seed=0).state == "solved"
+    assert examine("99.bytes", 35_136, seed=0).hint == "two bytes a number."
+    assert "nothing here yet" in examine("99.bytes", ..., seed=0).message()
+    assert "should be of type int or float" in examine("99.bytes", "70 kB", seed=0).failed
+    del CHECKERS["99.bytes"]
+
+
+def test_in_ipython_no_traceback_is_shown() -> None:
+    assert NotYet("one sentence")._render_traceback_() == ["one sentence"]
+
+
+def test_hints_come_in_three_grades_and_a_pointer(double: str, capsys: Any) -> None:
+    for level in (1, 2, 3, 4):
+        hint(double, level)
+    out = capsys.readouterr().out
+    assert all(words in out for words in ("idea", "plan", "one line", "solutions/"))
+    with pytest.raises(ValueError, match="from 1 to 3"):
+        hint(double, 5)
+
+
+def test_unknown_exercises_are_answered_with_the_known_ones() -> None:
+    with pytest.raises(ValueError, match="there is no exercise '98.x'; known: "):
+        check("98.x", lambda: 0)
+
+
+def test_three_hints_are_demanded() -> None:
+    with pytest.raises(ValueError, match="three hints"):
+        checker("99.x", hints=("a", "b", ""))
+
+
+# --- helpers for checkers
+
+
+def test_closeness_is_relative_to_the_expected_size() -> None:
+    assert close(torch.tensor([1e-3, 2e-3]), torch.tensor([1e-3, 2e-3 + 1e-8]))
+    assert not close(torch.tensor([1e-3, 2e-3]), torch.tensor([1e-3, 2.1e-3]))
+    assert not close(torch.tensor([torch.inf]), torch.tensor([1.0]))
+
+
+def test_nothing_can_be_compared_with_nearly_zero() -> None:
+    with pytest.raises(AssertionError, match="near zero"):
+        close(torch.zeros(3), torch.full((3,), 1e-9))
+
+
+def test_shapes_are_not_broadcast() -> None:
+    with pytest.raises(Exception, match=r"shape \(3, 1\) was expected, and \(1, 3\) came"):
+        close(torch.ones(1, 3), torch.ones(3, 1))
+
+
+def test_guards_can_be_loosened() -> None:
+    assert call(forgotten, torch.ones(2), may_be_none=True) is None
+    assert call(in_place, torch.ones(2), may_change=True).sum() == 4
+    assert call(lambda x: x * torch.nan, torch.ones(2), may_be_nan=True).isnan().all()
+
+
+def test_gradients_pass_through_the_guard() -> None:
+    x = torch.ones(2, requires_grad=True)
+    call(lambda x: (x * 3).sum(), x).backward()
+    assert x.grad is not None
+    assert x.grad.tolist() == [3, 3]
+
+
+def test_raising_can_be_asked_for() -> None:
+    assert raises(divided, ZeroDivisionError, 1)
+    assert not raises(lambda x: x, ValueError, 1)
+
+
+# --- the progress file
+
+
+def test_progress_is_kept_in_the_current_folder(
+    double: str, tmp_path: Any, monkeypatch: Any, capsys: Any
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("MINIDS_PROGRESS", raising=False)
+    check(double, lambda x: 2 * x)
+    with pytest.raises(NotYet):
+        check(double, lambda x: 3 * x)
+    kept = progress.read(tmp_path)[double]
+    assert kept["solved"] is True
+    assert kept["tries"] == 2
+    assert kept["failed"] == "it doubles"
+    assert json.loads((tmp_path / ".minids" / "progress.json").read_text())
+
+
+def test_a_folder_that_cannot_be_written_to_does_not_disturb(
+    double: str, tmp_path: Any, monkeypatch: Any, capsys: Any
+) -> None:
+    (tmp_path / ".minids").write_text("a file where the folder should be")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("MINIDS_PROGRESS", raising=False)
+    check(double, lambda x: 2 * x)
+    assert "solved" in capsys.readouterr().out
+
+
+def test_a_broken_progress_file_is_started_again(
+    double: str, tmp_path: Any, monkeypatch: Any, capsys: Any
+) -> None:
+    (tmp_path / ".minids").mkdir()
+    (tmp_path / ".minids" / "progress.json").write_text("{not json")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("MINIDS_PROGRESS", raising=False)
+    check(double, lambda x: 2 * x)
+    assert progress.read(tmp_path)[double]["solved"]

@@ -1,0 +1,437 @@
+"""The command line: what each command prints, refuses, and never does."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from minids import accounting
+from minids.cli import app, doctor, lab, machine, smoke
+from minids.cli.count import figures, humanly
+from minids.cli.doctor import Check, Finding
+from minids.huggingface import to_hf
+from minids.presets import PRESETS, preset
+from minids.study import tables
+
+ROOT = Path(__file__).parents[1]
+
+
+def run(*arguments):
+    return CliRunner().invoke(app, [str(a) for a in arguments])
+
+
+def refused(*arguments):
+    """The sentence of a refusal; anything else fails the test."""
+    ran = run(*arguments)
+    assert ran.exit_code == 2, f"exit code {ran.exit_code}: {ran.output}"
+    assert ran.stderr.startswith("minids: ")
+    assert "Traceback" not in ran.output
+    return ran.stderr
+
+
+# The whole
+
+
+def test_help_lists_every_command():
+    helped = run("--help").output
+    for command in "lab tour doctor count train bench course grade".split():
+        assert f" {command} " in helped
+
+
+def test_counting_never_imports_torch():
+    code = (
+        "import sys\n"
+        "from typer.testing import CliRunner\n"
+        "from minids.cli import app\n"
+        "assert CliRunner().invoke(app, ['count', 'deepseek-v3']).exit_code == 0\n"
+        "assert CliRunner().invoke(app, ['--help']).exit_code == 0\n"
+        "slow = {'torch', 'matplotlib', 'numpy', 'IPython'} & set(sys.modules)\n"
+        "assert not slow, slow\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_the_command_is_installed_beside_this_python():
+    ran = subprocess.run(
+        [Path(sys.executable).with_name("minids"), "version"], capture_output=True, text=True
+    )
+    assert ran.stdout.strip() == __import__("minids").__version__
+
+
+# count
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_count_prints_what_accounting_counts(name):
+    counted = json.loads(run("count", name, "--json").output)
+    config = preset(name)
+    assert counted["parameters"]["total"] == accounting.parameters(config).total
+    assert sum(counted["parameters"]["by_part"].values()) == counted["parameters"]["total"]
+    assert counted["cache_per_token"]["bytes"] == accounting.cache_bytes(config)
+    assert name in run("count", name).output
+
+
+def test_count_shows_the_published_figures_of_every_published_model():
+    for row in tables.read("models"):
+        counted = figures(preset(row["model"]), context=4096)
+        assert counted["published"]["total_b"] == row["total_b"]
+        # The reports round to three figures.
+        assert counted["parameters"]["total"] / 1e9 == pytest.approx(row["total_b"], rel=0.02)
+        if row["convention"]:
+            ours = counted["parameters"]["activated"][row["convention"]] / 1e9
+            assert ours == pytest.approx(row["activated_b"], rel=0.06)
+
+
+def test_the_published_activated_figure_stands_beside_its_convention():
+    lines = run("count", "deepseek-v3").output.splitlines()
+    beside = {line.strip().split("  ")[0]: line.rstrip().endswith("37 B") for line in lines}
+    assert beside["activated, head only"]
+    assert not beside["activated, both tables"]
+
+
+def test_v3_caches_70272_bytes_and_six_bits_cost_less():
+    assert "35,136 numbers, 70,272 bytes at 16 bits" in run("count", "deepseek-v3").output
+    six = json.loads(run("count", "deepseek-v2", "--json", "--bits", 6).output)
+    assert six["cache_per_token"]["bytes"] == 34_560 * 6 / 8
+
+
+def test_a_longer_context_costs_flops_and_no_cache():
+    short, long = (
+        json.loads(run("count", "deepseek-v3", "--json", "--context", n).output)
+        for n in (1024, 65536)
+    )
+    assert short["flops_per_token"]["decode"] < long["flops_per_token"]["decode"]
+    assert short["cache_per_token"] == long["cache_per_token"]
+
+
+def test_any_hugging_face_config_can_be_counted(tmp_path):
+    path = tmp_path / "config.json"
+    path.write_text(json.dumps(to_hf(preset("deepseek-v2-lite"))), encoding="utf-8")
+    counted = json.loads(run("count", path, "--json").output)
+    assert counted["parameters"]["total"] == 15_706_484_224
+    assert counted["published"]["total_b"] is None, "a file is nobody's published model"
+
+
+def test_count_refuses_an_unknown_preset_and_lists_the_known_ones():
+    said = refused("count", "deepseek-v9")
+    assert "deepseek-v9" in said
+    assert all(name in said for name in PRESETS)
+
+
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [
+        ("{", "not JSON"),
+        ("[1, 2]", "holds a list"),
+        ("{}", "hidden_size is missing"),
+        (b"\xff\xfe\x00", "not JSON"),
+        ('{"hidden_size": "wide"}', "missing"),
+    ],
+)
+def test_count_refuses_a_file_that_is_no_config(tmp_path, content, why):
+    path = tmp_path / "config.json"
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    said = refused("count", path)
+    assert str(path) in said
+    assert why in said
+
+
+@pytest.mark.parametrize(
+    ("field", "value"), [("hidden_size", "wide"), ("num_hidden_layers", None), ("vocab_size", [1])]
+)
+def test_count_refuses_a_value_of_the_wrong_kind(tmp_path, field, value):
+    path = tmp_path / "config.json"
+    path.write_text(json.dumps(to_hf(preset("deepseek-llm-7b")) | {field: value}))
+    assert str(path) in refused("count", path)
+
+
+def test_count_refuses_a_misspelt_field_by_name(tmp_path):
+    path = tmp_path / "config.json"
+    path.write_text(json.dumps(to_hf(preset("toy-v3")) | {"n_routed_expert": 8}))
+    assert "n_routed_expert" in refused("count", path)
+
+
+def test_count_refuses_a_missing_file_a_folder_and_numbers_that_mean_nothing(tmp_path):
+    assert "does not exist" in refused("count", tmp_path / "no.json")
+    assert "is a folder" in refused("count", tmp_path)
+    assert "bits" in refused("count", "toy-v3", "--bits", 0)
+    assert "context" in refused("count", "toy-v3", "--context", -1)
+
+
+@pytest.mark.parametrize(
+    ("n", "shown"), [(671_026_404_352, "671.026 B"), (1_500_000, "1.500 M"), (999, "999")]
+)
+def test_counts_are_shown_with_their_unit(n, shown):
+    assert humanly(n).strip() == shown
+
+
+# doctor
+
+
+def checks(*found):
+    return lambda: tuple(Check(f"check{i}", look, "do this") for i, look in enumerate(found))
+
+
+def test_doctor_says_ready_when_all_is_well(monkeypatch):
+    monkeypatch.setattr(doctor, "checks", checks(lambda: Finding("ok", "fine")))
+    ran = run("doctor")
+    assert ran.exit_code == 0
+    assert "ok      check0    fine" in ran.output
+    assert "ready" in ran.output
+
+
+def test_doctor_fails_only_for_what_is_broken(monkeypatch):
+    monkeypatch.setattr(doctor, "checks", checks(lambda: Finding("note", "slow")))
+    assert run("doctor").exit_code == 0
+    monkeypatch.setattr(doctor, "checks", checks(lambda: Finding("broken", "gone")))
+    ran = run("doctor")
+    assert ran.exit_code == 1
+    assert "to repair: check0" in ran.output
+
+
+def test_doctor_goes_on_after_a_check_that_fails_and_says_what_to_do(monkeypatch):
+    def fails():
+        raise RuntimeError("no\nluck")
+
+    monkeypatch.setattr(doctor, "checks", checks(fails, lambda: Finding("ok", "fine")))
+    ran = run("doctor")
+    assert ran.exit_code == 1
+    assert "do this (RuntimeError: no luck)" in ran.output
+    assert "check1    fine" in ran.output
+
+
+def test_doctor_reports_as_json(monkeypatch):
+    monkeypatch.setattr(doctor, "checks", checks(lambda: Finding("ok", "fine")))
+    report = json.loads(run("doctor", "--json").output)
+    assert report["check0"] == {"state": "ok", "says": "fine"}
+    assert report["minids"] == __import__("minids").__version__
+
+
+@pytest.mark.parametrize(
+    "look", [machine.python, machine.packages, machine.torch_version, machine.memory, machine.data]
+)
+def test_what_this_test_run_rests_on_is_found_well(look):
+    finding = look()
+    assert finding.state in ("ok", "note"), finding.says
+
+
+def test_a_full_disk_is_broken_and_a_small_one_a_note(monkeypatch):
+    for free, state in ((1e7, "broken"), (5e8, "note"), (1e10, "ok")):
+        usage = type("usage", (), {"free": free})
+        monkeypatch.setattr(machine.shutil, "disk_usage", lambda _, usage=usage: usage)
+        assert machine.disk().state == state
+
+
+def test_a_folder_that_cannot_be_written_to_is_broken(monkeypatch):
+    def denied(**_):
+        raise PermissionError("denied")
+
+    monkeypatch.setattr(machine.tempfile, "NamedTemporaryFile", denied)
+    [(_, finding)] = doctor.findings((Check("folder", machine.folder, "go elsewhere"),))
+    assert finding == Finding("broken", "go elsewhere (PermissionError: denied)")
+
+
+def test_a_damaged_vocabulary_is_broken(monkeypatch, tmp_path):
+    from minids.text import tokenizer
+
+    path = tmp_path / "v.tiktoken"
+    path.write_bytes(tokenizer.SHIPPED.read_bytes()[:-5])
+    (tmp_path / "v.sha256").write_text(tokenizer.SHIPPED.with_suffix(".sha256").read_text())
+    monkeypatch.setattr(tokenizer, "default_tokenizer", lambda: tokenizer.load(path))
+    [(_, finding)] = doctor.findings((Check("data", machine.data, "fetch them again"),))
+    assert finding.state == "broken"
+    assert "sha256" in finding.says
+
+
+def test_a_terminal_that_cannot_print_chinese_is_noted(monkeypatch):
+    monkeypatch.setattr(sys, "stdout", type("out", (), {"encoding": "cp1252"}))
+    assert machine.python().state == "note"
+
+
+def test_the_kernel_of_the_notebooks_is_this_python():
+    finding = machine.kernel()
+    assert finding.state == "ok", finding.says
+
+
+def test_a_kernel_that_runs_another_python_is_broken(monkeypatch):
+    monkeypatch.setattr(machine, "_python_of_kernel", lambda: "/elsewhere/python")
+    finding = machine.kernel()
+    assert finding.state == "broken"
+    assert "ipykernel install --sys-prefix" in finding.says
+
+
+def test_without_a_gpu_nothing_is_compared(monkeypatch):
+    import torch
+
+    monkeypatch.setattr(torch.accelerator, "current_accelerator", lambda **_: None)
+    assert smoke.device().says.startswith("no GPU")
+
+
+def test_a_device_that_computes_something_else_is_broken(monkeypatch):
+    import torch
+
+    monkeypatch.setattr(torch.accelerator, "current_accelerator", lambda **_: "odd")
+    for worst, state in ((1e-5, "ok"), (0.5, "broken"), (float("nan"), "broken")):
+        monkeypatch.setattr(smoke, "_disagreement", lambda *_, worst=worst: worst)
+        assert smoke.device().state == state
+
+
+def test_the_comparison_sees_a_model_that_differs():
+    import torch
+
+    assert smoke._disagreement("toy-llama", torch.device("cpu")) == 0
+
+
+@pytest.mark.cuda
+def test_this_gpu_agrees_with_the_processor():
+    finding = smoke.device()
+    assert finding.state == "ok", finding.says
+
+
+def test_training_smoke_learns(monkeypatch):
+    monkeypatch.setattr(smoke, "SECONDS", 2.5)
+    finding = smoke.training()
+    assert finding.state in ("ok", "note"), finding.says
+    assert "tokens/s" in finding.says
+
+
+def test_training_that_does_not_learn_is_broken(monkeypatch):
+    from minids.train import loop
+
+    real = loop.fit
+    monkeypatch.setattr(loop, "fit", lambda *a, **k: real(*a, **(k | {"lr": 0.0, "steps": 35})))
+    assert smoke.training().state == "broken"
+
+
+# lab
+
+
+def test_jupyter_listens_on_this_machine_only_and_asks_for_nothing(tmp_path):
+    given = lab.flags(ROOT, ROOT / "notebooks/00_map.ipynb", 8888, str(tmp_path))
+    assert "--ServerApp.ip=127.0.0.1" in given
+    assert "--ServerApp.open_browser=False" in given
+    assert "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate" in given
+    assert "--LabApp.default_url=/lab/tree/notebooks/00_map.ipynb" in given
+    assert not any("token" in flag.lower() for flag in given), "others can read a command line"
+
+
+def test_jupyter_keeps_its_news_and_its_spinning_threads(tmp_path):
+    given = lab.settings("secret", str(tmp_path))
+    assert given["JUPYTER_TOKEN"] == "secret"
+    assert given["OMP_WAIT_POLICY"] == "PASSIVE"
+    page = json.loads((tmp_path / "labconfig/page_config.json").read_text())
+    assert page["disabledExtensions"]["@jupyterlab/apputils-extension:announcements"] is True
+
+
+def test_a_port_that_is_taken_is_passed_over():
+    with socket.socket() as taken:
+        taken.bind((lab.HOST, 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        assert lab.free_port(port) > port
+
+
+def test_lab_refuses_where_there_is_no_course(monkeypatch, tmp_path):
+    import minids
+    from minids.cli import folders
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(folders.minids, "__file__", str(tmp_path / "site/minids/__init__.py"))
+    assert "run this in the folder that you cloned" in refused("lab")
+    assert minids.__file__.startswith(str(tmp_path))
+
+
+def test_lab_refuses_where_no_chapter_is_built(monkeypatch, tmp_path):
+    (tmp_path / "notebooks").mkdir()
+    (tmp_path / "exercises").mkdir()
+    monkeypatch.chdir(tmp_path)
+    assert "minids course build" in refused("lab")
+
+
+def test_lab_opens_the_first_chapter_and_leaves_nothing_behind(tmp_path):
+    from urllib.request import urlopen
+
+    for folder in ("notebooks", "exercises"):
+        (tmp_path / folder).mkdir()
+    empty = {"cells": [], "metadata": {}, "nbformat": 4, "nbformat_minor": 5}
+    (tmp_path / "notebooks/00_map.ipynb").write_text(json.dumps(empty))
+    private = tmp_path / "private"
+    private.mkdir()
+    opened = subprocess.Popen(
+        [sys.executable, "-c", "from minids.cli import main; main()", "lab", "--no-browser"],
+        cwd=tmp_path,
+        env=os.environ | {"TMPDIR": str(private), "PYTHONUNBUFFERED": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    try:
+        lines = iter(opened.stdout.readline, "")
+        address = next(line.strip() for line in lines if "http://127.0.0.1:" in line)
+        assert "/lab/tree/notebooks/00_map.ipynb?token=" in address
+        with urlopen(address, timeout=20) as page:
+            assert page.status == 200
+        port = int(address.split(":")[2].split("/")[0])
+    finally:
+        opened.send_signal(signal.SIGTERM)
+        opened.communicate(timeout=30)
+    assert opened.returncode == 0
+    assert not list(private.iterdir())
+    end = time.monotonic() + 10
+    while time.monotonic() < end:
+        with socket.socket() as probe:
+            if probe.connect_ex((lab.HOST, port)):
+                return
+        time.sleep(0.1)
+    pytest.fail("the server still answers")
+
+
+# course, grade, bench
+
+
+def test_course_check_fails_when_a_notebook_is_older_than_its_source(monkeypatch):
+    from minids import course
+
+    monkeypatch.setattr(course, "drift", lambda **_: [])
+    assert run("course", "check").exit_code == 0
+    monkeypatch.setattr(course, "drift", lambda **_: ["notebooks/00_map differs"])
+    ran = run("course", "check")
+    assert ran.exit_code == 1
+    assert "00_map differs" in ran.stderr
+    assert "minids course build" in ran.stderr
+
+
+def test_course_build_refuses_a_chapter_that_does_not_exist():
+    assert "99_nothing" in refused("course", "build", "99_nothing")
+
+
+def test_grade_refuses_what_is_no_folder_of_notebooks(tmp_path):
+    assert "is not a folder" in refused("grade", tmp_path / "gone")
+    assert "holds no notebook" in refused("grade", tmp_path)
+
+
+def test_grade_warns_that_it_runs_what_it_is_given():
+    assert "no sandbox" in " ".join(run("grade", "--help").output.split())
+
+
+def test_grade_writes_the_report_and_the_table(monkeypatch, tmp_path):
+    from minids import course
+
+    row = course.Graded("ann.ipynb", "00.count", "wrong", "counts the head", "look again", 1.0)
+    monkeypatch.setattr(course, "grade", lambda *_, **__: [row])
+    (tmp_path / "ann.ipynb").write_text("{}")
+    ran = run("grade", tmp_path, "--out", tmp_path / "marks.csv")
+    assert "| ann.ipynb | 0 of 1 |" in ran.output
+    assert "counts the head" in (tmp_path / "marks.csv").read_text()
+    assert json.loads(run("grade", tmp_path, "--json").output)[0]["state"] == "wrong"
+
+
+def test_bench_refuses_what_it_cannot_measure():
+    assert "nonsense" in refused("bench", "nonsense")

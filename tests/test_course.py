@@ -1,0 +1,423 @@
+"""From source to notebook, exercise, drift and grade, on a course of one tiny chapter."""
+
+import json
+import os
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import nbformat
+import pytest
+from notebook_cells import Tally, shortfalls
+
+from minids.course import build, cut, doubled, drift, grade, report
+from minids.course.build import BuildError
+from minids.course.files import write
+from minids.course.measure import Cost, stored
+from minids.course.source import exercise, read
+
+CHAPTER = """
+# %% [markdown]
+# # 7. A tiny chapter
+
+# %%
+from pathlib import Path
+
+import ipywidgets
+from IPython.display import display
+
+from minids.study.lesson import claim, figure, predict, reveal
+from minids.study.widgets import explore
+
+# %% tags=["predict"]
+answer = predict("How much is 6 x 7?", ..., default=40)
+reveal(answer, 42)
+
+# %%
+from matplotlib.figure import Figure
+
+
+def draw(power=2):
+    fig = Figure(figsize=(2, 1))
+    fig.subplots().plot([x**power for x in range(9)])
+    return fig
+
+
+figure(draw(), alt="A curve that rises faster and faster")
+
+# %%
+explore(draw, power=(1, 4))
+
+# %% tags=["claim"]
+claim("the kernel starts in the notebook's folder", Path.cwd().name == "notebooks")
+
+# %% tags=["hide-input", "nbval-ignore-output"]
+import os
+print(os.getpid(), os.environ.get("OMP_NUM_THREADS"))
+"""
+
+SOLUTION = '''
+# %% [markdown]
+# # Exercises 7
+
+# %%
+from minids.check import check
+
+
+# %% tags=["exercise"]
+def double(x):
+    """Twice x."""
+    ### BEGIN SOLUTION
+    return 2 * x
+    ### END SOLUTION
+
+
+# %% tags=["check"]
+check("77.double", double)
+
+# %% tags=["exercise"]
+### BEGIN SOLUTION
+answer: int = 6 * 7
+### END SOLUTION
+
+# %% tags=["check"]
+check("77.answer", answer)
+
+# %% tags=["exercise"]
+def half(x):
+    """Half of x."""
+    ### BEGIN SOLUTION
+    return x / 2
+    ### END SOLUTION
+
+
+# %% tags=["check"]
+check("77.half", half)
+
+# %% tags=["raises-exception"]
+check("77.double", abs, seed=3)
+
+# %% [markdown]
+# ### BEGIN SOLUTION
+# Why 42: see the chapter.
+# ### END SOLUTION
+'''
+
+
+CHECKS = """
+from minids.check import Claim, checker
+
+
+@checker("77.double", hints=("a", "b", "c"))
+def double(attempt, g):
+    yield Claim("3 becomes 6", attempt(3) == 6, "multiply by 2.")
+    yield Claim("minus 4 becomes minus 8", attempt(-4) == -8, "no abs.")
+
+
+@checker("77.half", hints=("a", "b", "c"))
+def half(attempt, g):
+    yield Claim("6 becomes 3", attempt(6) == 3, "divide by 2.")
+
+
+@checker("77.answer", hints=("a", "b", "c"), takes=int)
+def answer(attempt, g):
+    yield Claim("the product is right", attempt == 42, "multiply.")
+"""
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: Any) -> Iterator[Path]:
+    """A course of one chapter and one set of exercises, built."""
+    folder = tmp_path_factory.mktemp("course")
+    write(folder / "lib" / "checks_77.py", CHECKS)
+    old = os.environ.get("PYTHONPATH", "")
+    os.environ["PYTHONPATH"] = os.pathsep.join([str(folder / "lib"), old])
+    yield _built(folder)
+    os.environ["PYTHONPATH"] = old
+
+
+def _built(folder: Path) -> Path:
+    for kind, text in (("notebooks", CHAPTER), ("solutions", SOLUTION)):
+        write(folder / kind / "src" / "77_tiny.py", text.lstrip())
+    built = build(root=folder, threads=1)
+    assert [b.name for b in built] == ["notebooks/77_tiny", "solutions/77_tiny"]
+    assert not [b.claims_broken for b in built if b.claims_broken]
+    return folder
+
+
+def code(path: Path) -> list[Any]:
+    return [c for c in nbformat.read(path, as_version=4).cells if c.cell_type == "code"]
+
+
+# --- build
+
+
+def test_a_build_executes_every_cell_in_the_notebooks_folder(root: Path) -> None:
+    cells = code(root / "notebooks" / "77_tiny.ipynb")
+    assert [c.execution_count for c in cells] == [1, 2, 3, 4, 5, 6]
+    assert cells[4].outputs[0].text == "holds: the kernel starts in the notebook's folder\n"
+    assert cells[5].outputs[0].text.split()[1] == "1"
+    assert cells[5].metadata["jupyter"] == {"source_hidden": True}
+
+
+def test_two_builds_give_the_same_bytes(root: Path) -> None:
+    path = root / "notebooks" / "77_tiny.ipynb"
+    first = nbformat.read(path, as_version=4)
+    build(["notebooks/77_tiny"], root=root, threads=1)
+    second = nbformat.read(path, as_version=4)
+    for notebook in (first, second):
+        del notebook.cells[-1]  # prints the number of its process
+    assert first == second
+    assert first.cells[1].id == "77_tiny-001"
+    assert "00000000000000000000000000000000" in json.dumps(first.metadata.widgets)
+
+
+def test_a_build_leaves_the_old_file_where_a_cell_fails(root: Path) -> None:
+    source, built = root / "notebooks/src/77_tiny.py", root / "notebooks/77_tiny.ipynb"
+    before, words = built.read_bytes(), source.read_text()
+    source.write_text(words.replace("answer = predict", "answer = 1 / 0 + predict"))
+    try:
+        with pytest.raises(BuildError, match=r"(?s)77_tiny stopped in code cell 1 .*ZeroDivision"):
+            build(["notebooks/77_tiny"], root=root)
+    finally:
+        source.write_text(words)
+    assert built.read_bytes() == before
+    assert not list((root / "notebooks").glob(".*"))
+
+
+def test_seconds_and_memory_of_each_cell_are_kept(root: Path) -> None:
+    costs = stored(root)["notebooks/77_tiny"]
+    assert [cost.cell for cost in costs] == [0, 1, 2, 3, 4, 5]
+    assert all(cost.seconds >= 0 and 10 < cost.mb < 5000 for cost in costs)
+    text = (root / "data/results/cells.json").read_text()
+    assert json.loads(text)["machine"]["cores"]
+    assert str(root) not in text
+
+
+def test_unknown_names_and_tags_are_answered_with_the_known(root: Path, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="there is no '08_x'; known: notebooks/77_tiny, "):
+        build(["08_x"], root=root)
+    script = tmp_path / "x.py"
+    script.write_text('# %% tags=["skip-me"]\n1\n')
+    with pytest.raises(ValueError, match="unknown tag 'skip-me'; known: exercise, check"):
+        read(script)
+
+
+# --- the guard on cost
+
+
+def test_a_cell_that_doubled_is_named() -> None:
+    before = {"notebooks/77": [Cost(0, 1.0, 200), Cost(1, 10.0, 400), Cost(2, 20.0, 400)]}
+    now = {"notebooks/77": [Cost(0, 1.0, 200), Cost(1, 25.0, 400), Cost(2, 20.0, 900)]}
+    assert doubled(before, now) == [
+        "notebooks/77, cell 1: 10.0 s became 25.0 s",
+        "notebooks/77, cell 2: 400 MB became 900 MB",
+    ]
+
+
+def test_a_slower_machine_is_no_alarm() -> None:
+    before = {"a": [Cost(i, 10.0, 400) for i in range(5)]}
+    assert doubled(before, {"a": [Cost(i, 30.0, 400) for i in range(5)]}) == []
+    assert doubled(before, before) == []
+
+
+def test_an_import_that_takes_a_second_more_is_no_alarm() -> None:
+    assert doubled({"a": [Cost(0, 0.4, 90)]}, {"a": [Cost(0, 1.4, 300)]}) == []
+
+
+# --- nbval, in the way of the test run
+
+
+def nbval(root: Path, *options: str) -> subprocess.CompletedProcess[str]:
+    tests = Path(__file__).parent
+    path = os.pathsep.join([str(tests), str(tests.parent), os.environ["PYTHONPATH"]])
+    command = [sys.executable, "-m", "pytest", "--nbval", "--nbval-current-env", "--color=no"]
+    command += [
+        "-c",
+        str(tests.parent / "pyproject.toml"),
+        "-p",
+        "notebook_cells",
+        "-p",
+        "no:cacheprovider",
+        f"--rootdir={root}",
+    ]
+    command += [f"--nbval-sanitize-with={tests / 'nbval_sanitize.cfg'}", *options]
+    return subprocess.run(
+        command,
+        cwd=root,
+        env={**os.environ, "PYTHONPATH": path},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+
+
+def test_what_was_built_passes_nbval_and_a_changed_output_does_not(root: Path) -> None:
+    for name in ("broken", "wrong"):
+        notebook = nbformat.read(root / "notebooks" / "77_tiny.ipynb", as_version=4)
+        cell = notebook.cells[2]
+        if name == "wrong":
+            cell.outputs[0].text = cell.outputs[0].text.replace("42", "41")
+        else:
+            cell.source = "raise ValueError('on purpose')"
+        nbformat.write(notebook, root / "notebooks" / f"{name}.ipynb")
+    try:
+        done = nbval(root, "notebooks", "solutions", "--update-cells")
+    finally:
+        for name in ("broken", "wrong"):
+            (root / "notebooks" / f"{name}.ipynb").unlink()
+    assert "notebooks/77_tiny: 6 executed, 0 skipped, 0 failed" in done.stdout, done.stdout
+    assert "notebooks/broken: 1 executed, 4 skipped, 1 failed" in done.stdout
+    assert "notebooks/wrong: 5 executed, 0 skipped, 1 failed" in done.stdout
+    assert done.returncode == 1
+    committed = json.loads((root / "tests" / "cells_expected.json").read_text())
+    assert committed == {
+        "notebooks/77_tiny": 6,
+        "notebooks/broken": 1,
+        "notebooks/wrong": 5,
+        "solutions/77_tiny": 8,
+    }
+
+
+def test_a_notebook_that_was_not_run_at_all_is_named() -> None:
+    counts = {"notebooks/a": Counter(executed=3), "notebooks/b": Counter(executed=1, skipped=4)}
+    expected = {"notebooks/a": 3, "notebooks/b": 5, "notebooks/c": 2, "solutions/d": 9}
+    assert shortfalls(counts, expected, lambda name: name.startswith("notebooks/")) == [
+        "notebooks/b: 1 cells were executed, 5 are committed to in tests/cells_expected.json",
+        "notebooks/c: 0 cells were executed, 2 are committed to in tests/cells_expected.json",
+    ]
+
+
+def test_a_run_with_fewer_cells_than_committed_fails_though_nothing_else_does(
+    tmp_path: Path,
+) -> None:
+    write(tmp_path / "tests" / "cells_expected.json", '{"notebooks/77_tiny": 6}')
+    option = SimpleNamespace(
+        nbval=True, nbval_lax=False, keyword="", markexpr="", collectonly=False
+    )
+    option.update_cells = option.strict_times = False
+    here = SimpleNamespace(dir=tmp_path)
+    for executed, ends in ((6, pytest.ExitCode.OK), (5, pytest.ExitCode.TESTS_FAILED)):
+        session = SimpleNamespace(exitstatus=pytest.ExitCode.OK)
+        tally = Tally(
+            SimpleNamespace(
+                rootpath=tmp_path, option=option, args=["notebooks"], invocation_params=here
+            )
+        )
+        tally.counts = {"notebooks/77_tiny": Counter(executed=executed, skipped=6 - executed)}
+        tally.pytest_sessionfinish(session)
+        assert session.exitstatus == ends
+
+
+def test_a_mistake_is_answered_in_three_lines_and_without_a_traceback(root: Path) -> None:
+    (error,) = code(root / "solutions" / "77_tiny.ipynb")[-1].outputs
+    assert error.ename == "NotYet"
+    assert "\n".join(error.traceback) == (
+        "77.double: 3 becomes 6 -- not yet.\n  hint: multiply by 2.\n"
+        "  (check('77.double', …, seed=3) repeats these inputs)"
+    )
+
+
+# --- cut and drift
+
+
+def test_the_exercise_keeps_everything_but_the_solution(root: Path) -> None:
+    notebook = nbformat.read(root / "exercises" / "77_tiny.ipynb", as_version=4)
+    cells = [c.source for c in notebook.cells]
+    assert cells[2] == 'def double(x):\n    """Twice x."""\n    raise NotImplementedError'
+    assert cells[4] == "answer = ..."
+    assert "Why 42" not in json.dumps(notebook)
+    assert all(not c.outputs and c.execution_count is None for c in notebook.cells[1:])
+    solved = nbformat.read(root / "solutions" / "77_tiny.ipynb", as_version=4)
+    assert "SOLUTION" not in json.dumps(solved)
+    assert solved.cells[3].outputs[0].text.endswith("77.double: solved (2 claims hold)\n")
+
+
+def test_markers_have_to_come_in_pairs(tmp_path: Path) -> None:
+    script = tmp_path / "x.py"
+    script.write_text("# %%\ndef f():\n    ### BEGIN SOLUTION\n    return 1\n")
+    with pytest.raises(ValueError, match="1 x '### BEGIN SOLUTION', 0 x '### END SOLUTION'"):
+        exercise(read(script), "x")
+
+
+def test_a_whole_function_cannot_disappear(tmp_path: Path) -> None:
+    script = tmp_path / "x.py"
+    script.write_text("# %%\n### BEGIN SOLUTION\ndef f():\n    return 1\n### END SOLUTION\n")
+    with pytest.raises(ValueError, match="f: put the solution markers inside it"):
+        exercise(read(script), "x")
+
+
+def test_drift_names_every_notebook_that_no_longer_follows_its_source(root: Path) -> None:
+    assert drift(root=root) == []
+    source, cut_file = root / "notebooks/src/77_tiny.py", root / "exercises/77_tiny.ipynb"
+    words, kept = source.read_text(), cut_file.read_text()
+    source.write_text(words.replace("6 x 7", "7 x 6"))
+    cut_file.write_text(kept.replace("Twice x", "Thrice x"))
+    write(root / "exercises" / "08_lost.ipynb", kept)
+    try:
+        assert drift(root=root) == [
+            "notebooks/77_tiny, cell 2, differs from its source: build it again",
+            "exercises/77_tiny differs from solutions/src: cut it again",
+            "exercises/08_lost has no source",
+        ]
+    finally:
+        source.write_text(words)
+        (root / "exercises" / "08_lost.ipynb").unlink()
+        cut(root=root)
+    assert drift(root=root) == []
+
+
+# --- grade
+
+
+def submission(root: Path, folder: Path, name: str, **bodies: str) -> None:
+    """An exercise notebook with some cells filled in: c0, c1, … count all cells."""
+    notebook = nbformat.read(root / "exercises" / "77_tiny.ipynb", as_version=4)
+    for cell, body in bodies.items():
+        notebook.cells[int(cell[1:])].source = body
+    nbformat.write(notebook, folder / f"{name}.ipynb")
+
+
+def test_grading_tells_right_wrong_blank_and_dishonest_apart(root: Path, tmp_path: Path) -> None:
+    right, wrong = "def double(x):\n    return x + x", "def double(x):\n    return 2 * abs(x)"
+    cheat = "print('77.double: solved')\ndouble = None\nimport minids.check as c\n"
+    cheat += "c.examine = lambda *a, **k: c.Verdict('77.double', 'solved', (), '', '', 0)"
+    submission(root, tmp_path, "ann", c2=right, c4="answer = 41", c6="def half(x):\n    return y")
+    submission(root, tmp_path, "bob", c2=wrong, c4="answer = 42")
+    submission(root, tmp_path, "dan", c2=cheat, c6="del half")
+    submission(root, tmp_path, "eve", c1="import os\nos._exit(3)")
+    (tmp_path / "fay.ipynb").write_text("not a notebook")
+    graded = grade(tmp_path, root=root, seconds=60)
+    states = {(g.submission[:3], g.exercise[3:]): g.state for g in graded}
+    assert states == {
+        ("ann", "double"): "solved",
+        ("ann", "answer"): "wrong",
+        ("ann", "half"): "error",
+        ("bob", "double"): "wrong",
+        ("bob", "answer"): "solved",
+        ("bob", "half"): "blank",
+        ("dan", "double"): "error",
+        ("dan", "answer"): "blank",
+        ("dan", "half"): "did not run",
+        ("eve", "double"): "did not run",
+        ("eve", "answer"): "did not run",
+        ("eve", "half"): "did not run",
+        ("fay", ""): "did not run",
+    }
+    page = report(graded)
+    assert "| ann.ipynb | 1 of 3 | wrong | solved | error |" in page.markdown
+    assert "- 1 x 77.double: minus 4 becomes minus 8" in page.markdown
+    assert page.csv.splitlines()[0] == "submission,exercise,state,failed,hint,seconds"
+
+
+def test_a_submission_that_never_ends_does_not_hold_up_the_others(
+    root: Path, tmp_path: Path
+) -> None:
+    submission(root, tmp_path, "gus", c1="while True:\n    pass")
+    graded = grade(tmp_path, root=root, seconds=3)
+    assert {g.state for g in graded} == {"did not run"}
+    assert all("more than 3 s" in g.hint for g in graded)
