@@ -154,6 +154,11 @@ def flops_per_token(
     """
     if context < 0:
         raise ValueError(f"context={context}: a token attends to 0 or more tokens")
+    if mode not in ("train", "prefill", "decode") or mla not in ("absorbed", "expanded"):
+        raise ValueError(
+            f"mode={mode!r} is not one of train, prefill, decode, "
+            f"or mla={mla!r} neither absorbed nor expanded"
+        )
     c, a, p = config, config.attention, parameters(config)
     matrices = p.attention + p.dense + p.shared + p.router + _routed_active(c, p)
     matrices += c.vocab * c.dim
@@ -167,8 +172,6 @@ def flops_per_token(
         if mode == "decode":
             per_key += a.n_heads * a.kv_rank * (a.nope_dim + a.value_dim)
     forward = 2 * (matrices + c.n_layers * per_key * context)
-    if mode not in ("train", "prefill", "decode"):
-        raise ValueError(f"mode={mode!r} is not one of train, prefill, decode")
     return 3 * forward if mode == "train" else forward
 
 

@@ -393,6 +393,269 @@ def test_lab_opens_the_first_chapter_and_leaves_nothing_behind(tmp_path):
     pytest.fail("the server still answers")
 
 
+# train
+
+TINY = ("--batch", 2, "--length", 16, "--scale", "smoke")
+
+
+@pytest.fixture
+def book(tmp_path):
+    path = tmp_path / "book.txt"
+    path.write_text("The cat sat on the mat, and the dog sat on the cat.\n" * 200, encoding="utf-8")
+    return path
+
+
+def weights(folder):
+    from minids import checkpoint
+
+    return checkpoint.load(folder).weights
+
+
+def same(a, b):
+    return a.keys() == b.keys() and all(a[name].equal(b[name]) for name in a)
+
+
+def test_training_saves_a_run_shows_samples_and_says_how_to_go_on(tmp_path, book):
+    ran = run("train", "toy-llama", "--text", book, "--steps", 3, "--out", tmp_path / "a", *TINY)
+    assert ran.exit_code == 0, ran.output
+    assert "3 steps of 2 x 16 tokens" in ran.output
+    assert "bits per byte" in ran.output
+    assert f"minids train --resume {tmp_path / 'a'} --steps 6" in ran.output
+    assert (tmp_path / "a/step-000003").is_dir()
+
+
+def test_training_learns_a_text_that_repeats(tmp_path, book):
+    ran = run("train", "toy-llama", "--text", book, "--steps", 40, "--out", tmp_path / "a", *TINY)
+    costs = float(ran.output.split("costs it ")[1].split()[0])
+    assert costs < 2.0, "a uniform guess of 1,024 tokens costs more than 2.5 bits a byte"
+
+
+def test_the_bar_shows_loss_bits_speed_and_time_left():
+    from minids.cli.progress import shown
+    from minids.train.loop import Step
+
+    steps = [Step(i, 2.0, {}, 1.0, 0.1, 100, 0.5) for i in range(3)]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "stderr", written := __import__("io").StringIO())
+        assert list(shown(iter(steps), total=3, tokens_per_byte=0.5)) == steps
+    bar = written.getvalue()
+    assert "loss 2.000, 1.443 bits/byte, 200 tokens/s" in bar
+    assert "3/3 [00:00<00:00" in bar
+
+
+@pytest.mark.parametrize("model", ["toy-llama", "toy-v3"])
+def test_a_stopped_run_goes_on_bit_for_bit(tmp_path, book, model, monkeypatch):
+    from minids.cli import progress
+
+    whole, halves = tmp_path / "whole", tmp_path / "halves"
+    given = ("train", model, "--text", book, "--steps", 6, *TINY)
+    assert run(*given, "--out", whole).exit_code == 0
+
+    real = progress.shown
+
+    def interrupted(*arguments, **named):
+        for step in real(*arguments, **named):
+            if step.i == 2:
+                os.kill(os.getpid(), signal.SIGINT)
+            yield step
+
+    with monkeypatch.context() as patch:
+        patch.setattr(progress, "shown", interrupted)
+        stopped = run(*given, "--out", halves)
+    assert stopped.exit_code == 130, stopped.output
+    assert f"stopped and saved after 3 steps. Go on with: minids train --resume {halves}" in (
+        stopped.output
+    )
+    assert not same(weights(whole), weights(halves))
+    resumed = run("train", "--resume", halves, "--scale", "smoke")
+    assert resumed.exit_code == 0, resumed.output
+    assert "3 of them done" in resumed.output
+    assert same(weights(whole), weights(halves))
+
+
+def test_another_seed_is_another_run(tmp_path, book):
+    for seed in (0, 1):
+        given = ("--text", book, "--steps", 2, "--seed", seed, "--out", tmp_path / str(seed))
+        assert run("train", "toy-llama", *given, *TINY).exit_code == 0
+    assert not same(weights(tmp_path / "0"), weights(tmp_path / "1"))
+
+
+def test_a_checkpoint_is_written_every_so_often(tmp_path, book, monkeypatch):
+    from minids.cli import progress
+
+    saved = []
+    monkeypatch.setattr(progress, "save", lambda run, step: saved.append(step))
+    given = ("--text", book, "--steps", 5, "--save-every", 2, "--out", tmp_path / "a")
+    assert run("train", "toy-llama", *given, *TINY).exit_code == 0
+    assert saved == [2, 4, 5]
+
+
+def test_a_full_disk_ends_the_run_and_names_what_is_left(tmp_path, book, monkeypatch):
+    from minids.cli import progress
+
+    def full(run, step):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(progress, "save", full)
+    given = ("--text", book, "--steps", 2, "--out", tmp_path / "a")
+    ran = run("train", "toy-llama", *given, *TINY)
+    assert ran.exit_code == 1
+    assert "No space left on device" in ran.stderr
+    assert f"minids train --resume {tmp_path / 'a'}" in ran.stderr
+
+
+def test_a_run_that_diverges_says_what_to_try(tmp_path, book, monkeypatch):
+    from minids.cli import progress
+    from minids.train.loop import Diverged
+
+    def diverges(*_, **__):
+        raise Diverged("step 0: the loss is nan. Try a lower `lr`")
+        yield
+
+    monkeypatch.setattr(progress, "fit", diverges)
+    given = ("--text", book, "--steps", 2, "--out", tmp_path / "a")
+    ran = run("train", "toy-llama", *given, *TINY)
+    assert ran.exit_code == 1
+    assert "Try a lower `lr`" in ran.stderr
+
+
+def test_train_refuses_a_model_that_does_not_fit_and_names_one_that_does(tmp_path):
+    said = refused("train", "deepseek-v3", "--out", tmp_path / "a")
+    assert "10,736 GB" in said
+    assert "toy-v3" in said
+    assert not (tmp_path / "a").exists(), "nothing is left behind"
+
+
+def test_train_refuses_texts_that_teach_nothing(tmp_path):
+    for content, why in ((b"", "empty"), (b"\0\1", "UTF-8"), (b"a b", "tokens are needed")):
+        path = tmp_path / "text.txt"
+        path.write_bytes(content)
+        assert why in refused("train", "toy-llama", "--text", path, "--out", tmp_path / "a", *TINY)
+    gone = tmp_path / "gone.txt"
+    assert str(gone) in refused("train", "toy-llama", "--text", gone, "--out", tmp_path / "a")
+
+
+@pytest.mark.parametrize(
+    ("options", "why"),
+    [
+        (("toy-llama", "--steps", 0), "--steps 0"),
+        (("toy-llama", "--save-every", 0), "--save-every 0"),
+        (("toy-llama", "--batch", -1), "--batch -1"),
+        (("toy-llama", "--lr", 3), "--lr 3"),
+        (("toy-llama", "--length", 9999), "longer than the context"),
+        (("toy-llama", "--scale", "huge"), "huge"),
+        (("toy-lama",), "toy-llama"),
+        ((), "say what to train"),
+        (("--resume", "gone"), "gone"),
+        (("--resume", "gone", "--seed", 1, "--lr", 0.1), "--seed, --lr"),
+    ],
+)
+def test_train_refuses_options_that_mean_nothing(tmp_path, monkeypatch, options, why):
+    monkeypatch.chdir(tmp_path)
+    assert why in refused("train", *options)
+
+
+def test_train_refuses_a_folder_that_holds_a_run_or_is_a_file(tmp_path, book):
+    out = tmp_path / "a"
+    given = ("train", "toy-llama", "--text", book, "--steps", 1, "--out", out, *TINY)
+    assert run(*given).exit_code == 0
+    assert f"--resume {out}" in refused(*given)
+    assert "is a file" in refused("train", "toy-llama", "--text", book, "--out", book, *TINY)
+
+
+def test_resume_refuses_another_model_a_finished_run_and_a_changed_text(tmp_path, book):
+    out = tmp_path / "a"
+    given = ("--text", book, "--steps", 2, "--out", out, *TINY)
+    assert run("train", "toy-llama", *given).exit_code == 0
+    assert "holds toy-llama, not toy-v3" in refused("train", "toy-v3", "--resume", out)
+    assert "--steps 4" in refused("train", "--resume", out)
+    book.write_text(book.read_text() + "more")
+    assert "is not what" in refused("train", "--resume", out, "--steps", 4)
+    book.unlink()
+    assert str(book) in refused("train", "--resume", out, "--steps", 4)
+
+
+def test_resume_refuses_a_checkpoint_that_train_did_not_write(tmp_path):
+    from minids import checkpoint
+    from minids.model.transformer import Transformer
+
+    checkpoint.save(tmp_path / "a", Transformer(preset("toy-llama")), step=1)
+    assert "not written by `minids train`" in refused("train", "--resume", tmp_path / "a")
+
+
+def test_a_config_file_can_be_trained(tmp_path, book):
+    path = tmp_path / "mine.json"
+    path.write_text(json.dumps(to_hf(preset("toy-llama")) | {"num_hidden_layers": 1}))
+    given = ("--text", book, "--steps", 1, "--out", tmp_path / "a")
+    ran = run("train", path, *given, *TINY)
+    assert ran.exit_code == 0, ran.output
+    assert "mine: 1 layers" in ran.output
+
+
+# tour
+
+
+def test_the_tour_counts_trains_and_writes_its_figures(tmp_path, monkeypatch):
+    monkeypatch.setenv("MINIDS_SCALE", "smoke")
+    ran = run("tour", "--out", tmp_path / "figures")
+    assert ran.exit_code == 0, ran.output
+    assert "deepseek-v3" in ran.output
+    assert "before" in ran.output
+    assert "after" in ran.output
+    figures = sorted((tmp_path / "figures").iterdir())
+    assert [path.name for path in figures] == ["00_map.png", "01_llama.png"]
+    for path in figures:
+        assert str(path) in ran.output
+        assert 10_000 < path.stat().st_size < 200_000
+
+
+def test_figures_of_the_tour_are_opaque(tmp_path, monkeypatch):
+    import matplotlib.image
+
+    from minids.cli.stops import map
+
+    [path] = map.visit(tmp_path)
+    pixels = matplotlib.image.imread(path)
+    assert pixels.shape[-1] == 3 or (pixels[..., 3] == 1).all()
+    assert (pixels[0, 0, :3] == 1).all(), "the background is white"
+
+
+def test_the_tour_shows_each_published_figure_beside_its_count():
+    from minids.cli.stops.map import rows
+
+    for row in rows():
+        assert row["total B"] == pytest.approx(row["published"], rel=0.02)
+        if row["published "] != "all":
+            assert row["activated B"] == pytest.approx(row["published "], rel=0.06)
+
+
+def test_a_slow_machine_takes_fewer_steps_of_the_tour(monkeypatch):
+    import torch
+
+    from minids.cli.stops import llama
+    from minids.model.transformer import Transformer
+    from minids.text.batches import packed
+
+    model = Transformer(preset("toy-llama"))
+    batches = packed(torch.arange(1000), batch=2, length=16, seed=0)
+    count = llama.affordable(model, batches, "plain")
+    monkeypatch.setattr(llama, "SECONDS", llama.SECONDS / 1e6)
+    assert llama.affordable(model, batches, "plain") == 3 < count
+
+
+def test_the_tour_refuses_a_folder_that_it_cannot_write_to(tmp_path):
+    path = tmp_path / "file"
+    path.write_text("")
+    assert str(path) in refused("tour", "--out", path)
+
+
+def test_the_tour_has_a_stop_for_every_chapter():
+    from minids.cli.tour import stops
+
+    chapters = {path.name[:2] for path in (ROOT / "notebooks").glob("[0-9]*.ipynb")}
+    assert chapters <= {stop.chapter for stop in stops()}
+
+
 # course, grade, bench
 
 

@@ -16,7 +16,7 @@ FLOORS = [
     ["config huggingface presets"],  # no torch up to here …
     ["accounting"],  # … and here
     ["text", "model"],
-    ["plain durable checkpoint weights"],
+    ["plain names durable checkpoint weights"],
     ["train", "decode"],
     ["rl", "systems"],
     ["study check"],

@@ -115,8 +115,7 @@ def test_any_number_of_experts_shrinks_to_a_valid_toy(name, n_routed):
 
 
 def test_configs_and_accounting_come_without_torch():
-    code = (
-        "import sys, minids.config, minids.presets, minids.accounting; print('torch' in sys.modules)"
-    )
+    names = "minids.config, minids.presets, minids.accounting"
+    code = f"import sys, {names}; print('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"

@@ -5,7 +5,7 @@ from collections import Counter
 import pytest
 
 from minids import accounting
-from minids.presets import DATA, preset
+from minids.presets import preset
 from minids.study import tables
 
 COUNTED = [str(row["model"]) for row in tables.read("parameters")]
@@ -207,25 +207,3 @@ def test_the_seed_table_is_judged_cell_by_cell():
     assert {row["verdict"] for row in rows} == verdicts
     assert sum(row["verdict"] == "swapped" for row in rows) == 6
     assert all(row["truth"] for row in rows)
-
-
-def test_reading_a_table_that_is_not_there_lists_those_that_are():
-    with pytest.raises(ValueError, match="no table 'costs'.*cost"):
-        tables.read("costs")
-    with pytest.raises(ValueError, match="no figure 'x'"):
-        tables.figure("x")
-
-
-def test_text_aligns_columns_and_counts_chinese_letters_twice():
-    rows = [{"row": "发布", "n": 5}, {"row": "ab", "n": 12345}]
-    assert tables.text(rows).splitlines() == [
-        "row        n",
-        "----  ------",
-        "发布       5",
-        "ab    12,345",
-    ]
-    assert tables.markdown(rows, ["n"]) == "| n |\n| --- |\n| 5 |\n| 12,345 |"
-
-
-def test_the_tables_lie_beside_the_configs():
-    assert (DATA / "paper" / "seed.csv").exists()

@@ -14,6 +14,7 @@ from tqdm import tqdm
 from minids.cli.runs import Run, save
 from minids.decode.sample import generate
 from minids.model.transformer import Transformer
+from minids.study.watch import watch
 from minids.text.batches import packed, stream, windows
 from minids.text.tokenizer import Tokenizer
 from minids.train.loop import Diverged, Step, evaluate, fit
@@ -40,7 +41,8 @@ def carry_out(run: Run, *, save_every: int) -> int:
     again = f"minids train --resume {run.folder}"
     try:
         with stopping_after_this_step() as stopped:
-            for step in shown(steps, total=plan.steps, start=run.start, tokens_per_byte=rate):
+            watched = watch(steps, vocab=run.model.c.vocab, say=tqdm.write)
+            for step in shown(watched, total=plan.steps, start=run.start, tokens_per_byte=rate):
                 done = step.i + 1
                 if done % save_every == 0 or done == plan.steps or stopped():
                     save(run, done)
@@ -52,8 +54,10 @@ def carry_out(run: Run, *, save_every: int) -> int:
     if done < plan.steps:
         typer.echo(f"\nstopped and saved after {done} steps. Go on with: {again}")
         return INTERRUPTED
-    typer.echo(held_out(run))
-    for prompt, answer in samples(run.model, run.tokenizer, openings(run.corpus.held_out)):
+    unseen = run.corpus.held_out
+    bits = bits_of_unseen(run.model, run.tokenizer, unseen, length=plan.length)
+    typer.echo(f"text that it has not seen costs it {bits:.3f} bits per byte")
+    for prompt, answer in samples(run.model, run.tokenizer, openings(unseen)):
         typer.echo("\n" + quoted(prompt, answer))
     typer.echo(f"\nsaved in {run.folder}. Longer: {again} --steps {2 * plan.steps}")
     return 0
@@ -100,15 +104,15 @@ def stopping_after_this_step() -> Iterator[Callable[[], bool]]:
             signal.signal(number, handler)
 
 
-def held_out(run: Run, *, rows: int = 64) -> str:
-    """Return how well the model predicts text that it has not seen."""
-    text = run.corpus.held_out
-    tokens = stream(run.tokenizer, [text])
-    length = min(run.plan.length, len(tokens) - 1)
-    fitting = min(rows, max(1, (len(tokens) - 1) // length))
-    loss = evaluate(run.model, [windows(tokens, length=length, n=fitting)])
-    bits = bits_per_byte(loss, len(tokens) / len(text.encode()))
-    return f"held out: {bits:.3f} bits per byte ({loss:.3f} nats per token)"
+def bits_of_unseen(
+    model: Transformer, tokenizer: Tokenizer, text: str, *, length: int, rows: int = 64
+) -> float:
+    """Return the bits per byte that a text costs the model, from up to `rows` pieces of it."""
+    tokens = stream(tokenizer, [text])
+    length = min(length, len(tokens) - 1)
+    rows = min(rows, max(1, (len(tokens) - 1) // length))
+    loss = evaluate(model, [windows(tokens, length=length, n=rows)])
+    return bits_per_byte(loss, len(tokens) / len(text.encode()))
 
 
 def openings(text: str, n: int = 3, size: int = 40) -> list[str]:

@@ -16,9 +16,9 @@ from torch import Tensor
 from minids import accounting, checkpoint
 from minids.cli.count import find, humanly, shape
 from minids.config import ModelConfig
-from minids.model.products import Products, fastest
+from minids.model.products import Products
 from minids.model.transformer import Transformer
-from minids.study.scale import Scale
+from minids.study.scale import Scale, keep_memory, threads
 from minids.text.batches import packed, stream
 from minids.text.corpus import Corpus, own_text, real_text
 from minids.text.tokenizer import Tokenizer, default_tokenizer
@@ -78,7 +78,7 @@ def fresh(
         length=length or min(config.context, on.pick(smoke=64, laptop=128, gpu=512)),
         lr=lr,
         seed=seed,
-        products=fastest(on.device),
+        products=on.products,
     )
     _fits(config, plan, tokenizer, on)
     tokens = _tokens(corpus, tokenizer, plan)
@@ -142,9 +142,11 @@ def introduction(run: Run) -> str:
     )
 
 
-def scaled(kind: str | None) -> Scale:
-    """Return the scale of this run: `kind`, or what suits this machine."""
-    return Scale.auto() if kind is None else Scale.of(kind)
+def scaled(kind: str | None = None) -> Scale:
+    """Return the scale `kind`, or what suits this machine, and set torch's threads for it."""
+    torch.set_num_threads(threads())
+    keep_memory()
+    return Scale.auto(os.environ if kind is None else {"MINIDS_SCALE": kind})
 
 
 def _read(text: Path | None) -> Corpus:
@@ -198,9 +200,8 @@ def _fits(config: ModelConfig, plan: Plan, tokenizer: Tokenizer, on: Scale) -> N
 
 def _memory(on: Scale) -> float | None:
     """Bytes of memory where the model will be; None where nobody says."""
-    device = torch.device(on.device)
-    if device.type != "cpu":
-        known = getattr(torch.get_device_module(device), "mem_get_info", None)
+    if on.device.type != "cpu":
+        known = getattr(torch.get_device_module(on.device), "mem_get_info", None)
         return None if known is None else float(known()[1])
     if hasattr(os, "sysconf"):
         return float(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))

@@ -12,7 +12,8 @@ def main(words: list[str]) -> int:
     if verb == "build":
         for done in build(names or None):
             print(f"{done.name}: {done.seconds:.0f} s, {done.peak_mb} MB")
-            print(*(f"  {line}" for line in done.claims_broken + done.grew), sep="\n", end="")
+            for line in done.claims_broken + done.grew:
+                print(f"  {line}")
     elif verb == "cut":
         print(*cut(names or None), sep="\n")
     elif verb == "drift":

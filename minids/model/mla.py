@@ -78,14 +78,15 @@ class MLA(nn.Module):
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Return what attention needs of `x`: q_nope, turned q_rope, latent, turned k_rope."""
         c = self.c
-        hidden = x if c.q_rank is None else self.q_norm(self.q_down(x))
+        # Norms work in the type of x, also where autocast has narrowed the product before them.
+        hidden = x if c.q_rank is None else self.q_norm(self.q_down(x).to(x.dtype))
         q = self.q_up(hidden).unflatten(-1, (c.n_heads, -1)).transpose(1, 2)
         q_nope, q_rope = q.split_with_sizes([c.nope_dim, c.rope_dim], dim=-1)
         latent, k_rope = self.kv_down(x).split_with_sizes([c.kv_rank, c.rope_dim], dim=-1)
         # One rotation for all: the shared key travels as one head more.
         turned = rotate_pairs(torch.cat([q_rope, k_rope.unsqueeze(1)], dim=1), rotary)
         q_rope, k_rope = turned.split_with_sizes([c.n_heads, 1], dim=1)
-        return q_nope, q_rope, self.kv_norm(latent), k_rope.squeeze(1)
+        return q_nope, q_rope, self.kv_norm(latent.to(x.dtype)), k_rope.squeeze(1)
 
     def up_matrices(self) -> tuple[Float[Tensor, "h n r"], Float[Tensor, "h v r"]]:
         """Return W^UK and W^UV of every head: two views of the weight of `kv_up`."""

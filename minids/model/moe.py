@@ -46,14 +46,12 @@ def experts_grouped(
 ) -> Float[Tensor, "t d"]:
     """Return what `experts_loop` returns, all experts at once: sort by expert, multiply, add up.
 
-    The weights are applied before `down`, which is linear: the same sum, and fewer numbers to weigh.
+    The weights are applied before `down`, which is linear: the same sum, fewer numbers to weigh.
     """
     order = routing.experts.flatten().argsort(stable=True)
     token = order // routing.experts.shape[-1]
     ends = torch.bincount(routing.experts.flatten(), minlength=len(down)).cumsum(0).int()
     weights = routing.weights.flatten().index_select(0, order)
-
-    # index_select, not x[token]: its gradient is an index_add, several times faster.
     hidden = gated_silu(grouped_linear(x.index_select(0, token), gate_up, ends))
     y = grouped_linear((hidden * weights[:, None]).to(hidden.dtype), down, ends)
     return y.new_zeros(x.shape).index_add(0, token, y)

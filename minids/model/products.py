@@ -49,7 +49,8 @@ def fastest(device: torch.device | str = "cpu", *, exact: bool = False) -> Produ
         return "plain" if exact else "bf16"
     seconds = _measure(torch.get_num_threads())
     best: Products = "plain"
-    for kind in ("onednn",) if exact else ("onednn", "bf16"):
+    rivals: tuple[Products, ...] = ("onednn",) if exact else ("onednn", "bf16")
+    for kind in rivals:
         if seconds[kind] < 0.9 * seconds[best]:
             best = kind
     return best
@@ -82,7 +83,11 @@ class _Linears(TorchFunctionMode):
         self.linear = linear
 
     def __torch_function__(
-        self, func: Callable, types: Any, args: tuple = (), kwargs: dict | None = None
+        self,
+        func: Callable[..., Any],
+        types: Any,
+        args: tuple[Any, ...] = (),
+        kwargs: dict[str, Any] | None = None,
     ) -> Any:
         if func is F.linear and not kwargs:
             x, w, bias = args if len(args) == 3 else (*args, None)

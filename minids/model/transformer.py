@@ -17,8 +17,9 @@ from minids.model.attention import Attention, causal_mask
 from minids.model.cache import Cache, KVCache, LatentCache
 from minids.model.layers import RMSNorm, SwiGLU, init_weights
 from minids.model.mla import MLA
-from minids.model.moe import MoE, Routing
+from minids.model.moe import MoE
 from minids.model.rope import Rotary, frequencies, rotary
+from minids.model.routing import Routing
 
 
 class Output(NamedTuple):
@@ -108,13 +109,15 @@ class Transformer(nn.Module):
     def new_cache(self, batch: int, max_len: int, pad: Int[Tensor, " b"] | None = None) -> Cache:
         """Return an empty cache for `batch` rows of up to `max_len` tokens, beside the weights."""
         a, w = self.c.attention, self.embed.weight
-        kind = {"device": w.device, "dtype": w.dtype}
-        layers: list[KVCache | LatentCache] = []
-        for _ in range(self.c.n_layers):
+
+        def one_layer() -> KVCache | LatentCache:
             if isinstance(a, GQAConfig):
-                layers.append(KVCache(batch, max_len, a.n_kv_heads, a.head_dim, **kind))
-            else:
-                layers.append(LatentCache(batch, max_len, a.kv_rank, a.rope_dim, **kind))
+                widths = (a.n_kv_heads, a.head_dim)
+                return KVCache(batch, max_len, *widths, device=w.device, dtype=w.dtype)
+            widths = (a.kv_rank, a.rope_dim)
+            return LatentCache(batch, max_len, *widths, device=w.device, dtype=w.dtype)
+
+        layers = [one_layer() for _ in range(self.c.n_layers)]
         if pad is not None and pad.shape != (batch,):
             raise ValueError(f"pad counts padding per row: expected ({batch},), got {pad.shape}")
         return Cache(layers, pad)

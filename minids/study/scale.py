@@ -21,6 +21,7 @@ import torch
 from minids.config import GQAConfig, ModelConfig
 from minids.model.products import Products, fastest
 from minids.model.transformer import Transformer
+from minids.study.workers import cores as available_cores
 
 Kind = Literal["smoke", "laptop", "gpu"]
 T = TypeVar("T")
@@ -111,7 +112,7 @@ def threads(
     """
     if environment.get("OMP_NUM_THREADS", "").isdecimal():
         return max(1, int(environment["OMP_NUM_THREADS"]))
-    cores = cores or _cores()
+    cores = cores or available_cores()
     load = os.getloadavg()[0] if load is None and hasattr(os, "getloadavg") else load or 0.0
     return 1 if load > cores / 2 + 1 else cores
 
@@ -128,10 +129,3 @@ def keep_memory() -> bool:
         return False
     m_trim_threshold, m_mmap_threshold = -1, -3
     return bool(mallopt(m_mmap_threshold, 1 << 30) and mallopt(m_trim_threshold, 2**31 - 1))
-
-
-def _cores() -> int:
-    """Cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1

@@ -34,13 +34,11 @@ def rows() -> list[tables.Row]:
         found.append(
             {
                 "model": config.name,
-                "total B": f"{accounting.parameters(config).total / 1e9:.1f}",
-                "published": f"{published['total_b']:g}",
-                "activated B": f"{activated / 1e9:.1f}",
-                "published ": "all"
-                if published["activated_b"] is None
-                else f"{published['activated_b']:g}",
-                "cache kB": f"{accounting.cache_bytes(config) / 1e3:.1f}",
+                "total B": round(accounting.parameters(config).total / 1e9, 1),
+                "published": published["total_b"],
+                "activated B": round(activated / 1e9, 1),
+                "published ": published["activated_b"] or "all",
+                "cache kB": round(accounting.cache_bytes(config) / 1e3, 1),
             }
         )
     return found
