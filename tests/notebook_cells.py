@@ -9,6 +9,8 @@ run fails where fewer cells were executed than tests/cells_expected.json commits
 """
 
 import json
+import os
+import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -55,6 +57,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    # Start-up files of whoever runs the tests are none of a notebook's business.
+    folder = tempfile.TemporaryDirectory(prefix="minids-ipython-")
+    config.add_cleanup(folder.cleanup)
+    os.environ["IPYTHONDIR"] = folder.name
     if not hasattr(config, "workerinput"):  # with xdist, only the process that reports
         config.pluginmanager.register(Tally(config), "notebook-tally")
 

@@ -89,7 +89,7 @@ def test_every_loss_is_at_its_worst_when_all_tokens_want_the_same_experts():
 
 
 def test_the_expert_level_loss_is_the_printed_sum():
-    # DeepSeekMoE, equations 12 to 14, written out for 30 tokens, 5 experts, 2 of them chosen.
+    # DeepSeekMoE, section 3.3, written out for 30 tokens, 5 experts, 2 of them chosen.
     routing = route(softmax_scores(logits(30, 5)), top_k=2)
     total = 0.0
     for i in range(5):
@@ -100,7 +100,7 @@ def test_the_expert_level_loss_is_the_printed_sum():
 
 
 def test_device_and_communication_losses_are_the_printed_sums():
-    # DeepSeek-V2, equations 26 to 31: 3 devices of 2 experts, at most 2 devices for a token.
+    # DeepSeek-V2, section 2.2.3: 3 devices of 2 experts, at most 2 devices for a token.
     routing = route(softmax_scores(logits(40, 6)), top_k=2, n_groups=3, kept_groups=2)
     device, communication = 0.0, 0.0
     rows = routing.experts.tolist()

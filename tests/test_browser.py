@@ -59,9 +59,14 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     home = tmp_path_factory.mktemp("lab")
     folder = home / "notebooks"
     folder.mkdir()
-    tracker = home / "settings" / "@jupyterlab" / "notebook-extension"
-    tracker.mkdir(parents=True)
-    (tracker / "tracker.jupyterlab-settings").write_text('{"windowingMode": "none"}')
+    settings = {
+        "notebook-extension/tracker": '{"windowingMode": "none"}',
+        "apputils-extension/notification": '{"fetchNews": "false", "checkForUpdates": false}',
+    }
+    for name, value in settings.items():
+        file = home / "settings" / "@jupyterlab" / f"{name}.jupyterlab-settings"
+        file.parent.mkdir(parents=True)
+        file.write_text(value)
     token, port = "only-for-this-test", free_port()
     places = {
         "JUPYTER_CONFIG_DIR": "config",
@@ -147,9 +152,10 @@ def open_and_run(browser: Any, lab: Lab, notebook: Any, seconds: float) -> Any:
     """The page of a notebook in which every cell has run, without an error."""
     from playwright.sync_api import expect
 
-    nbformat.write(without_outputs(notebook), lab.folder / "chapter.ipynb")
+    name = f"{len(list(lab.folder.iterdir()))}.ipynb"
+    nbformat.write(without_outputs(notebook), lab.folder / name)
     page = browser.new_page()
-    page.goto(f"{lab.url}/lab/tree/chapter.ipynb?token={lab.token}&reset")
+    page.goto(f"{lab.url}/lab/tree/{name}?token={lab.token}&reset")
     page.wait_for_selector("#jupyterlab-splash", state="detached", timeout=60_000)
     page.wait_for_selector(".jp-Notebook .jp-CodeCell", timeout=60_000)
     expect(page.locator("#jp-main-statusbar")).to_contain_text("| Idle", timeout=60_000)
@@ -157,19 +163,24 @@ def open_and_run(browser: Any, lab: Lab, notebook: Any, seconds: float) -> Any:
     page.locator(
         '[data-command="runmenu:run-all"], [data-command="notebook:run-all-cells"]'
     ).first.click()
-    cells = [cell for cell in notebook.cells if cell.cell_type == "code" and cell.source.strip()]
     prompts = page.locator(".jp-CodeCell .jp-InputPrompt")
-    wait_for(
-        lambda: (
-            sum(bool(re.match(r"\[\d+\]", t)) for t in prompts.all_inner_texts()) == len(cells)
-            or page.locator('[data-mime-type="application/vnd.jupyter.error"]').count()
-        ),
-        seconds,
-        f"{len(cells)} cells to run",
+    cells = sum(  # a cell whose source is folded away shows no number
+        cell.cell_type == "code" and not cell.metadata.get("jupyter", {}).get("source_hidden")
+        for cell in notebook.cells
     )
+    done = f"{cells} cells to run"
+    wait_for(lambda: has_run(prompts.all_inner_texts(), cells) or has_failed(page), seconds, done)
     errors = page.locator('[data-mime-type="application/vnd.jupyter.error"]')
     assert errors.count() == 0, errors.first.inner_text()
     return page
+
+
+def has_run(prompts: list[str], cells: int) -> bool:
+    return sum(bool(re.match(r"\[\d+\]", prompt)) for prompt in prompts) == cells
+
+
+def has_failed(page: Any) -> bool:
+    return bool(page.locator('[data-mime-type="application/vnd.jupyter.error"]').count())
 
 
 def picture(panel: Any) -> str | None:

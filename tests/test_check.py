@@ -28,7 +28,7 @@ from minids.check import (
     shaped,
     table,
 )
-from minids.check.engine import CHECKERS
+from minids.check.registry import CHECKERS
 
 SEEDS = (0, 1, 2)
 RIGHT = [

@@ -190,6 +190,15 @@ def test_an_empty_folder_or_another_step_is_said(tmp_path):
         load(tmp_path, step=5)
 
 
+def test_what_a_killed_save_left_behind_is_cleared_away(tmp_path):
+    for name in (".writing-step-000007", ".writing-step-000003", ".deleting-step-000001"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "half.safetensors").write_bytes(b"half a fi")
+    path = save(tmp_path, Transformer(TINY), step=7)
+    assert [path] == list(tmp_path.iterdir())
+    assert not (path / "half.safetensors").exists()
+
+
 @pytest.mark.parametrize("wrong", [{"keep": 0}, {"step": -1}])
 def test_senseless_numbers_are_refused(tmp_path, wrong):
     with pytest.raises(ValueError, match="must be at least"):

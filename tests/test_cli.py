@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 from minids import accounting
 from minids.cli import app, doctor, lab, machine, smoke
 from minids.cli.count import figures, humanly
-from minids.cli.doctor import Check, Finding
+from minids.cli.finding import Check, Finding
 from minids.huggingface import to_hf
 from minids.presets import PRESETS, preset
 from minids.study import tables

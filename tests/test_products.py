@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from minids.model.products import fastest, products
+from minids.model.products import SHORT, fastest, products
 
 
 def layer(kind, shape=(3, 5, 24), out=40, bias=False, seed=0):
@@ -36,6 +36,46 @@ def test_bf16_products_round_the_factors_and_stay_fp32_outside(bias):
         error = (ours - plain).norm() / plain.norm()
         assert error < 1e-2
     assert (layer("bf16")[0] - layer("plain")[0]).norm() > 1e-5  # it does round
+
+
+def attention(kind, t=24, seed=0, **kwargs):
+    """Output and gradients of causal attention under `kind`."""
+    g = torch.Generator().manual_seed(seed)
+    q, k, v = (torch.randn(2, t, 3, 8, generator=g, requires_grad=True) for _ in range(3))
+    weights = torch.randn(2, 3, t, 8, generator=g)
+    with products(kind):
+        y = F.scaled_dot_product_attention(
+            *(x.transpose(1, 2) for x in (q, k, v)), is_causal=True, **kwargs
+        )
+    (y * weights).sum().backward()
+    return [y.detach(), q.grad, k.grad, v.grad]
+
+
+@pytest.mark.parametrize("kwargs", [{}, {"scale": 0.9}])
+def test_bf16_attention_is_attention_with_rounded_factors(kwargs):
+    for ours, plain in zip(attention("bf16", **kwargs), attention("plain", **kwargs), strict=True):
+        assert 0 < (ours - plain).norm() / plain.norm() < 2e-2
+
+
+def test_long_or_masked_attention_is_left_to_torch():
+    long = {"t": SHORT + 1}
+    for ours, plain in zip(attention("bf16", **long), attention("plain", **long), strict=True):
+        assert torch.equal(ours, plain)
+    q, mask = torch.randn(1, 1, 4, 8), torch.ones(4, 4).tril().bool()
+    with products("bf16"):
+        masked = F.scaled_dot_product_attention(q, q, q, attn_mask=mask)
+    assert torch.equal(masked, F.scaled_dot_product_attention(q, q, q, attn_mask=mask))
+
+
+def test_bf16_attention_does_not_see_the_future():
+    q = torch.randn(1, 2, 10, 8)
+    changed = q.clone()
+    changed[:, :, 6:] += 1
+    with products("bf16"):
+        before, after = (
+            F.scaled_dot_product_attention(x, x, x, is_causal=True) for x in (q, changed)
+        )
+    assert torch.equal(before[:, :, :6], after[:, :, :6])
 
 
 def test_other_dtypes_and_no_rows_at_all_pass_through():

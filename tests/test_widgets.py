@@ -83,7 +83,7 @@ def test_controls_follow_what_is_given() -> None:
         switch=False,
     )
     kinds = [type(w).__name__ for w in box.children]
-    assert kinds[:5] == ["IntSlider", "FloatSlider", "Dropdown", "Dropdown", "Checkbox"]
+    assert kinds[:5] == ["IntSlider", "FloatSlider", "Dropdown", "SelectionSlider", "Checkbox"]
     values = [w.value for w in box.children[:5]]
     assert values == [3, 1.5, "b", 2, True]
 

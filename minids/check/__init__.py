@@ -5,18 +5,10 @@ states the claims; bugs/chNN.py proves them by right answers and planted mistake
 """
 
 from minids.check.bugs import Row, table
-from minids.check.engine import (
-    Claim,
-    NotYet,
-    Verdict,
-    chapters,
-    check,
-    checker,
-    examine,
-    exercises,
-    hint,
-)
-from minids.check.guard import call, close, raises, shaped
+from minids.check.claims import Claim, close, shaped
+from minids.check.engine import NotYet, Verdict, check, examine, hint
+from minids.check.guard import call, raises
+from minids.check.registry import chapters, checker, exercises
 
 __all__ = [
     "Claim",

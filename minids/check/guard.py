@@ -1,38 +1,17 @@
-"""What can go wrong when somebody else's function is called, each case as one plain sentence.
+"""Between a checker and the learner's function: what a call may not do, each case as a sentence.
 
-The guard stands between a checker and the learner's function: it notices a missing `return`,
-not-a-number, and inputs changed in place; it explains exceptions by the learner's own line; it
-stops endless loops. Helpers for checkers (close, shaped, call, raises) live here too.
+A missing `return`, not-a-number, wrong arguments and inputs changed in place are refused.
 """
 
 import copy
-import linecache
 import math
-import signal
-import sys
-import sysconfig
-import threading
-import traceback
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import torch
 from torch import Tensor
 
-
-class Refused(Exception):
-    """A claim cannot even be asked: `says` what came instead, and a `hint`."""
-
-    def __init__(self, says: str, hint: str) -> None:
-        super().__init__(f"{says}: {hint}")
-        self.says, self.hint = says, hint
-
-
-class TimeUp(BaseException):
-    """The time limit is over. No Exception, so that `except Exception` cannot swallow it."""
+from minids.check.claims import Refused
 
 
 class Guarded:
@@ -97,101 +76,6 @@ def raises(attempt: Callable[..., Any], kind: type[Exception], *args: Any, **kwa
     except kind:
         return True
     return False
-
-
-def close(got: Any, expected: Any, *, rtol: float = 1e-4) -> bool:
-    """Whether `got` differs from `expected` by at most `rtol` of the largest expected size.
-
-    Shapes must be equal: nothing is broadcast (Refused). An expected value near zero would make
-    any answer pass or fail by accident; that is a fault of the checker (AssertionError).
-    """
-    want = torch.as_tensor(expected).detach().to(torch.float64)
-    if not isinstance(got, Tensor | float | int):
-        raise Refused(
-            f"a number or tensor was expected, and a {type(got).__name__} came",
-            "what does the last line of your function return?",
-        )
-    have = torch.as_tensor(got).detach().to("cpu", torch.float64)
-    if have.shape != want.shape:
-        raise Refused(
-            f"a result of shape {tuple(want.shape)} was expected, and {tuple(have.shape)} came",
-            "follow the axes through your function, one line at a time.",
-        )
-    size = want.abs().max().item() if want.numel() else 0.0
-    assert size > 1e-6, f"the checker compares with {size}, which is too near zero to tell anything"
-    error = (have - want).abs().max().item()
-    return math.isfinite(error) and error <= rtol * size
-
-
-def shaped(
-    got: Any, shape: tuple[int, ...], *, like: Tensor | None = None, what: str = "the result"
-) -> Any:
-    """The claim that `got` is a tensor of `shape`, of the dtype and on the device of `like`."""
-    from minids.check.engine import Claim
-
-    says = f"{what} has the right shape" + (", dtype and device" if like is not None else "")
-    if not isinstance(got, Tensor):
-        return Claim(says, False, f"{what} should be a tensor; it is a {type(got).__name__}.")
-    if tuple(got.shape) != tuple(shape):
-        return Claim(says, False, f"expected shape {tuple(shape)}, got {tuple(got.shape)}.")
-    if like is not None and got.dtype != like.dtype:
-        return Claim(says, False, f"expected {like.dtype} like the input, got {got.dtype}.")
-    if like is not None and got.device != like.device:
-        return Claim(says, False, f"the input lies on {like.device}, {what} on {got.device}.")
-    return Claim(says, True, "")
-
-
-@contextmanager
-def time_limit(seconds: float) -> Iterator[None]:
-    """Raise TimeUp inside the block after `seconds`, again and again until it is left.
-
-    Only where signals can do it: on the main thread of a Unix. Elsewhere nothing is limited.
-    """
-    possible = hasattr(signal, "setitimer") and (
-        threading.current_thread() is threading.main_thread()
-    )
-    if not possible:
-        yield
-        return
-
-    def stop(_number: int, _frame: FrameType | None) -> None:
-        raise TimeUp
-
-    old_handler = signal.signal(signal.SIGALRM, stop)
-    old_timer = signal.setitimer(signal.ITIMER_REAL, seconds, 0.2)
-    try:
-        yield
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, *old_timer)
-        signal.signal(signal.SIGALRM, old_handler)
-
-
-def explain(error: BaseException, seconds: float) -> tuple[str, str]:
-    """Sentence and hint for an exception: the learner's line where it is theirs."""
-    if isinstance(error, TimeUp):
-        return f"your code is still running after {seconds:g} s", "is there a loop without an end?"
-    kind, words = type(error).__name__, " ".join(str(error).split())[:300]
-    what = f"{kind}: {words}" if words else kind
-    frames = [f for f in traceback.extract_tb(error.__traceback__) if _is_learners(f.filename)]
-    if not frames:
-        return (
-            "what you return could not be used",
-            f"{what}. Compare the type of your result with what the task asks for.",
-        )
-    last = frames[-1]
-    line = (linecache.getline(last.filename, last.lineno or 0) or last.line or "").strip()
-    return f"your code stops with {kind}", f"{words or kind} -- in the line `{line}`."
-
-
-def _is_learners(filename: str) -> bool:
-    path = Path(filename)
-    package = Path(__file__).parent.parent
-    if package in path.parents:
-        return package / "check" / "bugs" in path.parents
-    library = {sys.prefix, sys.base_prefix, *sysconfig.get_paths().values()}
-    return not any(Path(folder) in path.parents for folder in library) and not (
-        filename.startswith("<frozen")
-    )
 
 
 def _snapshot(value: Any) -> Any:

@@ -2,27 +2,13 @@
 
 import json
 import platform
-from collections.abc import Callable, Iterator
-from typing import Annotated, Any, Literal, NamedTuple
+from collections.abc import Iterator
+from typing import Annotated, Any
 
 import typer
 
 import minids
-
-
-class Finding(NamedTuple):
-    """What one check found. A note is worth knowing; broken means that a chapter will fail."""
-
-    state: Literal["ok", "note", "broken"]
-    says: str
-
-
-class Check(NamedTuple):
-    """One thing to look at, and what to do where looking itself fails."""
-
-    name: str
-    look: Callable[[], Finding]
-    otherwise: str
+from minids.cli.finding import Check, Finding
 
 
 def doctor(

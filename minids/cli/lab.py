@@ -39,7 +39,7 @@ def lab(
         refuse("JupyterLab is not installed: pip install -e '.[notebooks]'")
     port, token = free_port(port), secrets.token_hex(16)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends as Ctrl-C does
-    with tempfile.TemporaryDirectory(prefix="minids-") as private:
+    with tempfile.TemporaryDirectory(prefix="minids-", ignore_cleanup_errors=True) as private:
         server = subprocess.Popen(
             [sys.executable, "-m", "jupyterlab", *flags(root, chapters[0], port, private)],
             env=os.environ | settings(token, private),

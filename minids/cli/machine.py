@@ -11,7 +11,7 @@ from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 
-from minids.cli.doctor import Finding
+from minids.cli.finding import Finding
 
 GB = 1e9
 

@@ -8,7 +8,7 @@ import math
 import time
 from typing import TYPE_CHECKING
 
-from minids.cli.doctor import Finding
+from minids.cli.finding import Finding
 from minids.presets import preset, shrink
 
 if TYPE_CHECKING:

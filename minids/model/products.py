@@ -20,13 +20,16 @@ from torch.overrides import TorchFunctionMode
 Products = Literal["plain", "onednn", "bf16"]
 """plain: as torch does it. onednn: fp32 by oneDNN (CPU). bf16: bf16 factors, sums in fp32."""
 
+SHORT = 256
+"""Tokens up to which all attention scores fit in a processor's nearer memory."""
+
 
 def products(kind: str, device: torch.device | str = "cpu") -> AbstractContextManager[Any]:
     """Return a context in which linear layers multiply as `kind` says.
 
     Weights, gradients and the optimizer stay fp32 whatever the kind. On a CPU `bf16` rounds the
-    factors of linear layers alone: torch's bf16 attention is slower there than its fp32 one. On
-    other devices it is `torch.autocast`. `Products` lists the kinds; others are refused.
+    factors of linear layers and of short causal attention; on other devices it is
+    `torch.autocast`. `Products` lists the kinds; others are refused.
     """
     if kind not in ("plain", "onednn", "bf16"):
         raise ValueError(f"products must be 'plain', 'onednn' or 'bf16', got {kind!r}")
@@ -34,9 +37,9 @@ def products(kind: str, device: torch.device | str = "cpu") -> AbstractContextMa
     if device_type != "cpu":
         return torch.autocast(device_type, torch.bfloat16) if kind == "bf16" else nullcontext()
     if kind == "bf16":
-        return _Linears(_BF16Linear)
+        return _Multiply(_BF16Linear, _BF16Attention)
     if kind == "onednn" and _has_onednn():
-        return _Linears(_OneDNNLinear)
+        return _Multiply(_OneDNNLinear)
     return nullcontext()
 
 
@@ -75,12 +78,16 @@ def _measure(threads: int) -> dict[Products, float]:
     return {kind: min(run(kind) for _ in range(7)) for kind in kinds}
 
 
-class _Linears(TorchFunctionMode):
-    """Hands every fp32 `F.linear` on the CPU to another function, and leaves all else alone."""
+class _Multiply(TorchFunctionMode):
+    """Hands fp32 products on the CPU to other functions, and leaves all else alone."""
 
-    def __init__(self, linear: type[torch.autograd.Function]) -> None:
+    def __init__(
+        self,
+        linear: type[torch.autograd.Function],
+        attention: type[torch.autograd.Function] | None = None,
+    ) -> None:
         super().__init__()
-        self.linear = linear
+        self.linear, self.attention = linear, attention
 
     def __torch_function__(
         self,
@@ -89,13 +96,22 @@ class _Linears(TorchFunctionMode):
         args: tuple[Any, ...] = (),
         kwargs: dict[str, Any] | None = None,
     ) -> Any:
-        if func is F.linear and not kwargs:
+        kwargs = kwargs or {}
+        if func is F.linear and not kwargs and _fp32_on_cpu(args[:2]) and args[0].numel():
             x, w, bias = args if len(args) == 3 else (*args, None)
-            if x.dtype == w.dtype == torch.float32 and x.device.type == "cpu" and x.numel():
-                y = self.linear.apply(x.reshape(-1, x.shape[-1]), w)
-                y = y.view(*x.shape[:-1], len(w))
-                return y if bias is None else y + bias
-        return func(*args, **(kwargs or {}))
+            y = self.linear.apply(x.reshape(-1, x.shape[-1]), w)
+            y = y.view(*x.shape[:-1], len(w))
+            return y if bias is None else y + bias
+        if func is F.scaled_dot_product_attention and self.attention and _fp32_on_cpu(args):
+            q, k, v = args
+            plain = kwargs.get("attn_mask") is None and not kwargs.get("enable_gqa")
+            if plain and kwargs.get("is_causal") and k.shape[-2] <= SHORT and q.shape == v.shape:
+                return self.attention.apply(q, k, v, kwargs.get("scale") or q.shape[-1] ** -0.5)
+        return func(*args, **kwargs)
+
+
+def _fp32_on_cpu(tensors: tuple[Any, ...]) -> bool:
+    return all(x.dtype == torch.float32 and x.device.type == "cpu" for x in tensors)
 
 
 class _OneDNNLinear(torch.autograd.Function):
@@ -134,6 +150,39 @@ class _BF16Linear(torch.autograd.Function):
         dx = (g16 @ w16).float() if ctx.needs_input_grad[0] else None
         dw = (g16.t() @ x16).float() if ctx.needs_input_grad[1] else None
         return dx, dw
+
+
+class _BF16Attention(torch.autograd.Function):
+    """Causal attention of short texts with all scores at once, and every factor in bf16.
+
+    torch's own kernel never stores the scores, which pays for long texts; its bf16 version is
+    slower on a CPU than its fp32 one.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, q: Tensor, k: Tensor, v: Tensor, scale: float) -> Tensor:
+        t = q.shape[-2]
+        hidden = torch.full((t, t), -torch.inf, dtype=torch.bfloat16).triu(1)
+        q16, k16, v16 = (_bf16_heads(x) for x in (q * scale, k, v))
+        weights = torch.baddbmm(hidden, q16, k16.mT).softmax(-1)
+        ctx.save_for_backward(q16, k16, v16, weights)
+        ctx.scale = scale
+        return (weights @ v16).float().view(q.shape)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor, Tensor, None]:
+        q16, k16, v16, weights = ctx.saved_tensors
+        shape, g16 = grads[0].shape, _bf16_heads(grads[0])
+        inward = g16 @ v16.mT
+        dscores = torch._softmax_backward_data(inward, weights, -1, torch.bfloat16)
+        dq, dk, dv = dscores @ k16, dscores.mT @ q16, weights.mT @ g16
+        dq, dk, dv = (x.float().view(shape) for x in (dq, dk, dv))
+        return dq * ctx.scale, dk, dv, None
+
+
+def _bf16_heads(x: Tensor) -> Tensor:
+    """Every head of every row as one bf16 matrix."""
+    return x.to(torch.bfloat16, memory_format=torch.contiguous_format).flatten(0, 1)
 
 
 def _has_onednn() -> bool:

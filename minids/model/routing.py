@@ -1,7 +1,7 @@
 """Which expert sees which token: from affinities to a choice and its weights.
 
 DeepSeekMoE weighs the chosen experts by their softmax values as they are (arXiv 2401.06066,
-section 3.1). V2 adds groups, so that a token visits few devices (arXiv 2405.04434, 2.2.2). V3
+section 3). V2 adds groups, so that a token visits few devices (arXiv 2405.04434, 2.2.2). V3
 scores with sigmoids, normalises over the chosen, and chooses with a bias (arXiv 2412.19437,
 2.1.2). GShard and Switch, which came before, stand at the end, to compare with.
 

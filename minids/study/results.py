@@ -43,6 +43,8 @@ class Difference(NamedTuple):
     @property
     def verdict(self) -> str:
         """Whether the difference counts, and on how many seeds it has the sign of the mean."""
+        if self.mean == 0:
+            return "inside the band, equal"
         same = sum(value * self.mean > 0 for value in self.each)
         sign = "above" if self.mean > 0 else "below"
         where = "inside the band" if self.inside else "outside"

@@ -32,7 +32,8 @@ def explore(draw: Callable[..., Figure], *, dpi: int = 80, alt: str = "", **cont
     """Display one control for each argument of `draw`, and the figure that it returns.
 
     A control is (low, high) or (low, high, step), a list of choices, a dict of label: value, or
-    True/False. It starts at the default of the argument in `draw`, else in the middle. Whole
+    True/False. Rising numbers in a dict give a slider over its labels. It starts at the default
+    of the argument in `draw`, else in the middle of a slider, or at the first choice. Whole
     numbers give whole numbers. `alt` describes the picture for those who cannot see it.
     """
     from IPython.display import display
@@ -99,7 +100,15 @@ def _control(name: str, spec: Any, default: Any) -> Any:
     if start not in choices:
         raise ValueError(f"{name}: the default {start!r} is not among the choices {choices}")
     options: Any = list(spec.items()) if isinstance(spec, dict) else choices
-    return widgets.Dropdown(options=options, value=start, **label)
+    kind = widgets.Dropdown
+    if isinstance(spec, dict) and _rising(choices):
+        kind, label["continuous_update"] = widgets.SelectionSlider, False
+    return kind(options=options, value=start, **label)
+
+
+def _rising(choices: Sequence[Any]) -> bool:
+    numbers = [x for x in choices if isinstance(x, int | float) and not isinstance(x, bool)]
+    return len(numbers) == len(choices) > 1 and numbers == sorted(set(numbers))
 
 
 def _slider(name: str, spec: Sequence[float], default: float | None, label: dict[str, Any]) -> Any:

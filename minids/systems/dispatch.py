@@ -43,6 +43,7 @@ class Placement:
 
     @property
     def n_devices(self) -> int:
+        """Number of devices."""
         return self.hosted.shape[0]
 
     @property

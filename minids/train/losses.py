@@ -1,7 +1,7 @@
 """What training makes small: pure functions of logits. No model, no optimizer, no config.
 
 Every loss is a mean over the tokens that count, in nats per token. Sums are carried out in
-float32 whatever the dtype of the logits.
+float32 at least, whatever the dtype of the logits.
 
 Left out: label smoothing and the z-loss, which no DeepSeek report uses; balance losses of experts
 (model/balance.py); policy gradients (rl/).
@@ -68,7 +68,7 @@ def next_token_written_out(
     mask: Bool[Tensor, "b t"],
 ) -> Float[Tensor, ""]:
     """Return what `next_token` returns, as the formula: mean of -log softmax(logits)[target]."""
-    log_probabilities = logits.float().log_softmax(-1)
+    log_probabilities = logits.log_softmax(-1)
     surprise = -log_probabilities.gather(-1, targets.where(mask, 0)[..., None])[..., 0]
     return surprise.where(mask, 0.0).sum() / mask.sum()
 
@@ -122,7 +122,8 @@ def _kl(
     """Mean of sum p (ln p - ln q) over the tokens that count, times temperature squared."""
     if temperature <= 0:
         raise ValueError(f"temperature={temperature} must be positive: 1 leaves the logits alone")
-    log_p, log_q = ((logits.float() / temperature).log_softmax(-1) for logits in (p, q))
+    exact = torch.promote_types(p.dtype, torch.float32)
+    log_p, log_q = ((logits.to(exact) / temperature).log_softmax(-1) for logits in (p, q))
     each = (log_p.exp() * (log_p - log_q)).sum(-1)
     if mask is None:
         return each.mean() * temperature**2
@@ -132,5 +133,5 @@ def _kl(
 
 
 def _rows(logits: Float[Tensor, "b t v"]) -> Float[Tensor, "n v"]:
-    """Logits in float32, one row a token: bf16 sums of thousands of terms would lose digits."""
-    return logits.flatten(0, -2).float()
+    """One row a token, in float32 at least: bf16 sums of thousands of terms would lose digits."""
+    return logits.flatten(0, -2).to(torch.promote_types(logits.dtype, torch.float32))

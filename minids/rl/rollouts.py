@@ -1,0 +1,146 @@
+"""Rollouts: many answers to each question, scored, and laid out for learning from them.
+
+axes: p prompts, g rollouts of each, n = p g in that order, t columns (tokens), k learnt columns
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from minids.decode.sample import Rollouts, generate
+from minids.model.routing import Routing
+from minids.model.products import Products, products
+from minids.model.transformer import Transformer
+from minids.rl.rewards import Rewards
+from minids.text.alphabet import Codec
+from minids.text.arithmetic import Problem
+from minids.text.lessons import asked
+
+
+class Scored(NamedTuple):
+    """The answers to some questions: g neighbours belong to one question."""
+
+    problems: tuple[Problem, ...]  # one for each rollout
+    responses: tuple[str, ...]
+    rewards: Float[Tensor, " n"]  # weighted sums
+    parts: dict[str, Float[Tensor, " n"]]  # each rule alone, unweighted
+    learnt: "Learnt"
+
+
+class Learnt(NamedTuple):
+    """Rollouts as a batch to learn from: prompts begin in column 0, padding is on the right."""
+
+    tokens: Int[Tensor, "n t"]
+    targets: Int[Tensor, "n k"]  # the last k of the tokens, which are what a pass predicts
+    mask: Bool[Tensor, "n k"]  # True where a target was written by the model
+    logp: Float[Tensor, "n k"]  # of each target when it was sampled, nats
+
+    def rows(self, rows: Int[Tensor, " m"]) -> "Learnt":
+        """Return some of the rollouts, without the columns that none of them uses."""
+        mask = self.mask[rows]
+        used = int(mask.any(0).nonzero().max()) + 1 if bool(mask.any()) else 1
+        spare = mask.shape[1] - used
+        end = self.tokens.shape[1] - spare
+        return Learnt(
+            self.tokens[rows, :end],
+            self.targets[rows, :used],
+            mask[:, :used],
+            self.logp[rows, :used],
+        )
+
+
+class Distribution(NamedTuple):
+    """What a pass over rollouts says about them."""
+
+    logp: Float[Tensor, "n k"]  # of each target, nats
+    entropy: Float[Tensor, "n k"]  # of the whole distribution at that place, nats; no gradient
+    routings: tuple[Routing, ...]
+
+
+def roll_out(
+    model: Transformer,
+    problems: Sequence[Problem],
+    codec: Codec,
+    rewards: Rewards,
+    *,
+    group: int,
+    max_new: int,
+    temperature: float = 1.0,
+    generator: torch.Generator | None = None,
+    kind: Products = "plain",
+) -> Scored:
+    """Return `group` answers to each problem with their rewards."""
+    prompts = [codec.encode(asked(problem), special=True) for problem in problems]
+    with products(kind, model.embed.weight.device):
+        written = generate(
+            model,
+            [prompt for prompt in prompts for _ in range(group)],
+            max_new,
+            temperature=temperature,
+            stop=codec.id("<|end|>"),
+            pad=codec.id("<|pad|>"),
+            generator=generator,
+        )
+    each = tuple(problem for problem in problems for _ in range(group))
+    responses = tuple(codec.decode(answer) for answer in written.answers())
+    parts = {name: [w.rule(*pair) for pair in zip(each, responses, strict=True)]
+             for name, w in rewards.items()}  # fmt: skip
+    scores = {name: torch.tensor(values, dtype=torch.float32) for name, values in parts.items()}
+    total = torch.zeros(len(each))
+    for name, weighed in rewards.items():
+        total = total + weighed.weight * scores[name]
+    return Scored(each, responses, total, scores, aligned(written))
+
+
+def aligned(written: Rollouts) -> Learnt:
+    """Return what was written with the padding moved from the left of each row to the right.
+
+    Rotary positions count distances alone, so a row that moves keeps its probabilities.
+    """
+    tokens, mask, logp, pad = written.tokens, written.mask, written.logp, written.pad
+    width = tokens.shape[1]
+    first = written.prompt_length
+    if bool(pad.any()):
+        columns = torch.arange(width, device=tokens.device) + pad[:, None]
+        inside, columns = columns < width, columns.clamp(max=width - 1)
+        tokens, mask, logp = (x.gather(1, columns) for x in (tokens, mask, logp))
+        mask = mask & inside
+        first -= int(pad.max())
+    return Learnt(tokens, tokens[:, first:], mask[:, first:], logp[:, first:])
+
+
+def distribution(model: Transformer, learnt: Learnt, temperature: float = 1.0) -> Distribution:
+    """Return log-probabilities and entropy at every target, in one pass over all columns."""
+    output = model(learnt.tokens[:, :-1], last=learnt.targets.shape[1])
+    everything = (output.logits.float() / temperature).log_softmax(-1)
+    logp = everything.gather(-1, learnt.targets[..., None])[..., 0]
+    with torch.no_grad():
+        entropy = -torch.linalg.vecdot(everything.exp(), everything)
+    return Distribution(logp, entropy, output.routings)
+
+
+def joined(several: Sequence[Scored]) -> Scored:
+    """Return several sets of rollouts as one; columns that do not count fill up the narrow ones."""
+    width = max(s.learnt.tokens.shape[1] for s in several)
+    learnt_width = max(s.learnt.targets.shape[1] for s in several)
+
+    def wide(x: Tensor, to: int) -> Tensor:
+        return torch.nn.functional.pad(x, (0, to - x.shape[1]))
+
+    parts = {name: torch.cat([s.parts[name] for s in several]) for name in several[0].parts}
+    return Scored(
+        tuple(p for s in several for p in s.problems),
+        tuple(r for s in several for r in s.responses),
+        torch.cat([s.rewards for s in several]),
+        parts,
+        Learnt(
+            torch.cat([wide(s.learnt.tokens, width) for s in several]),
+            *(
+                torch.cat([wide(s.learnt[field], learnt_width) for s in several])
+                for field in (1, 2, 3)
+            ),
+        ),
+    )
