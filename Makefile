@@ -14,7 +14,6 @@ WHAT ?= train
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install -qq --disable-pip-version-check -c constraints.txt
-PYTHON_SOURCES := minids tests notebooks/src solutions/src
 
 # With GNU's OpenMP, torch's threads spin while they wait: on a busy machine that costs far more
 # than it saves. Both are read when torch loads, so they are set here and not in Python.
@@ -44,7 +43,7 @@ test: $(VENV)/.dev  ## every test, every notebook, every solution
 	@$(PYTEST) tests notebooks solutions
 
 check: $(VENV)/.dev  ## format, lint, types, and no notebook older than its source
-	@$(BIN)/ruff format --check $(PYTHON_SOURCES)
+	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
 	@$(BIN)/minids course check

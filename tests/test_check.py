@@ -147,7 +147,11 @@ ACCIDENTS = [
     (leaves, "stops with SystemExit", "raise SystemExit(1)"),
     (lambda x: "text", "the right shape", "should be a tensor; it is a str"),
     (lambda x: 2 * x.double(), "dtype", "expected torch.float32 like the input"),
-    (lambda x: 2 * x.to("meta"), "device", "the input lies on cpu, the result on meta"),
+    (
+        lambda x: torch.empty(3, 5, device="meta"),
+        "device",
+        "the input lies on cpu, the result on meta",
+    ),
     (lambda x: 2 * x.T, "the right shape", "expected shape (3, 5), got (5, 3)"),
     (lambda: 0, "cannot be called with the inputs of the task", "Keep the arguments"),
     (torch.rand(3), "wants your function itself", "without calling f"),

@@ -405,6 +405,14 @@ def book(tmp_path):
     return path
 
 
+@pytest.fixture
+def mute(monkeypatch):
+    """Runs show no samples: they take most of the time of a run of a few steps."""
+    from minids.cli import progress
+
+    monkeypatch.setattr(progress, "samples", lambda *_: [])
+
+
 def weights(folder):
     from minids import checkpoint
 
@@ -420,10 +428,12 @@ def test_training_saves_a_run_shows_samples_and_says_how_to_go_on(tmp_path, book
     assert ran.exit_code == 0, ran.output
     assert "3 steps of 2 x 16 tokens" in ran.output
     assert "bits per byte" in ran.output
+    assert ran.output.count("\n  | ") >= 3, "three samples, behind a bar at the margin"
     assert f"minids train --resume {tmp_path / 'a'} --steps 6" in ran.output
     assert (tmp_path / "a/step-000003").is_dir()
 
 
+@pytest.mark.usefixtures("mute")
 def test_training_learns_a_text_that_repeats(tmp_path, book):
     ran = run("train", "toy-llama", "--text", book, "--steps", 40, "--out", tmp_path / "a", *TINY)
     costs = float(ran.output.split("costs it ")[1].split()[0])
@@ -443,6 +453,7 @@ def test_the_bar_shows_loss_bits_speed_and_time_left():
     assert "3/3 [00:00<00:00" in bar
 
 
+@pytest.mark.usefixtures("mute")
 @pytest.mark.parametrize("model", ["toy-llama", "toy-v3"])
 def test_a_stopped_run_goes_on_bit_for_bit(tmp_path, book, model, monkeypatch):
     from minids.cli import progress
@@ -473,6 +484,7 @@ def test_a_stopped_run_goes_on_bit_for_bit(tmp_path, book, model, monkeypatch):
     assert same(weights(whole), weights(halves))
 
 
+@pytest.mark.usefixtures("mute")
 def test_another_seed_is_another_run(tmp_path, book):
     for seed in (0, 1):
         given = ("--text", book, "--steps", 2, "--seed", seed, "--out", tmp_path / str(seed))
@@ -480,6 +492,7 @@ def test_another_seed_is_another_run(tmp_path, book):
     assert not same(weights(tmp_path / "0"), weights(tmp_path / "1"))
 
 
+@pytest.mark.usefixtures("mute")
 def test_a_checkpoint_is_written_every_so_often(tmp_path, book, monkeypatch):
     from minids.cli import progress
 
@@ -555,6 +568,7 @@ def test_train_refuses_options_that_mean_nothing(tmp_path, monkeypatch, options,
     assert why in refused("train", *options)
 
 
+@pytest.mark.usefixtures("mute")
 def test_train_refuses_a_folder_that_holds_a_run_or_is_a_file(tmp_path, book):
     out = tmp_path / "a"
     given = ("train", "toy-llama", "--text", book, "--steps", 1, "--out", out, *TINY)
@@ -563,6 +577,7 @@ def test_train_refuses_a_folder_that_holds_a_run_or_is_a_file(tmp_path, book):
     assert "is a file" in refused("train", "toy-llama", "--text", book, "--out", book, *TINY)
 
 
+@pytest.mark.usefixtures("mute")
 def test_resume_refuses_another_model_a_finished_run_and_a_changed_text(tmp_path, book):
     out = tmp_path / "a"
     given = ("--text", book, "--steps", 2, "--out", out, *TINY)

@@ -53,10 +53,12 @@ def training() -> Finding:
     import torch
 
     from minids.model.transformer import Transformer
+    from minids.study.scale import threads
     from minids.text.batches import packed
     from minids.text.domains import domain
     from minids.train.loop import fit
 
+    torch.set_num_threads(threads())  # one, where the machine is busy with something else
     shape = {"dim": 64, "n_heads": 4, "n_layers": 2, "vocab": 256, "context": 64}
     model = Transformer(shrink(preset("deepseek-llm-7b"), **shape), seed=0)
     text = torch.tensor(list(domain("stories", seed=0, n_chars=50_000).encode()))

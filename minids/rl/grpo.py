@@ -257,10 +257,11 @@ def _update(
     optimizer.zero_grad(set_to_none=True)
     told.loss.backward()
     norm = nn.utils.clip_grad_norm_(model.parameters(), s.grad_clip)
-    if not math.isfinite(float(told.loss) + float(norm)):
+    loss = told.loss.detach()
+    if not math.isfinite(float(loss) + float(norm)):
         optimizer.zero_grad(set_to_none=True)
         raise Diverged(
-            f"the loss is {float(told.loss)} and the norm of its gradient {float(norm)}: the "
+            f"the loss is {float(loss)} and the norm of its gradient {float(norm)}: the "
             "weights are those of the update before. Try a lower `lr` or a longer `warmup`"
         )
     with uninterrupted():
@@ -269,7 +270,7 @@ def _update(
         optimizer.step()
         nudge_biases(model, [load(routing) for routing in now.routings], s.bias_speed)
     entropy = now.entropy[learnt.mask].mean()
-    return torch.stack([told.loss.detach(), told.kl, told.clipped, entropy, norm])
+    return torch.stack([loss, told.kl, told.clipped, entropy, norm])
 
 
 def _mixed(seed: int, i: int) -> int:

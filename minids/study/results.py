@@ -1,6 +1,7 @@
 """What a comparison found: numbers by arm and seed, and what can be said about them."""
 
 import json
+import math
 import platform
 import statistics
 from dataclasses import asdict, dataclass
@@ -87,7 +88,8 @@ class Results:
         """Return the sample standard deviation over the seeds; ValueError if there is one seed."""
         if len(self.seeds) < 2:
             raise ValueError("one seed has no spread: run at least two, better three")
-        return statistics.stdev(self.of(arm, metric))
+        numbers = self.of(arm, metric)
+        return statistics.stdev(numbers) if all(map(math.isfinite, numbers)) else math.nan
 
     def band(self, metric: str | None = None, arm: str | None = None) -> Band:
         """Return the noise band of an arm, the baseline's if None: mean +- 2 sd over its seeds.

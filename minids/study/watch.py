@@ -10,7 +10,7 @@ steps have `i`, `loss`, `grad_norm` and `parts`. The parts that are looked at, a
     idle_experts    experts that got less than a tenth of their even share in this step
     entropy         of the policy's next token, nats
     accuracy        share of answers that are right, 0..1
-    reward          mean reward; a run that has one is reinforcement learning: its loss need not fall
+    reward          mean reward; a run that has one is RL, whose loss need not fall
     flat_groups     share of groups whose rollouts all got the same reward, 0..1
 
 Left out: alarms that need weights or gradients. A single odd step is no alarm, except a NaN.
@@ -20,9 +20,10 @@ import math
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from statistics import fmean, median
-from typing import Any, NamedTuple, Protocol, TypeVar
+from typing import Any, NamedTuple, Protocol, TypeVar, runtime_checkable
 
 
+@runtime_checkable
 class Watched(Protocol):
     """What a step must tell to be watched."""
 
@@ -104,8 +105,8 @@ def _not_a_number(run: _History) -> bool:
 
 def _exploding(run: _History) -> bool:
     """Three steps in a row, ten times as steep as the steps before them."""
-    *before, a, b, c = run.norms
-    return len(before) >= 10 and min(a, b, c) > 10 * median(before)
+    before, last = list(run.norms)[:-3], list(run.norms)[-3:]
+    return len(before) >= 10 and min(last) > 10 * median(before)
 
 
 def _above_uniform(run: _History) -> bool:
@@ -121,7 +122,8 @@ def _not_falling(run: _History) -> bool:
 
 
 def _idle_experts(run: _History) -> bool:
-    return run.n >= 40 and run.lasting("idle_experts", 20, lambda n: n >= 1)
+    """Twenty steps in a row, after a hundred that a bias of small steps needs to travel."""
+    return run.n >= 100 and run.lasting("idle_experts", 20, lambda n: n >= 1)
 
 
 def _collapsed_entropy(run: _History) -> bool:

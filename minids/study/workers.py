@@ -87,11 +87,10 @@ def serve() -> None:
         problem = ""
     except Exception:
         problem = traceback.format_exc()
+    numbers: queue.SimpleQueue[int] = queue.SimpleQueue()
+    threading.Thread(target=_listen, args=(requests, numbers), daemon=True).start()
     while True:
-        try:
-            number = pickle.load(requests)
-        except EOFError:
-            return
+        number = numbers.get()
         try:
             reply = ("error", problem) if problem else ("result", function(**tasks[number]))
             data = pickle.dumps(reply)
@@ -99,6 +98,15 @@ def serve() -> None:
             data = pickle.dumps(("error", traceback.format_exc()))
         replies.write(data)
         replies.flush()
+
+
+def _listen(requests: IO[bytes], numbers: "queue.SimpleQueue[int]") -> None:
+    """Take orders, and end at once when nobody is left to give one, even in the midst of a task."""
+    try:
+        while True:
+            numbers.put(pickle.load(requests))
+    except (EOFError, OSError):
+        os._exit(0)
 
 
 def _start(log: IO[bytes]) -> "subprocess.Popen[bytes]":

@@ -1,0 +1,134 @@
+"""Workers: fresh processes with one thread each, which end when they should."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from contextlib import closing
+
+import psutil
+import pytest
+
+from minids.study.workers import WorkerError, run_tasks
+
+
+def square(seed, wait=0.0):
+    time.sleep(wait)
+    return seed**2
+
+
+def environment(seed):
+    import torch
+
+    return os.getpid(), torch.get_num_threads()
+
+
+def children():
+    return psutil.Process().children()
+
+
+def tasks(n, **more):
+    return [{"seed": seed, **more} for seed in range(n)]
+
+
+def test_every_task_is_done_once():
+    assert sorted(run_tasks(square, tasks(7), workers=2)) == [(n, n**2) for n in range(7)]
+
+
+def test_results_come_as_they_finish(tmp_path):
+    sign = tmp_path / "sign"
+
+    def patient(seed):
+        while seed == 0 and not sign.exists():
+            time.sleep(0.01)
+        if seed == 2:
+            sign.touch()
+
+    assert [number for number, _ in run_tasks(patient, tasks(3), workers=2)] == [1, 2, 0]
+
+
+def test_a_worker_has_one_thread_and_does_many_tasks():
+    found = [result for _, result in run_tasks(environment, tasks(4), workers=1)]
+    assert {threads for _, threads in found} == {1}
+    assert len({pid for pid, _ in found}) == 1
+    assert found[0][0] != os.getpid()
+
+
+def test_no_worker_is_left_after_the_last_task_or_an_early_end():
+    list(run_tasks(square, tasks(2), workers=2))
+    assert children() == []
+    with closing(run_tasks(square, tasks(4, wait=60.0) + tasks(1), workers=2)) as finished:
+        del finished
+    with closing(run_tasks(square, [{"seed": 3}, *tasks(1, wait=60.0)], workers=2)) as finished:
+        assert next(finished) == (0, 9)
+        assert len(children()) == 2
+    assert children() == []
+
+
+def test_what_a_task_prints_does_not_disturb_its_result():
+    def talk(seed):
+        print("a lot", flush=True)
+        os.write(1, b"and deeper")
+        return seed
+
+    assert list(run_tasks(talk, tasks(1), workers=1)) == [(0, 0)]
+
+
+def test_an_error_in_a_task_arrives_with_its_traceback():
+    def fail(seed):
+        return 1 / seed
+
+    with pytest.raises(WorkerError, match=r"(?s)in fail.*ZeroDivisionError") as caught:
+        list(run_tasks(fail, tasks(1), workers=1))
+    assert caught.value.task == 0
+    assert children() == []
+
+
+def test_a_worker_that_dies_leaves_its_last_words():
+    def die(seed):
+        print("out of luck", file=sys.stderr, flush=True)
+        os._exit(7)
+
+    with pytest.raises(WorkerError, match=r"(?s)exit code 7.*out of luck"):
+        list(run_tasks(die, tasks(1), workers=1))
+
+
+def test_an_interrupt_ends_the_workers_and_reaches_the_caller():
+    script = (
+        "import time\nfrom minids.study.workers import run_tasks\n"
+        "def run(seed):\n    time.sleep(100)\n"
+        "print('ready', flush=True)\n"
+        "list(run_tasks(run, [{'seed': 0}, {'seed': 1}], workers=2))\n"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert process.stdout.readline() == "ready\n"
+    program = psutil.Process(process.pid)
+    deadline = time.monotonic() + 20
+    while len(program.children()) < 2 and time.monotonic() < deadline:
+        time.sleep(0.05)
+    workers = program.children()
+    assert len(workers) == 2
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=20)
+    assert said.strip().endswith("KeyboardInterrupt") and said.count("Traceback") == 1
+    assert psutil.wait_procs(workers, timeout=5)[1] == []
+
+
+def test_workers_end_when_their_parent_is_killed_even_in_the_midst_of_a_task():
+    script = (
+        "import time\nfrom minids.study.workers import run_tasks\n"
+        "def run(seed):\n    time.sleep(100 * seed)\n"
+        "print('ready', flush=True)\n"
+        "for done in run_tasks(run, [{'seed': 0}, {'seed': 1}], workers=1):\n"
+        "    print(done, flush=True)\n"
+    )
+    with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE) as process:
+        assert process.stdout.readline() == b"ready\n"
+        assert process.stdout.readline() == b"(0, None)\n"
+        workers = psutil.Process(process.pid).children()
+        process.kill()
+    assert len(workers) == 1
+    assert psutil.wait_procs(workers, timeout=5)[1] == []
