@@ -19,7 +19,7 @@ _IGNORED = frozenset(
     "pad_token_id device_aux_loss_alpha dtype initializer_range initializer_range_paper "
     "max_window_layers moe_layer_freq mlp_bias pretraining_tp quantization_config "
     "relative_expert_size return_dict seq_aux sliding_window torch_dtype transformers_version "
-    "use_cache use_mrope use_sliding_window rope_interleave rope_parameters layer_types "
+    "use_cache use_mrope use_sliding_window output_router_logits layer_types "
     "num_local_experts qk_head_dim".split()
 )
 _REQUIRED = "hidden_size num_hidden_layers num_attention_heads vocab_size max_position_embeddings"
@@ -31,7 +31,7 @@ def from_hf(source: Mapping[str, Any], *, name: str = "model") -> ModelConfig:
     Fields whose name starts with `_` are comments. A field that is unknown, missing or
     contradicts another is refused by name with a ConfigError.
     """
-    read = _Fields(source)
+    read = _Fields(_as_before_version_5(source))
     for field in _REQUIRED.split():
         read.need(field)
     read.expect("hidden_act", {"silu"}, "only SwiGLU feed-forwards are built here")
@@ -66,6 +66,22 @@ def from_hf(source: Mapping[str, Any], *, name: str = "model") -> ModelConfig:
     )
     read.refuse_the_rest()
     return config
+
+
+def _as_before_version_5(source: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields under their published names.
+
+    transformers 5 writes theta and scaling into `rope_parameters`, and leaves out of a DeepSeek-V3
+    config what its class implies.
+    """
+    out = dict(source)
+    rope = out.pop("rope_parameters", None)
+    if rope:
+        out.setdefault("rope_theta", rope["rope_theta"])
+        out.setdefault("rope_scaling", rope)
+    if out.get("model_type") == "deepseek_v3" and out.get("n_routed_experts"):
+        out = {"topk_method": "noaux_tc", "scoring_func": "sigmoid"} | out
+    return out
 
 
 class _Fields:
@@ -104,6 +120,7 @@ def _attention(read: _Fields) -> GQAConfig | MLAConfig:
     model_type = read.get("model_type", None)
     if read.get("kv_lora_rank", None):
         read.expect("attention_bias", {False}, "latent attention has no biases here")
+        read.expect("rope_interleave", {True}, "rotary rows are adjacent pairs here, not halves")
         read.get("head_dim", None)  # equals qk_rope_head_dim there, and means nothing more
         if n_kv != n_heads:
             raise ConfigError(

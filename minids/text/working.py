@@ -6,8 +6,9 @@
 Sums, differences and products go column by column, ones first, and say what is carried; other
 expressions go step by step. A base model is one that has read many such workings with mistakes of
 two kinds. A *slip* hits any step at random, so that the most likely step stays the right one. A
-*habit* is systematic: what is carried is forgotten, or signs are worked from left to right. Most
-workings with a habit are wrong in the same way, and picking the likeliest answer does not help.
+*habit* is systematic: the columns are found ones first and written down in that order, so that
+85 becomes 58, or signs are worked from left to right. Workings with a habit are all wrong in the
+same way, and picking the likeliest answer does not help.
 """
 
 import random
@@ -26,7 +27,7 @@ class Mistakes:
     """How often a working goes wrong; all are chances from 0 to 1.
 
     slip    a step comes out 1 to 3 too high or too low
-    habit   something carried is forgotten; an expression is worked from left to right
+    habit   columns are written in the order found; an expression is worked from left to right
     guess   an answer without working is wrong: mostly by ten, see `guess`
     """
 
@@ -102,36 +103,38 @@ def _multiplied(left: str, right: str, mistakes: Mistakes, rng: random.Random) -
 def _columns(left: str, right: str, sign: str, mistakes: Mistakes, rng: random.Random) -> Working:
     """Ones first; what a column has beyond nine is carried to the next."""
     width = len(left) if sign == "*" else max(len(left), len(right))
-    steps, answer, carried = [], 0, 0
+    steps, carried = [], 0
     for column in range(width):
         other = int(right) if sign == "*" else _digit(right, column)
         parts: tuple[int | str, ...] = (_digit(left, column), sign, other)
-        if carried and rng.random() >= mistakes.habit:
+        if carried:
             parts = (*parts, "+", carried)
         value = _slipped(_value(parts), mistakes, rng)
         steps.append(Step(parts, value))
-        last = column == width - 1
-        answer += (value if last else value % 10) * 10**column
         carried = value // 10
-    return Working(tuple(steps), str(answer))
+    return Working(tuple(steps), _written(steps, mistakes, rng))
 
 
 def _subtracted(left: str, right: str, mistakes: Mistakes, rng: random.Random) -> Working:
     """Ones first; a column that is too small borrows ten from the next."""
-    steps, answer, borrowed = [], 0, 0
+    steps, borrowed = [], 0
     for column in range(len(left)):
         top, bottom = _digit(left, column), _digit(right, column)
-        pays = borrowed and rng.random() >= mistakes.habit
-        last = column == len(left) - 1
-        lacks = top < bottom + (1 if pays else 0) and not last
+        lacks = top < bottom + borrowed and column < len(left) - 1
         parts: tuple[int | str, ...] = (top + (10 if lacks else 0), "-", bottom)
-        if pays:
+        if borrowed:
             parts = (*parts, "-", 1)
-        value = _slipped(max(0, _value(parts)), mistakes, rng)
-        steps.append(Step(parts, value))
-        answer += value % 10 * 10**column
+        steps.append(Step(parts, _slipped(max(0, _value(parts)), mistakes, rng) % 10))
         borrowed = int(lacks)
-    return Working(tuple(steps), str(answer))
+    return Working(tuple(steps), _written(steps, mistakes, rng))
+
+
+def _written(steps: list[Step], mistakes: Mistakes, rng: random.Random) -> str:
+    """The answer from its columns, or the columns as they were found: the habit."""
+    digits = [step.value % 10 for step in steps[:-1]] + [steps[-1].value]
+    if rng.random() < mistakes.habit:
+        return "".join(map(str, digits))
+    return str(sum(digit * 10**column for column, digit in enumerate(digits)))
 
 
 _COLUMNS: dict[str, Callable[[str, str, Mistakes, random.Random], Working]] = {
