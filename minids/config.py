@@ -105,7 +105,7 @@ class MoEConfig:
     n_groups      D         n_group                 groups (devices, nodes) the experts live on
     kept_groups   M         topk_group              groups that one token may visit
     group_score             topk_method             worth of a group: its best or two best experts
-    biased        b_i       topk_method noaux_tc    whether a balancing bias takes part in the choice
+    biased        b_i       topk_method noaux_tc    whether a balancing bias takes part in choosing
     """
 
     n_routed: int

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from minids import accounting
-from minids.check import Claim, checker, close, raises, shaped
+from minids.check import Claim, checker, close, shaped
 from minids.config import GQAConfig, ModelConfig
 from minids.model.cache import Cache
 from minids.model.transformer import Transformer
@@ -103,10 +103,7 @@ def _three(
     g: torch.Generator, b: int, heads: int, keys: int, t: int, d: int, dv: int
 ) -> list[Tensor]:
     """Queries, keys and values of a drawn text."""
-    return [
-        torch.randn(b, h, t, w, generator=g)
-        for h, w in ((heads, d), (keys, d), (keys, dv))
-    ]
+    return [torch.randn(b, h, t, w, generator=g) for h, w in ((heads, d), (keys, d), (keys, dv))]
 
 
 @checker(
@@ -301,7 +298,9 @@ def _(attempt: dict[str, Any], g: torch.Generator) -> Iterator[Claim]:
     for name, (word, why) in WORDS.items():
         said = attempt[name]
         yield Claim(
-            f"{name}: the answer is one of weights, cache", said in ("weights", "cache"), "see the task."
+            f"{name}: the answer is one of weights, cache",
+            said in ("weights", "cache"),
+            "see the task.",
         )
         yield Claim(f"{name}: you said which", said == word, why)
 
@@ -356,7 +355,11 @@ RATIOS = {
     ),
 )
 def _(attempt: dict[str, Any], g: torch.Generator) -> Iterator[Claim]:
-    missing = [name for name in (*RATIOS, "so it is faster where the time goes into") if name not in attempt]
+    missing = [
+        name
+        for name in (*RATIOS, "so it is faster where the time goes into")
+        if name not in attempt
+    ]
     yield Claim(
         "every question has an answer",
         not missing,
@@ -425,12 +428,10 @@ def _(attempt: Callable[..., Any], g: torch.Generator) -> Iterator[Claim]:
         attempt(Transformer(tied), 1) == accounting.parameters(tied).total // row + 1,
         "model.parameters() gives it once.",
     )
-    model = Transformer(c)
-    model.head.double()  # a model of two dtypes, as fp8 checkpoints are
     yield Claim(
-        "weights are counted in bytes, as they lie there",
-        attempt(_only_weights(model, c), 1) == (4 * weights + 4 * c.vocab * c.dim) // (4 * row) + 1,
-        "p.nbytes, not p.numel(): not every number takes the same room.",
+        "in bfloat16 both are half as heavy, and the length is the same",
+        attempt(Transformer(c).bfloat16(), batch) == weights // (batch * row) + 1,
+        "count bytes as they lie there (p.nbytes); do not assume 4 for each number.",
     )
     yield Claim(
         "a model whose cache keeps twice too much is found out",

@@ -17,6 +17,15 @@ from torch import Tensor
 from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 
+from minids.model.multiply import (
+    BF16Attention,
+    BF16Grouped,
+    BF16Linear,
+    OneDNNGrouped,
+    OneDNNLinear,
+    has_onednn,
+)
+
 Products = Literal["plain", "onednn", "bf16"]
 """plain: as torch does it. onednn: fp32 by oneDNN (CPU). bf16: bf16 factors, sums in fp32."""
 
@@ -37,9 +46,9 @@ def products(kind: str, device: torch.device | str = "cpu") -> AbstractContextMa
     if device_type != "cpu":
         return torch.autocast(device_type, torch.bfloat16) if kind == "bf16" else nullcontext()
     if kind == "bf16":
-        return _Multiply(_BF16Linear, _BF16Attention)
-    if kind == "onednn" and _has_onednn():
-        return _Multiply(_OneDNNLinear)
+        return _Multiply(BF16Linear, BF16Grouped, BF16Attention)
+    if kind == "onednn" and has_onednn():
+        return _Multiply(OneDNNLinear, OneDNNGrouped)
     return nullcontext()
 
 
@@ -84,10 +93,11 @@ class _Multiply(TorchFunctionMode):
     def __init__(
         self,
         linear: type[torch.autograd.Function],
+        grouped: type[torch.autograd.Function],
         attention: type[torch.autograd.Function] | None = None,
     ) -> None:
         super().__init__()
-        self.linear, self.attention = linear, attention
+        self.linear, self.grouped, self.attention = linear, grouped, attention
 
     def __torch_function__(
         self,
@@ -102,6 +112,8 @@ class _Multiply(TorchFunctionMode):
             y = self.linear.apply(x.reshape(-1, x.shape[-1]), w)
             y = y.view(*x.shape[:-1], len(w))
             return y if bias is None else y + bias
+        if func is _GROUPED_MM and _fp32_on_cpu(args) and _worth_it(*args):
+            return self.grouped.apply(args[0], args[1].mT, kwargs["offs"])
         if func is F.scaled_dot_product_attention and self.attention and _fp32_on_cpu(args):
             q, k, v = args
             plain = kwargs.get("attn_mask") is None and not kwargs.get("enable_gqa")
@@ -110,89 +122,13 @@ class _Multiply(TorchFunctionMode):
         return func(*args, **kwargs)
 
 
+_GROUPED_MM = getattr(torch, "_grouped_mm", None)  # what F.grouped_mm calls
+
+
+def _worth_it(x: Tensor, w: Tensor) -> bool:
+    """Whether the groups' products are large enough to pay for another way."""
+    return w.ndim == 3 and 2 * len(x) * w[0].numel() >= 4e6 * len(w)
+
+
 def _fp32_on_cpu(tensors: tuple[Any, ...]) -> bool:
     return all(x.dtype == torch.float32 and x.device.type == "cpu" for x in tensors)
-
-
-class _OneDNNLinear(torch.autograd.Function):
-    """x @ w.T whose three products (output, input gradient, weight gradient) go to oneDNN."""
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, w: Tensor) -> Tensor:
-        ctx.save_for_backward(x, w)
-        return _onednn(x, w)
-
-    @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, Tensor | None]:
-        x, w = ctx.saved_tensors
-        g = grads[0].contiguous()
-        dx = _onednn(g, w.t()) if ctx.needs_input_grad[0] else None
-        dw = None
-        if ctx.needs_input_grad[1]:
-            weights = torch.ops.aten.mkldnn_linear_backward_weights
-            dw = weights(g.to_mkldnn(), x.contiguous().to_mkldnn(), w, False)[0].to_dense()
-        return dx, dw
-
-
-class _BF16Linear(torch.autograd.Function):
-    """x @ w.T with both factors rounded to bf16 in all three products."""
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, w: Tensor) -> Tensor:
-        x16, w16 = x.bfloat16(), w.bfloat16()
-        ctx.save_for_backward(x16, w16)
-        return (x16 @ w16.t()).float()
-
-    @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, Tensor | None]:
-        x16, w16 = ctx.saved_tensors
-        g16 = grads[0].bfloat16()
-        dx = (g16 @ w16).float() if ctx.needs_input_grad[0] else None
-        dw = (g16.t() @ x16).float() if ctx.needs_input_grad[1] else None
-        return dx, dw
-
-
-class _BF16Attention(torch.autograd.Function):
-    """Causal attention of short texts with all scores at once, and every factor in bf16.
-
-    torch's own kernel never stores the scores, which pays for long texts; its bf16 version is
-    slower on a CPU than its fp32 one.
-    """
-
-    @staticmethod
-    def forward(ctx: Any, q: Tensor, k: Tensor, v: Tensor, scale: float) -> Tensor:
-        t = q.shape[-2]
-        hidden = torch.full((t, t), -torch.inf, dtype=torch.bfloat16).triu(1)
-        q16, k16, v16 = (_bf16_heads(x) for x in (q * scale, k, v))
-        weights = torch.baddbmm(hidden, q16, k16.mT).softmax(-1)
-        ctx.save_for_backward(q16, k16, v16, weights)
-        ctx.scale = scale
-        return (weights @ v16).float().view(q.shape)
-
-    @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor, Tensor, None]:
-        q16, k16, v16, weights = ctx.saved_tensors
-        shape, g16 = grads[0].shape, _bf16_heads(grads[0])
-        inward = g16 @ v16.mT
-        dscores = torch._softmax_backward_data(inward, weights, -1, torch.bfloat16)
-        dq, dk, dv = dscores @ k16, dscores.mT @ q16, weights.mT @ g16
-        dq, dk, dv = (x.float().view(shape) for x in (dq, dk, dv))
-        return dq * ctx.scale, dk, dv, None
-
-
-def _bf16_heads(x: Tensor) -> Tensor:
-    """Every head of every row as one bf16 matrix."""
-    return x.to(torch.bfloat16, memory_format=torch.contiguous_format).flatten(0, 1)
-
-
-def _has_onednn() -> bool:
-    return (
-        torch.backends.mkldnn.is_available()
-        and hasattr(torch.ops.mkldnn, "_linear_pointwise")
-        and hasattr(torch.ops.aten, "mkldnn_linear_backward_weights")
-    )
-
-
-def _onednn(x: Tensor, w: Tensor) -> Tensor:
-    """x @ w.T by oneDNN."""
-    return torch.ops.mkldnn._linear_pointwise(x, w, None, "none", [], "")
