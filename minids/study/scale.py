@@ -44,10 +44,12 @@ class Scale:
     def auto(environment: Mapping[str, str] = os.environ) -> "Scale":
         """Return the scale that MINIDS_SCALE names; without it gpu if there is CUDA, else laptop.
 
+        Also asks the C library to keep memory between steps (see `keep_memory`).
         A laptop runs on an Apple GPU only if a forward pass there agrees with the CPU's, and in
         bf16 only if a measurement (0.2 s, once a process) says that it pays. smoke is always
         float32 on the CPU. ValueError for another name, or for gpu without CUDA.
         """
+        keep_memory()
         kind = environment.get("MINIDS_SCALE") or ("gpu" if torch.cuda.is_available() else "laptop")
         if kind not in get_args(Kind):
             raise ValueError(
@@ -121,8 +123,8 @@ def keep_memory() -> bool:
     """Ask the C library to keep freed memory for the next step; return whether it does.
 
     Without it glibc gives tensors of some megabytes back and gets them anew, page by page, in
-    every step: a seventh of the time of a toy's step, measured. It costs a tenth more memory.
-    Other systems than Linux have other libraries and return False.
+    every step: a seventh of a toy's step, measured. It costs a tenth more memory. Other systems
+    than Linux have other libraries and return False.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if os.name == "posix" else None
     if mallopt is None:

@@ -246,7 +246,8 @@ def bytes_with_the_next_token(config, context, batch, bits=16):
 HEAVY = {name: value for name, (value, _) in NUMBERS.items()}
 HEAVY |= {name: word for name, (word, _) in WORDS.items()}
 WHY = {name: value for name, (value, _) in RATIOS.items()}
-WHY |= {"so it is faster where the time goes into": "reading"}
+_WHERE = "so it is faster where the time goes into"
+WHY |= {_WHERE: "reading"}
 
 # 02.measure
 
@@ -372,17 +373,17 @@ WRONG = {
         ("no sharing to undo", HEAVY | {"cache as MHA, GB": HEAVY["cache, GB"]}, "8 times"),
         ("the cache is always heavier", HEAVY | {"heavier": "cache"}, "compare the first two"),
         ("weights are always heavier", HEAVY | {"heavier as MHA": "weights"}, "67B shares"),
-        ("small models have small caches", HEAVY | {"heavier in the 7B": "weights"}, "shares nothing"),
+        ("small models, small caches", HEAVY | {"heavier in the 7B": "weights"}, "shares nothing"),
         ("an answer left out", {"heavier": "weights"}, "every question has an answer"),
         ("a third word", HEAVY | {"heavier": "both"}, "one of weights, cache"),
     ],
     "02.explain": [
-        ("sharing saves operations", WHY | {"operations on the cache": 1 / 8}, "every one of the 64"),
+        ("sharing saves operations", WHY | {"operations on the cache": 1 / 8}, "of the 64 query"),
         ("sharing saves no bytes", WHY | {"bytes of cache read": 1.0}, "8 key heads are read"),
         ("upside down", WHY | {"operations per byte": 1 / 8}, "serves 8 queries"),
-        ("parameters shrink like the cache", WHY | {"parameters": 1 / 8}, "beside the feed-forward"),
+        ("parameters shrink like the cache", WHY | {"parameters": 1 / 8}, "beside the feed"),
         ("parameters stay", WHY | {"parameters": 1.0}, "matrices of keys and values shrink"),
-        ("faster by computing less", WHY | {"so it is faster where the time goes into": "computing"},
+        ("faster by computing less", WHY | {_WHERE: "computing"},
          "the bytes are not"),
         ("an answer left out", {"parameters": 1.0}, "every question has an answer"),
     ],

@@ -1,0 +1,152 @@
+"""Figures of chapter 02: losses beside their noise, what writing costs, what a cache weighs."""
+
+import statistics
+from collections.abc import Mapping, Sequence
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from minids import accounting
+from minids.config import GQAConfig, ModelConfig
+
+# Okabe and Ito's colours; every line also has a mark and a dash of its own.
+_STYLES = (
+    ("#E69F00", "o", "-"),
+    ("#009E73", "s", "--"),
+    ("#CC79A7", "^", "-."),
+    ("#0072B2", "D", ":"),
+)
+
+
+def losses(by_arm: Mapping[str, Sequence[float]], cache_bytes: Mapping[str, int]) -> Figure:
+    """Draw the loss of every seed over the cache per token; the first arm gives the noise band.
+
+    The band is its mean and two standard deviations to either side.
+    """
+    figure = Figure(figsize=(8.0, 4.2))
+    axes = figure.subplots()
+    first = next(iter(by_arm))
+    mean, sd = statistics.fmean(by_arm[first]), statistics.stdev(by_arm[first])
+    axes.axhspan(
+        mean - 2 * sd,
+        mean + 2 * sd,
+        color="#BBBBBB",
+        alpha=0.4,
+        label=f"noise: {first}, mean ± 2 sd of {len(by_arm[first])} seeds",
+    )
+    for (arm, values), (color, mark, _) in zip(by_arm.items(), _STYLES, strict=False):
+        x = cache_bytes[arm]
+        axes.scatter([x] * len(values), values, color=color, marker=mark, s=36, alpha=0.6)
+        axes.scatter(x, statistics.fmean(values), color=color, marker="_", s=900, linewidth=2.5)
+        axes.annotate(arm, (x, max(values)), xytext=(0, 9), textcoords="offset points", ha="center")
+    axes.set(xscale="log", xlim=(min(cache_bytes.values()) / 1.6, 1.6 * max(cache_bytes.values())))
+    axes.set_xticks(
+        list(cache_bytes.values()), [f"{x:,}" for x in cache_bytes.values()], minor=False
+    )
+    axes.minorticks_off()
+    axes.margins(y=0.18)
+    axes.set_xlabel("cache per token, bytes (logarithmic)")
+    axes.set_ylabel("loss on held-out text, nats per token")
+    axes.set_title("Equal parameters: loss against cache (marks: seeds, bars: means)")
+    axes.legend(loc="upper left", fontsize=8)
+    return figure
+
+
+def writing(
+    tokens: Sequence[int],
+    operations: Mapping[str, Sequence[float]],
+    seconds: Mapping[str, Sequence[float]],
+) -> Figure:
+    """Draw what writing so many tokens takes in total: operations counted, and seconds."""
+    figure = Figure(figsize=(9.6, 3.9), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    for axes, values in ((left, operations), (right, seconds)):
+        for (way, y), (color, mark, dash) in zip(values.items(), _STYLES[::3], strict=False):
+            axes.plot(tokens, y, color=color, marker=mark, linestyle=dash, label=way)
+        _log_log(axes, tokens)
+        axes.set_xlabel("tokens written")
+        axes.legend()
+    left.set_ylabel("floating-point operations, in total")
+    left.set_title("Counted")
+    right.set_ylabel("seconds, in total")
+    right.set_title("Measured here")
+    return figure
+
+
+def one_step(
+    context: Sequence[int],
+    seconds: Mapping[int, Sequence[float]],
+    cache_bytes: Mapping[int, Sequence[int]],
+    batch: int,
+) -> Figure:
+    """Draw tokens per second and cache over the context, a line for each number of key heads."""
+    figure = Figure(figsize=(9.6, 3.9), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    for (heads, y), (color, mark, dash) in zip(cache_bytes.items(), _STYLES, strict=False):
+        style = {"color": color, "marker": mark, "linestyle": dash, "label": f"{heads} key heads"}
+        left.plot(context, [b / 1e6 for b in y], **style)
+        right.plot(context, [batch / s for s in seconds[heads]], **style)
+    for axes in (left, right):
+        _log_log(axes, context)
+        axes.set_xlabel("tokens in the cache")
+    left.set_ylabel(f"cache of {batch} texts, MB")
+    left.set_title("Kept")
+    left.legend()
+    right.set_ylabel("tokens per second")
+    right.set_title("Decode speed, measured here")
+    return figure
+
+
+def cache_size(config: ModelConfig, key_heads: int, context: int, batch: int) -> Figure:
+    """Draw the cache over the context for every way to share, beside the weights, at 16 bits.
+
+    ValueError where `key_heads` does not divide the query heads of the model.
+    """
+    a = config.attention
+    if not isinstance(a, GQAConfig):
+        raise ValueError(f"{config.name} keeps latents (chapter 04): take a model with key heads")
+    if a.n_heads % key_heads:
+        raise ValueError(
+            f"{config.name} has {a.n_heads} query heads: {key_heads} do not divide them"
+        )
+    per_token = 2 * a.head_dim * config.n_layers * 2 * batch / 1e9  # GB of one key head
+    weights = 2 * accounting.parameters(config).total / 1e9
+    figure = Figure(figsize=(8.4, 4.4))
+    axes = figure.subplots()
+    ends = (256, 131_072)
+    divisors = [n for n in range(1, a.n_heads + 1) if a.n_heads % n == 0]
+    for n in divisors:
+        y = [n * per_token * x for x in ends]
+        chosen = n == key_heads
+        axes.plot(
+            ends, y, color="#0072B2" if chosen else "#BBBBBB", linewidth=2.4 if chosen else 0.9
+        )
+        axes.annotate(f" {n}", (ends[1], y[1]), va="center", fontsize=8, annotation_clip=False)
+    axes.axhline(weights, color="#D55E00", linestyle="--")
+    axes.annotate(f"weights {weights:,.4g} GB", (300, weights), xytext=(0, 4),
+                  textcoords="offset points", color="#A34700")  # fmt: skip
+    here = key_heads * per_token * context
+    axes.scatter(context, here, s=70, color="#0072B2", marker="D", zorder=3)
+    low = here > weights * 8
+    axes.annotate(f"{here:,.3g} GB", (context, here), xytext=(10, -16 if low else -14),
+                  textcoords="offset points", fontweight="bold")  # fmt: skip
+    _log_log(axes, [256, 1024, 4096, 16_384, 65_536])
+    axes.set(xlim=(256, 131_072))
+    axes.set_xlabel("context, tokens")
+    axes.set_ylabel("GB at 16 bits")
+    kind = {a.n_heads: "MHA", 1: "MQA"}.get(key_heads, f"GQA-{key_heads}")
+    axes.set_title(
+        f"{config.name}: {a.n_heads} query heads, {key_heads} key heads ({kind}), batch {batch}\n"
+        "(grey: the other ways to share, by key heads)"
+    )
+    axes.grid(alpha=0.3)
+    return figure
+
+
+def _log_log(axes: Axes, ticks: Sequence[int]) -> None:
+    """Two logarithmic axes, the lower one with plain numbers."""
+    axes.set(xscale="log", yscale="log")
+    axes.set_xticks(list(ticks), [f"{x:,}" for x in ticks], minor=False)
+    axes.tick_params(axis="x", which="minor", length=0)
+    axes.xaxis.set_minor_formatter("")
+    axes.grid(alpha=0.3)
