@@ -102,9 +102,16 @@ def load(folder: str | Path, *, step: int | None = None) -> Checkpoint:
             "install the version that wrote it"
         )
     weights, state, extra = (
-        decode(noted[part], load_file(path / f"{part}.safetensors")) for part in PARTS
+        decode(noted[part], _tensors(path / f"{part}.safetensors")) for part in PARTS
     )
     return Checkpoint(decode(noted["config"], {}), weights, state, noted["step"], extra)
+
+
+def _tensors(path: Path) -> dict[str, Tensor]:
+    """The tensors of a file, copied: laid out in memory as in the file, some products round
+    otherwise, and a resumed run would not go on bit for bit.
+    """
+    return {name: tensor.clone() for name, tensor in load_file(path).items()}
 
 
 def build(checkpoint: Checkpoint) -> Transformer:

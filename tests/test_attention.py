@@ -99,9 +99,7 @@ def test_the_future_is_invisible():
 
 def test_only_the_distance_between_tokens_counts():
     layer, x = tiny(), inputs()
-    torch.testing.assert_close(
-        layer(x, turn(0, 7)), layer(x, turn(30, 37)), atol=1e-5, rtol=1e-5
-    )
+    torch.testing.assert_close(layer(x, turn(0, 7)), layer(x, turn(30, 37)), atol=1e-5, rtol=1e-5)
 
 
 def test_but_the_distance_does_count():

@@ -53,9 +53,7 @@ def test_configs_are_frozen_and_comparable():
 
 def test_the_cached_width_is_two_vectors_per_key_head_or_one_latent_and_one_key():
     assert GQA.cached_width == 2 * 2 * 10
-    mla = MLAConfig(
-        n_heads=128, kv_rank=512, q_rank=1536, nope_dim=128, rope_dim=64, value_dim=128
-    )
+    mla = MLAConfig(n_heads=128, kv_rank=512, q_rank=1536, nope_dim=128, rope_dim=64, value_dim=128)
     assert mla.cached_width == 576
 
 

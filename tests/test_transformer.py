@@ -32,9 +32,7 @@ def test_a_cached_pass_repeats_the_parallel_one(name, cut):
     cache = model.new_cache(3, 9)
     parts = [model(tokens[:, :cut], cache).logits]
     parts += [model(tokens[:, i : i + 1], cache).logits for i in range(cut, 9)]
-    torch.testing.assert_close(
-        torch.cat(parts, 1), model(tokens).logits, atol=1e-6, rtol=1e-6
-    )
+    torch.testing.assert_close(torch.cat(parts, 1), model(tokens).logits, atol=1e-6, rtol=1e-6)
 
 
 @pytest.mark.parametrize("name", TINY)

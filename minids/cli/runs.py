@@ -108,11 +108,7 @@ def resumed(
         source = plan.text or "the text that comes with Python"
         raise ValueError(f"{source} is not what {folder} learned from: start a new run with --out")
     tokens = _tokens(corpus, tokenizer, plan)
-    # Weights are copied and not taken over: in memory as a file laid it out, some products round
-    # otherwise, and the run would not go on bit for bit.
-    network = Transformer(saved.config)
-    network.load_state_dict(saved.weights)
-    network.to(scaled(scale).device)
+    network = checkpoint.build(saved).to(scaled(scale).device)
     optimizer = adamw(network, lr=plan.lr)
     if saved.optimizer_state is not None:
         optimizer.load_state_dict(saved.optimizer_state)

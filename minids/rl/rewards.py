@@ -67,9 +67,7 @@ def is_right(problem: Problem, answer: str) -> bool:
         worked = work_out(answer)
         wanted = sorted(map(int, numbers.split(",")))
         return (
-            worked is not None
-            and worked.value == int(target)
-            and sorted(worked.numbers) == wanted
+            worked is not None and worked.value == int(target) and sorted(worked.numbers) == wanted
         )
     return _NUMBER.fullmatch(answer) is not None and answer == problem.answer
 

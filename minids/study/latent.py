@@ -69,17 +69,36 @@ def of_equal_size(arm: str, *, n_layers: int = 2, hidden: int = 176) -> ModelCon
 
 
 def train(
-    seed: int, arm: str, *, steps: int, batch: int = 16, products: Products = "plain", lr=4e-3,
-    n_chars: int = 300_000, domains=("english",), hidden=176,
+    seed: int,
+    arm: str,
+    *,
+    steps: int,
+    batch: int = 16,
+    products: Products = "plain",
+    lr=4e-3,
+    n_chars: int = 300_000,
+    domains=("english",),
+    hidden=176,
 ) -> dict[str, float]:
     model, text, rows = Transformer(of_equal_size(arm, hidden=hidden), seed=seed), {}, {}
     tok = load()
     docs = [d for name in domains for d in documents(name, seed=0, n_chars=n_chars)]
     import random
+
     random.Random(0).shuffle(docs)
     toks = stream(tok, docs)
     held = stream(tok, [d for name in domains for d in documents(name, seed=1, n_chars=40000)])
     b = packed(toks, batch=batch, length=LENGTH, seed=seed)
-    for _ in fit(model, b, steps=steps, lr=lr, schedule=multi_step(steps, warmup=10, drops=V2_DROPS), products=products):
+    for _ in fit(
+        model,
+        b,
+        steps=steps,
+        lr=lr,
+        schedule=multi_step(steps, warmup=10, drops=V2_DROPS),
+        products=products,
+    ):
         pass
-    return {"loss": evaluate(model, [windows(held, length=LENGTH, n=128)], products=products), "n": sum(p.numel() for p in model.parameters())}
+    return {
+        "loss": evaluate(model, [windows(held, length=LENGTH, n=128)], products=products),
+        "n": sum(p.numel() for p in model.parameters()),
+    }
