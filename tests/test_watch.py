@@ -44,10 +44,7 @@ def told(steps, vocab=1024):
 
 def learner(n=80, **parts):
     """A healthy reinforcement learning run: its loss stays near 0 while answers get better."""
-    return [
-        Made(i, 0.01 * (-1) ** i, 0.3, {"accuracy": i / n, "reward": i / n, **parts})
-        for i in range(n)
-    ]
+    return [Made(i, 0.01, 0.3, {"accuracy": i / n, "reward": i / n, **parts}) for i in range(n)]
 
 
 @pytest.mark.parametrize("seed", range(20))

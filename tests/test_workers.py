@@ -117,6 +117,21 @@ def test_an_interrupt_ends_the_workers_and_reaches_the_caller():
     assert psutil.wait_procs(workers, timeout=5)[1] == []
 
 
+def test_a_ctrl_c_that_the_caller_handles_does_not_reach_the_workers():
+    script = (
+        "import signal, time\nfrom minids.study.workers import run_tasks\n"
+        "def run(seed):\n    time.sleep(seed)\n    return seed\n"
+        "signal.signal(signal.SIGINT, lambda *_: None)\n"
+        "for done in run_tasks(run, [{'seed': 0}, {'seed': 1}], workers=1):\n"
+        "    print(done, flush=True)\n"
+    )
+    command = [sys.executable, "-c", script]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, start_new_session=True) as process:
+        assert process.stdout.readline() == b"(0, 0)\n"
+        os.killpg(process.pid, signal.SIGINT)
+        assert process.stdout.readline() == b"(1, 1)\n"
+
+
 def test_workers_end_when_their_parent_is_killed_even_in_the_midst_of_a_task():
     script = (
         "import time\nfrom minids.study.workers import run_tasks\n"

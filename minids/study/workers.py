@@ -110,7 +110,7 @@ def _listen(requests: IO[bytes], numbers: "queue.SimpleQueue[int]") -> None:
 
 
 def _start(log: IO[bytes]) -> "subprocess.Popen[bytes]":
-    """A worker that knows our paths, has one thread, and does not hear our Ctrl-C."""
+    """A worker that knows our paths, has one thread, and does not hear a Ctrl-C in our terminal."""
     paths = os.pathsep.join(os.path.abspath(path) for path in sys.path)
     return subprocess.Popen(
         [sys.executable, "-c", "from minids.study.workers import serve; serve()"],
