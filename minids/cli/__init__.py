@@ -7,7 +7,7 @@ a fifth of a second.
 import typer
 
 import minids
-from minids.cli import bench, count, course, doctor, lab, tour, train
+from minids.cli import bench, count, course, doctor, grpo, lab, tour, train
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -15,7 +15,15 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="DeepSeek's models from LLM to R1, small enough to run here.",
 )
-for command in (lab.lab, tour.tour, doctor.doctor, count.count, train.train, bench.bench):
+for command in (
+    lab.lab,
+    tour.tour,
+    doctor.doctor,
+    count.count,
+    train.train,
+    grpo.grpo,
+    bench.bench,
+):
     app.command()(command)
 app.add_typer(course.course, name="course")
 app.command()(course.grade)

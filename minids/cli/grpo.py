@@ -1,0 +1,37 @@
+"""`minids grpo`: a toy teaches itself two-digit addition; Ctrl-C saves, `--resume` goes on."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from minids.cli.refusal import refuse, refusing_bad_input
+
+
+def grpo(
+    seed: Annotated[int | None, typer.Option(help="of weights, lessons and samples")] = None,
+    scale: Annotated[
+        str | None, typer.Option(help="smoke, laptop or gpu; chosen for this machine if not given")
+    ] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="a JSON object for each step; the last one sums up")
+    ] = False,
+    resume: Annotated[Path | None, typer.Option(help="go on with the run in this folder")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="where to save; runs/zero-SEED if not given")
+    ] = None,
+    save_every: Annotated[int, typer.Option(help="steps between checkpoints")] = 25,
+) -> None:
+    """Teach a base model that adds badly to add well, from right and wrong alone (R1-Zero)."""
+    if resume is not None and (seed is not None or out is not None):
+        refuse("--seed and --out are fixed by the run that you resume; leave them out")
+    if save_every < 1:
+        refuse(f"--save-every {save_every}: give 1 or more")
+    from minids.cli import zero_runs
+
+    with refusing_bad_input():
+        if resume is not None:
+            run = zero_runs.resumed(resume, scale=scale)
+        else:
+            run = zero_runs.fresh(seed=seed or 0, scale=scale, out=out)
+    raise typer.Exit(zero_runs.carry_out(run, as_json=as_json, save_every=save_every))

@@ -1,0 +1,215 @@
+"""A run of `minids grpo`: the base reads, then practises; saved so that it can go on.
+
+A checkpoint holds the policy, its optimizer and, as an extra, the base: the model that the KL term
+keeps the policy near. The base is fixed by the seed and the recipe alone.
+"""
+
+import json
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+import typer
+from tqdm import tqdm
+
+from minids import checkpoint
+from minids.cli.progress import INTERRUPTED, stopping_after_this_step
+from minids.cli.runs import scaled
+from minids.model.products import Products, fastest
+from minids.model.transformer import Transformer
+from minids.rl.exam import Exam, exam
+from minids.rl.grpo import Settings, Step, optimizer_for
+from minids.rl.zero import Recipe, newborn, practise, questions, read_lessons
+from minids.study.scale import Scale
+from minids.study.watch import watch
+from minids.text.alphabet import alphabet
+from minids.train.loop import Diverged
+
+EXTRA = {"seed", "kind", "products", "before", "seconds", "base"}
+
+
+class Run(NamedTuple):
+    """A run that is ready to start or to go on."""
+
+    recipe: Recipe
+    seed: int
+    kind: str  # of the scale that the recipe is for
+    products: Products
+    model: Transformer
+    base: Transformer | None  # None until it has read its lessons
+    optimizer: torch.optim.Optimizer | None
+    start: int
+    before: Exam | None
+    seconds: float  # spent before it was stopped
+    folder: Path
+
+
+def recipe_for(on: Scale) -> Recipe:
+    """Return the toy's recipe; smoke only shows that it runs."""
+    tiny = Settings(prompts=4, group=4, max_new=32)
+    quick = replace(Recipe(), dim=32, hidden=64, reading=5, practice=3, settings=tiny)
+    return on.pick(smoke=quick, laptop=Recipe())
+
+
+def fresh(*, seed: int, scale: str | None = None, out: Path | None = None) -> Run:
+    """Return a run from the start; ValueError where the folder holds one already."""
+    on = scaled(scale)
+    folder = out or Path("runs") / f"zero-{seed}"
+    if checkpoint.steps(folder):
+        raise ValueError(
+            f"{folder} already holds a run: go on with it (minids grpo --resume {folder}), or "
+            "name another folder with --out"
+        )
+    folder.mkdir(parents=True, exist_ok=True)
+    recipe = recipe_for(on)
+    model = newborn(recipe, seed=seed).to(on.device)
+    kind = fastest(on.device, exact=True)
+    return Run(recipe, seed, on.kind, kind, model, None, None, 0, None, 0.0, folder)
+
+
+def resumed(folder: Path, *, scale: str | None = None) -> Run:
+    """Return the run saved in `folder`, to be gone on with."""
+    saved = checkpoint.load(folder)
+    extra = saved.extra
+    if not isinstance(extra, dict) or set(extra) != EXTRA:
+        raise ValueError(f"{folder} was not written by `minids grpo`, so it cannot be resumed")
+    if scale not in (None, extra["kind"]):
+        raise ValueError(f"{folder} was begun at scale {extra['kind']}: leave --scale out")
+    on = scaled(extra["kind"])
+    recipe = recipe_for(on)
+    if saved.step >= recipe.practice:
+        raise ValueError(f"{folder} has done its {saved.step} steps: start another with --out")
+    # Copied, not taken over: memory as a file laid it out rounds some products otherwise.
+    model, base = newborn(recipe, seed=0), newborn(recipe, seed=0)
+    model.load_state_dict(saved.weights)
+    base.load_state_dict(extra["base"])
+    model, base = model.to(on.device), base.to(on.device)
+    optimizer = optimizer_for(model, recipe.settings)
+    if saved.optimizer_state is not None:
+        optimizer.load_state_dict(saved.optimizer_state)
+    return Run(
+        recipe, extra["seed"], extra["kind"], extra["products"], model, base, optimizer,
+        saved.step, Exam(*extra["before"]), extra["seconds"], folder,
+    )  # fmt: skip
+
+
+def carry_out(run: Run, *, as_json: bool, save_every: int) -> int:
+    """Read, practise, test; print what happens, and return the exit code."""
+    began = time.monotonic() - run.seconds
+    say = _quiet if as_json else typer.echo
+    test = questions(run.recipe, 8 if run.kind == "smoke" else 192, seed=run.seed)
+    recipe = run.recipe
+    if run.base is None:
+        say(f"{recipe.reading} steps of reading answers, of which few are right …")
+        for _ in tqdm(
+            read_lessons(run.model, recipe, seed=run.seed, kind=run.products),
+            total=recipe.reading, unit="step", disable=as_json, mininterval=_interval(),
+        ):  # fmt: skip
+            pass
+        before = _tested(run, test)
+        base = newborn(recipe, seed=0).to(run.model.embed.weight.device)
+        base.load_state_dict(run.model.state_dict())
+        optimizer = optimizer_for(run.model, recipe.settings)
+        run = run._replace(base=base, before=before, optimizer=optimizer)
+    assert run.before is not None
+    say(_told("before", run.before))
+    again = f"minids grpo --resume {run.folder}"
+    done = run.start
+    try:
+        with stopping_after_this_step() as stopped:
+            for step in _shown(run, as_json):
+                done = step.i + 1
+                if done % save_every == 0 or done == recipe.practice or stopped():
+                    _save(run, done, time.monotonic() - began)
+                if stopped():
+                    break
+    except (Diverged, OSError) as error:
+        typer.echo(f"minids: {error}\ngo on from the last checkpoint with: {again}", err=True)
+        return 1
+    if done < recipe.practice:
+        say(f"\nstopped and saved after {done} steps. Go on with: {again}")
+        return INTERRUPTED
+    seconds = time.monotonic() - began
+    after = _tested(run, test)
+    say(_told("after ", after))
+    summary = {
+        "seed": run.seed,
+        "pass_at_1_before": run.before.pass_at_1,
+        "pass_at_1": after.pass_at_1,
+        "seconds": round(seconds, 1),
+        "steps": done,
+    }
+    if as_json:
+        typer.echo(json.dumps(summary))
+    else:
+        typer.echo(f"\n{seconds:.0f} s in all, reading included; saved in {run.folder}")
+    return 0
+
+
+def _shown(run: Run, as_json: bool) -> Any:
+    """Yield the steps of practice, with a bar or as lines of JSON, and trouble by name."""
+    steps = practise(
+        run.model, run.recipe, seed=run.seed, kind=run.products, reference=run.base,
+        start=run.start, optimizer=run.optimizer,
+    )  # fmt: skip
+    watched = watch(steps, say=_warn if as_json else tqdm.write)
+    with tqdm(
+        watched, total=run.recipe.practice, initial=run.start, unit="step", disable=as_json,
+        mininterval=_interval(),
+    ) as bar:  # fmt: skip
+        for step in bar:
+            if as_json:
+                typer.echo(json.dumps(_row(step)))
+            p = step.parts
+            bar.set_postfix_str(
+                f"right {p['accuracy']:.2f}, worked {p['worked']:.2f}, "
+                f"length {p['length']:.1f}, KL {p['kl']:.2f}, clipped {p['clipped']:.3f}",
+                refresh=False,
+            )
+            yield step
+
+
+def _row(step: Step) -> dict[str, Any]:
+    parts = {name: round(value, 4) for name, value in step.parts.items()}
+    return {"step": step.i, **parts, "tokens_per_second": round(step.tokens_per_second)}
+
+
+def _save(run: Run, step: int, seconds: float) -> None:
+    assert run.before is not None and run.base is not None
+    extra = {
+        "seed": run.seed,
+        "kind": run.kind,
+        "products": run.products,
+        "before": list(run.before),
+        "seconds": seconds,
+        "base": dict(run.base.state_dict()),
+    }
+    checkpoint.save(run.folder, run.model, step=step, optimizer=run.optimizer, extra=extra)
+
+
+def _tested(run: Run, test: Any) -> Exam:
+    longest = run.recipe.settings.max_new
+    return exam(run.model, test, alphabet(), max_new=longest, kind=run.products)
+
+
+def _told(when: str, e: Exam) -> str:
+    return (
+        f"{when}: {e.pass_at_1:.1%} of its answers are right (greedy {e.greedy:.1%}, majority of "
+        f"{e.k} {e.majority:.1%}, once in {e.k} {e.pass_at_k:.1%}); {e.worked:.1%} show working; "
+        f"{e.length:.1f} tokens"
+    )
+
+
+def _interval() -> float:
+    return 0.2 if sys.stderr.isatty() else 10.0
+
+
+def _quiet(_words: str) -> None:
+    return None
+
+
+def _warn(words: str) -> None:
+    typer.echo(words, err=True)
