@@ -76,9 +76,9 @@ def parameters(config: ModelConfig) -> Parameters:
     """Return how many parameters every part of the model has.
 
     A tied model has no head of its own: `head` is 0. An MTP module is one more layer, a
-    projection from twice the width, and three norms (DeepSeek-V3, section 2.2); it shares both
-    vocabulary tables. V3's weighs 11.610 B; README_WEIGHTS says 11.5 B, which leaves the
-    projection out.
+    projection from twice the width, and three norms (DeepSeek-V3, section 2.2, prints two; the
+    weights hold a third); it shares both vocabulary tables. V3's weighs 11.610 B; README_WEIGHTS
+    says 11.5 B, which leaves the projection out.
     """
     c = config
     table = c.vocab * c.dim

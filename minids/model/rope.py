@@ -66,7 +66,8 @@ def correction_range(width: int, theta: float, c: YarnConfig) -> tuple[int, int]
 def yarn(plain: Float[Tensor, " half"], theta: float, c: YarnConfig) -> Float[Tensor, " half"]:
     """Return YaRN's frequencies: fast pairs as they were, slow ones divided by the factor.
 
-    Between the two a linear ramp over the index of the pair (arXiv 2309.00071, 3.2).
+    Between the two a linear ramp over the index of the pair, as in DeepSeek's code; the paper's
+    runs over turns (arXiv 2309.00071, 3.2).
     """
     low, high = correction_range(2 * len(plain), theta, c)
     index = torch.arange(len(plain), dtype=torch.float32, device=plain.device)

@@ -11,8 +11,8 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from minids.decode.sample import Rollouts, generate
-from minids.model.routing import Routing
 from minids.model.products import Products, products
+from minids.model.routing import Routing
 from minids.model.transformer import Transformer
 from minids.rl.rewards import Rewards
 from minids.text.alphabet import Codec

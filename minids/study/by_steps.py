@@ -15,13 +15,13 @@ axes: b batch, t new tokens, s tokens so far, h query heads, g key heads, d head
 """
 
 import copy
-from collections.abc import Callable
-from typing import NamedTuple
+from collections.abc import Callable, Iterable
+from typing import Any, NamedTuple
 
 import torch
 from einops import rearrange
 from jaxtyping import Float, Int
-from torch import Tensor, nn
+from torch import Tensor
 
 from minids.config import GQAConfig
 from minids.model.rope import Rotary, rotate_halves
@@ -48,7 +48,7 @@ def read(model: Transformer, tokens: Int[Tensor, "b t"], step: Step, *, chunk: i
     turn, logits = turner(model), []
     for part in tokens.split(chunk, dim=1):
         x = model.embed(part)
-        for i, block in enumerate(model.layers):
+        for i, block in enumerate(_blocks(model)):
             mixed, past[i] = step(*_heads(block, x), past[i], turn)
             x = x + block.attention.out(rearrange(mixed, "b h t d -> b t (h d)"))
             x = x + block.ffn(block.ffn_norm(x))
@@ -67,7 +67,12 @@ def turner(model: Transformer) -> Turn:
     return turn
 
 
-def _heads(block: nn.Module, x: Float[Tensor, "b t dim"]) -> list[Tensor]:
+def _blocks(model: Transformer) -> Iterable[Any]:
+    """The layers, as parts of which a checker of types knows nothing."""
+    return model.layers
+
+
+def _heads(block: Any, x: Float[Tensor, "b t dim"]) -> list[Tensor]:
     """Queries, keys and values of one layer, by heads, not yet turned."""
     a = block.attention
     parts = a.qkv(block.attention_norm(x)).split(a.widths, dim=-1)
@@ -88,7 +93,7 @@ def as_if_tiled(model: Transformer) -> Transformer:
     rows = (by_group.t().reshape(-1, 1) * a.head_dim + torch.arange(a.head_dim)).flatten()
     tiled = copy.deepcopy(model)
     with torch.no_grad():
-        for block in tiled.layers:
+        for block in _blocks(tiled):
             qkv, out = block.attention.qkv, block.attention.out
             for part in (qkv.weight, *([] if qkv.bias is None else [qkv.bias])):
                 part[: len(rows)] = part[rows]

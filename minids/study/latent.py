@@ -1,17 +1,25 @@
-"""Four kinds of attention in models of equal size, and how little of keys and values is needed.
+"""Four kinds of attention in models of equal size: the run of chapter 04.
 
-Every arm has as many query heads of the same width; what attention saves in weights goes to the
-feed-forward, until all models weigh the same. What differs is what they remember of a token.
+Every model has as many query heads of the same width. What attention saves in weights goes to the
+feed-forward, until all models weigh the same. What differs is what they keep of a token.
 
-axes: n tokens, w the keys and values of all heads side by side
+DeepSeek's rotary key is half a head wide. A head of ours has 8 numbers, and half of them turn in
+two speeds only, which is too few to tell positions apart: so ours is one head wide.
+
+Left out: other texts, longer runs, more than one size.
+
+axes: n tokens, w keys and values of all heads side by side
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import cache
+from typing import Any
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
+from torch.utils.hooks import RemovableHandle
 
 from minids import accounting
 from minids.config import GQAConfig, MLAConfig, ModelConfig
@@ -20,85 +28,130 @@ from minids.model.products import Products
 from minids.model.transformer import Transformer
 from minids.text.batches import packed, stream, windows
 from minids.text.domains import documents
-from minids.text.tokenizer import load
+from minids.text.tokenizer import default_tokenizer
 from minids.train.loop import evaluate, fit
 from minids.train.schedule import V2_DROPS, multi_step
 
-HEADS, HEAD, LENGTH = 8, 8, 64
-ARMS = ("MHA", "GQA-4", "GQA-2", "MQA", "MLA")
-"""The kinds that are compared; the first is the baseline."""
+HEADS, HEAD, DIM, LENGTH = 16, 8, 64, 64
+GROUPS = {"MHA": HEADS, "GQA-4": 4, "GQA-2": 2, "MQA": 1}
+KINDS = (*GROUPS, "MLA")
+"""The kinds that are compared, by falling cache; the first is the baseline."""
 
 
-def attention(arm: str) -> GQAConfig | MLAConfig:
-    """Return the attention of an arm; MLA has DeepSeek's ratios: a latent of 4 heads, half a head
-    for the rotary key."""
-    if arm == "MLA":
-        return MLAConfig(
-            n_heads=HEADS,
-            kv_rank=4 * HEAD,
-            q_rank=None,
-            nope_dim=HEAD,
-            rope_dim=HEAD // 2,
-            value_dim=HEAD,
-        )
-    groups = {"MHA": HEADS, "GQA-4": 4, "GQA-2": 2, "MQA": 1}
-    if arm not in groups:
-        raise ValueError(f"there is no arm {arm!r}; there are: {', '.join(ARMS)}")
-    return GQAConfig(n_heads=HEADS, n_kv_heads=groups[arm], head_dim=HEAD)
+def attention(kind: str) -> GQAConfig | MLAConfig:
+    """Return the attention of a kind; MLA keeps exactly as many numbers as GQA-2."""
+    if kind == "MLA":
+        widths = {"nope_dim": HEAD, "rope_dim": HEAD, "value_dim": HEAD}
+        return MLAConfig(n_heads=HEADS, kv_rank=3 * HEAD, q_rank=None, **widths)
+    if kind not in GROUPS:
+        raise ValueError(f"there is no kind {kind!r}; there are: {', '.join(KINDS)}")
+    return GQAConfig(n_heads=HEADS, n_kv_heads=GROUPS[kind], head_dim=HEAD)
 
 
-def of_equal_size(arm: str, *, n_layers: int = 2, hidden: int = 176) -> ModelConfig:
-    """Return a model with this attention, as many parameters as MHA with a feed-forward `hidden`.
+def toy(kind: str, hidden: int = 176) -> ModelConfig:
+    """Return a small model with this attention, as heavy as MHA with a feed-forward of `hidden`.
 
-    Equal to the nearest width of the feed-forward: within 200 parameters a layer.
+    As heavy to the nearest column of the feed-forward: 192 parameters in each of two layers.
     """
     base = ModelConfig(
-        name=arm,
-        vocab=1024,
-        dim=HEADS * HEAD,
-        n_layers=n_layers,
+        name=kind,
+        vocab=default_tokenizer().vocab,
+        dim=DIM,
+        n_layers=2,
         hidden=hidden,
         attention=attention("MHA"),
         context=LENGTH,
+        rope_theta=100.0,  # the slowest pair turns once in 112 tokens: fit for texts of 64
         init_std=0.02,
     )
-    target = accounting.parameters(base).total
-    other = replace(base, attention=attention(arm))
-    spare = target - accounting.parameters(other).total
-    return replace(other, hidden=hidden + round(spare / n_layers / (3 * base.dim)))
+    other = replace(base, attention=attention(kind))
+    spare = accounting.parameters(base).total - accounting.parameters(other).total
+    return replace(other, hidden=hidden + round(spare / base.n_layers / (3 * DIM)))
 
 
-def train(
-    seed: int,
-    arm: str,
+def trained(
     *,
+    seed: int,
+    kind: str,
     steps: int,
-    batch: int = 16,
+    change: Callable[[Transformer], object] | None = None,
     products: Products = "plain",
-    lr=4e-3,
-    n_chars: int = 300_000,
-    domains=("english",),
-    hidden=176,
-) -> dict[str, float]:
-    model, text, rows = Transformer(of_equal_size(arm, hidden=hidden), seed=seed), {}, {}
-    tok = load()
-    docs = [d for name in domains for d in documents(name, seed=0, n_chars=n_chars)]
-    import random
+    device: str = "cpu",
+) -> Transformer:
+    """Return a model after a short training on stories; `seed` decides weights and order.
 
-    random.Random(0).shuffle(docs)
-    toks = stream(tok, docs)
-    held = stream(tok, [d for name in domains for d in documents(name, seed=1, n_chars=40000)])
-    b = packed(toks, batch=batch, length=LENGTH, seed=seed)
-    for _ in fit(
-        model,
-        b,
-        steps=steps,
-        lr=lr,
-        schedule=multi_step(steps, warmup=10, drops=V2_DROPS),
-        products=products,
-    ):
+    `change` may break the new model before it learns.
+    """
+    model = Transformer(toy(kind), seed=seed)
+    if change is not None:
+        change(model)
+    model = model.to(device)
+    batches = packed(_stories(0, 300_000), batch=16, length=LENGTH, seed=seed)
+    schedule = multi_step(steps, warmup=min(10, steps), drops=V2_DROPS)
+    for _ in fit(model, batches, steps=steps, lr=8e-3, schedule=schedule, products=products):
         pass
-    return {
-        "loss": evaluate(model, [windows(held, length=LENGTH, n=128)], products=products),
-        "n": sum(p.numel() for p in model.parameters()),
-    }
+    return model
+
+
+def held_out(model: Transformer, n_windows: int = 128, products: Products = "plain") -> float:
+    """Return the loss on stories that no run reads, about people it has read of; nats a token."""
+    batch = windows(_stories(1, 60_000), length=LENGTH, n=n_windows)
+    return evaluate(model, [batch], products=products)
+
+
+def loss(
+    *,
+    seed: int,
+    kind: str,
+    steps: int,
+    n_windows: int = 128,
+    change: Callable[[Transformer], object] | None = None,
+    products: Products = "plain",
+    device: str = "cpu",
+) -> float:
+    """Return the held-out loss of a model of this kind after a short training."""
+    model = trained(
+        seed=seed, kind=kind, steps=steps, change=change, products=products, device=device
+    )
+    return held_out(model, n_windows, products)
+
+
+@cache
+def _stories(seed: int, n_chars: int) -> Int[Tensor, " n"]:
+    return stream(default_tokenizer(), documents("stories", seed=seed, n_chars=n_chars))
+
+
+@torch.no_grad()
+def keys_and_values(model: Transformer, n_windows: int = 32) -> list[Float[Tensor, "n w"]]:
+    """Return what every layer would cache of held-out stories, before positions turn the keys."""
+    found: list[Tensor] = []
+    hooks = [_listen(block.attention, found) for block in model.layers]
+    tokens = windows(_stories(1, 60_000), length=LENGTH, n=n_windows).tokens
+    try:
+        model(tokens.to(model.embed.weight.device))
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return [rows.flatten(0, 1).float().cpu() for rows in found]
+
+
+def _listen(layer: Any, found: list[Tensor]) -> RemovableHandle:
+    """Append keys and values of every head to `found` whenever the layer runs."""
+    if isinstance(layer, MLA):  # made from the normed latent
+        made = layer.kv_up.weight
+        return layer.kv_norm.register_forward_hook(lambda *x: found.append(x[2] @ made.T))
+    queries = layer.widths[0]
+    return layer.qkv.register_forward_hook(lambda *x: found.append(x[2][..., queries:]))
+
+
+def rank_errors(rows: Float[Tensor, "n w"], ranks: Sequence[int]) -> list[float]:
+    """Return the error of the best approximation of `rows` through so few numbers a row.
+
+    Relative: 1 where nothing is kept, 0 where `rows` come back exactly. No linear way down and up
+    does better (Eckart and Young): it keeps the largest singular values.
+    """
+    energy = torch.linalg.svdvals(rows.double()).square()
+    if max(ranks) > len(energy) or min(ranks) < 0:
+        raise ValueError(f"ranks lie between 0 and {len(energy)}, got {list(ranks)}")
+    left = [float(energy[rank:].sum() / energy.sum()) for rank in ranks]
+    return [max(0.0, share) ** 0.5 for share in left]

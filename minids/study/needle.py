@@ -14,7 +14,7 @@ axes: b rows, t tokens, d model width, v vocabulary
 """
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import torch
@@ -100,7 +100,13 @@ def lessons(
 
     A key that comes again keeps its value in the row, so the second time it can be known.
     The number of pairs does not grow with the length: a longer row asks from further away.
+    ValueError if they do not fit.
     """
+    if not 0 < pairs <= length // 2 or not 0 < n_keys <= N_KEYS:
+        raise ValueError(
+            f"pairs={pairs} of n_keys={n_keys} keys in rows of {length}: a pair takes two tokens, "
+            f"and there are {N_KEYS} keys"
+        )
 
     def batch(i: int) -> Batch:
         g = _generator("lessons", seed, length, i)
@@ -162,7 +168,7 @@ def with_token_shift(model: Transformer, seed: int) -> Transformer:
 def accuracy_by_depth(
     logits_of: Callable[[Int[Tensor, "b t"]], Float[Tensor, "b v"]],
     length: int,
-    depths: list[float],
+    depths: Sequence[float],
     *,
     rows: int,
     seed: int,

@@ -11,7 +11,7 @@ Left out: any other word. What cannot be spelled is refused.
 
 import re
 from collections.abc import Iterable, Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from minids.text.tokenizer import SPECIAL
 
@@ -28,6 +28,7 @@ SIGNS = tuple("+-*/()=,")
 _PIECES = re.compile("|".join(map(re.escape, SPECIAL)) + "|[a-z]+|[^ ]", re.DOTALL)
 
 
+@runtime_checkable
 class Codec(Protocol):
     """What a loop needs of a vocabulary, whether it is this one or the tokenizer of the course."""
 

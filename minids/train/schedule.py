@@ -1,7 +1,7 @@
 """Learning rates over a run: functions from the step, counted from 0, to a factor in 0..1.
 
 DeepSeek LLM drops the rate in two steps instead of along a cosine: the loss ends about the same,
-and the long first phase can be reused when more data come (arXiv 2401.02954, section 3.1).
+and the long first phase can be reused when more data come (arXiv 2401.02954, section 2.3).
 V2 drops it earlier (arXiv 2405.04434, section 3.1.2), V3 holds it, lets it fall along a cosine
 and holds it twice more (arXiv 2412.19437, section 4.2).
 

@@ -353,7 +353,7 @@ WRONG = {
         ("looks ahead", step_looking_ahead, "look at later tokens"),
         ("masks as if nothing was kept", step_masked_as_if_first, "tril(all - new)"),
         ("keeps the newest token alone", step_forgetting, "append along the axis"),
-        ("newest first", step_newest_first, "positions go on"),
+        ("newest first", step_newest_first, "tril(all - new)"),
         ("returns no past", step_without_past, "return mixed, (k, v)"),
     ],
     "02.cache_bytes": [

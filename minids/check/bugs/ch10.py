@@ -1,0 +1,332 @@
+"""Right answers and planted mistakes of chapter 10. Three of them hang in its bug museum."""
+
+import itertools
+import math
+import re
+
+import torch
+
+EPS = 1e-4
+
+# 10.advantage
+
+
+def advantage(r):
+    return (r - r.mean(-1, keepdim=True)) / (r.std(-1, correction=0, keepdim=True) + EPS)
+
+
+def advantage_by_moments(r):
+    mean = r.mean(-1, keepdim=True)
+    variance = ((r - mean) ** 2).mean(-1, keepdim=True)
+    return (r - mean) / (variance.sqrt() + EPS)
+
+
+def advantage_of_batch(r):
+    return (r - r.mean()) / (r.std(correction=0) + EPS)
+
+
+def advantage_of_columns(r):
+    return (r - r.mean(0)) / (r.std(0, correction=0) + EPS)
+
+
+def advantage_with_sample_deviation(r):
+    return (r - r.mean(-1, keepdim=True)) / (r.std(-1, keepdim=True) + EPS)
+
+
+def advantage_centred_only(r):
+    return r - r.mean(-1, keepdim=True)
+
+
+def advantage_over_variance(r):
+    return (r - r.mean(-1, keepdim=True)) / (r.var(-1, correction=0, keepdim=True) + EPS)
+
+
+def advantage_not_centred(r):
+    return r / (r.std(-1, correction=0, keepdim=True) + EPS)
+
+
+def advantage_without_eps(r):
+    return (r - r.mean(-1, keepdim=True)) / r.std(-1, correction=0, keepdim=True)
+
+
+def advantage_batch_deviation(r):
+    """Centred by group, divided by the deviation of everything: trains, and weighs groups anew."""
+    return (r - r.mean(-1, keepdim=True)) / (r.std(correction=0) + EPS)
+
+
+# 10.loss: every mistake is one change of this
+
+
+def loss(logp, old, advantages, mask, eps):
+    ratio = (logp - old).where(mask, 0).exp()
+    a = advantages[:, None]
+    gain = torch.minimum(a * ratio, a * ratio.clamp(1 - eps, 1 + eps))
+    return -(gain.where(mask, 0).sum(-1) / mask.sum(-1)).mean()
+
+
+def loss_in_a_loop(logp, old, advantages, mask, eps):
+    total = 0
+    for row in range(len(logp)):
+        ratio = torch.exp(logp[row][mask[row]] - old[row][mask[row]])
+        a = advantages[row]
+        bounded = torch.clamp(ratio, 1 - eps, 1 + eps)
+        total = total + torch.stack([a * ratio, a * bounded]).amin(0).mean()
+    return -total / len(logp)
+
+
+def loss_with_sign(logp, old, advantages, mask, eps):
+    return -loss(logp, old, advantages, mask, eps)
+
+
+def loss_over_tokens(logp, old, advantages, mask, eps):
+    ratio = (logp - old).where(mask, 0).exp()
+    a = advantages[:, None]
+    gain = torch.minimum(a * ratio, a * ratio.clamp(1 - eps, 1 + eps))
+    return -gain.where(mask, 0).sum() / mask.sum()
+
+
+def loss_with_padding(logp, old, advantages, mask, eps):
+    ratio = (logp - old).exp()
+    a = advantages[:, None]
+    gain = torch.minimum(a * ratio, a * ratio.clamp(1 - eps, 1 + eps)) * mask
+    return -gain.mean(-1).mean()
+
+
+def loss_with_maximum(logp, old, advantages, mask, eps):
+    ratio = (logp - old).where(mask, 0).exp()
+    a = advantages[:, None]
+    gain = torch.maximum(a * ratio, a * ratio.clamp(1 - eps, 1 + eps))
+    return -(gain.where(mask, 0).sum(-1) / mask.sum(-1)).mean()
+
+
+def loss_clamped_alone(logp, old, advantages, mask, eps):
+    ratio = (logp - old).where(mask, 0).exp().clamp(1 - eps, 1 + eps)
+    return -((advantages[:, None] * ratio).where(mask, 0).sum(-1) / mask.sum(-1)).mean()
+
+
+def loss_without_clip(logp, old, advantages, mask, eps):
+    ratio = (logp - old).where(mask, 0).exp()
+    return -((advantages[:, None] * ratio).where(mask, 0).sum(-1) / mask.sum(-1)).mean()
+
+
+def loss_clipped_above_only(logp, old, advantages, mask, eps):
+    ratio = (logp - old).where(mask, 0).exp()
+    a = advantages[:, None]
+    gain = torch.minimum(a * ratio, a * ratio.clamp(max=1 + eps))
+    return -(gain.where(mask, 0).sum(-1) / mask.sum(-1)).mean()
+
+
+def loss_with_inverted_ratio(logp, old, advantages, mask, eps):
+    return loss(old.detach() * 1, logp, advantages, mask, eps)
+
+
+def loss_times_mask(logp, old, advantages, mask, eps):
+    ratio = (logp - old).exp()
+    a = advantages[:, None]
+    gain = torch.minimum(a * ratio, a * ratio.clamp(1 - eps, 1 + eps))
+    return -((gain * mask).sum(-1) / mask.sum(-1)).mean()
+
+
+# 10.kl
+
+
+def kl(logp, ref):
+    gap = ref - logp
+    return gap.exp() - gap - 1
+
+
+def kl_with_expm1(logp, ref):
+    return torch.expm1(ref - logp) + logp - ref
+
+
+def kl_plain(logp, ref):
+    return logp - ref
+
+
+def kl_reversed(logp, ref):
+    gap = logp - ref
+    return gap.exp() - gap - 1
+
+
+def kl_without_one(logp, ref):
+    gap = ref - logp
+    return gap.exp() - gap
+
+
+def kl_squared(logp, ref):
+    return (ref - logp) ** 2 / 2
+
+
+def kl_detached(logp, ref):
+    return kl(logp.detach(), ref) + 0 * logp
+
+
+def kl_absolute(logp, ref):
+    return (logp - ref).abs()
+
+
+# 10.reward
+
+
+def reward(text, answer):
+    found = re.fullmatch(r"<think>[^<>]*</think><answer>([^<>]*)</answer>", text)
+    return float(found is not None and found[1] == answer)
+
+
+def reward_by_hand(text, answer):
+    if not (text.startswith("<think>") and text.endswith("</answer>")):
+        return 0.0
+    parts = text[len("<think>") : -len("</answer>")].split("</think><answer>")
+    if len(parts) != 2 or any(sign in part for part in parts for sign in "<>"):
+        return 0.0
+    return float(parts[1] == answer)
+
+
+def reward_anywhere(text, answer):
+    return float(answer in text)
+
+
+def reward_by_search(text, answer):
+    found = re.search(r"<answer>([^<>]*)</answer>", text)
+    return float(found is not None and found[1] == answer)
+
+
+def reward_last_answer(text, answer):
+    found = re.findall(r"<answer>(.*?)</answer>", text)
+    return float(bool(found) and found[-1] == answer)
+
+
+def reward_contains(text, answer):
+    found = re.fullmatch(r"<think>[^<>]*</think><answer>([^<>]*)</answer>", text)
+    return float(found is not None and answer in found[1])
+
+
+def reward_greedy_dots(text, answer):
+    found = re.fullmatch(r"<think>.*</think><answer>(.*)</answer>", text, re.DOTALL)
+    return float(found is not None and found[1].split(">")[-1] == answer)
+
+
+def reward_with_int(text, answer):
+    found = re.fullmatch(r"<think>[^<>]*</think><answer>([^<>]*)</answer>", text)
+    return float(found is not None and int(found[1]) == int(answer))
+
+
+def reward_one_line(text, answer):
+    found = re.fullmatch(r"<think>((?![<>]).)*</think><answer>([^<>]*)</answer>", text)
+    return float(found is not None and found[2] == answer)
+
+
+def reward_form_only(text, answer):
+    return float(re.fullmatch(r"<think>[^<>]*</think><answer>([^<>]*)</answer>", text) is not None)
+
+
+# 10.pass
+
+
+def passed(n, c, k):
+    if k > n:
+        raise ValueError(f"k={k} of n={n} samples")
+    return 1 - math.comb(n - c, k) / math.comb(n, k)
+
+
+def passed_by_product(n, c, k):
+    if k > n:
+        raise ValueError(f"k={k} of n={n} samples")
+    all_wrong = 1.0
+    for i in range(k):
+        all_wrong *= max(0, n - c - i) / (n - i)
+    return 1 - all_wrong
+
+
+def passed_with_putting_back(n, c, k):
+    if k > n:
+        raise ValueError(k)
+    return 1 - (1 - c / n) ** k
+
+
+def passed_all_right(n, c, k):
+    if k > n:
+        raise ValueError(k)
+    return math.comb(c, k) / math.comb(n, k)
+
+
+def passed_k_times(n, c, k):
+    if k > n:
+        raise ValueError(k)
+    return min(1.0, k * c / n)
+
+
+def passed_failures(n, c, k):
+    if k > n:
+        raise ValueError(k)
+    return math.comb(n - c, k) / math.comb(n, k)
+
+
+def passed_unchecked(n, c, k):
+    picks = list(itertools.combinations(range(min(n, 9)), min(k, n)))
+    return sum(min(pick) < c for pick in picks) / len(picks)
+
+
+def passed_any(n, c, k):
+    if k > n:
+        raise ValueError(k)
+    return float(c > 0)
+
+
+RIGHT = {
+    "10.advantage": [advantage, advantage_by_moments],
+    "10.loss": [loss, loss_in_a_loop],
+    "10.kl": [kl, kl_with_expm1],
+    "10.reward": [reward, reward_by_hand],
+    "10.pass": [passed, passed_by_product],
+}
+
+WRONG = {
+    "10.advantage": [
+        ("statistics over the batch", advantage_of_batch, "over the last axis"),
+        ("statistics over the prompts", advantage_of_columns, "over the last axis"),
+        ("the sample deviation", advantage_with_sample_deviation, "correction=0"),
+        ("the mean alone (Dr. GRPO)", advantage_centred_only, "Dr. GRPO"),
+        ("the variance", advantage_over_variance, "correction=0"),
+        ("not centred", advantage_not_centred, "subtract the mean"),
+        ("no eps", advantage_without_eps, "0/0"),
+        ("deviation of the batch", advantage_batch_deviation, "mean AND deviation"),
+    ],
+    "10.loss": [
+        ("the objective, not the loss", loss_with_sign, "MINUS"),
+        ("mean over all tokens (DAPO)", loss_over_tokens, "each rollout and then over rollouts"),
+        ("padding counted", loss_with_padding, "padding does not count"),
+        ("maximum instead of minimum", loss_with_maximum, "minimum"),
+        ("clamp alone", loss_clamped_alone, "clamp alone"),
+        ("no clip", loss_without_clip, "clamp the ratio"),
+        ("clipped above only", loss_clipped_above_only, "both sides"),
+        ("ratio upside down", loss_with_inverted_ratio, "carry the gradient"),
+        ("times the mask", loss_times_mask, "keeps a NaN"),
+    ],
+    "10.kl": [
+        ("difference of logs", kl_plain, "can be negative"),
+        ("the other way round", kl_reversed, "REFERENCE"),
+        ("no minus one", kl_without_one, "a 1 missing"),
+        ("half the square", kl_squared, "REFERENCE"),
+        ("detached", kl_detached, "no detach"),
+        ("absolute difference", kl_absolute, "REFERENCE"),
+    ],
+    "10.reward": [
+        ("anywhere in the text", reward_anywhere, "between the answer tags alone"),
+        ("search", reward_by_search, "fullmatch"),
+        ("the last answer counts", reward_last_answer, "fullmatch"),
+        ("contains the answer", reward_contains, "`in` finds"),
+        ("dots", reward_greedy_dots, "forbid < and >"),
+        ("int()", reward_with_int, "compare the texts"),
+        ("one line of thoughts", reward_one_line, "line break"),
+        ("the form is enough", reward_form_only, "compare what stands"),
+    ],
+    "10.pass": [
+        ("with putting back", passed_with_putting_back, "without putting back"),
+        ("all of them right", passed_all_right, "without putting back"),
+        ("k times the share", passed_k_times, "without putting back"),
+        ("the chance to fail", passed_failures, "c / n"),
+        ("any right sample at all", passed_any, "c / n"),
+        ("k is not checked", passed_unchecked, "ValueError when"),
+    ],
+}

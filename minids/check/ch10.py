@@ -1,0 +1,298 @@
+"""Checks of chapter 10: rewards by rule, advantages by group, the clipped loss, pass@k."""
+
+import math
+from collections.abc import Callable, Iterator
+from itertools import combinations
+from typing import Any
+
+import torch
+
+from minids.check import Claim, checker, close, raises, shaped
+
+Attempt = Callable[..., Any]
+
+
+def _draw(g: torch.Generator, low: int, high: int) -> int:
+    return int(torch.randint(low, high + 1, (), generator=g))
+
+
+@checker(
+    "10.advantage",
+    hints=(
+        "How much better is each answer than the other answers to the same question, measured in "
+        "the spread of that group?",
+        "rewards (p, g): mean and deviation over the last axis, kept as (p, 1).",
+        "return (r - r.mean(-1, keepdim=True)) / (r.std(-1, correction=0, keepdim=True) + eps)",
+    ),
+)
+def _(attempt: Attempt, g: torch.Generator) -> Iterator[Claim]:
+    rewards = torch.randn(4, 7, generator=g) + 3
+    a = attempt(rewards)
+    yield shaped(a, (4, 7), like=rewards)
+    yield Claim(
+        "in every group the advantages sum to zero",
+        bool((a.sum(-1).abs() < 1e-3).all()),
+        "subtract the mean of the group: over the last axis, not over the whole batch.",
+    )
+    hard = torch.zeros(1, 16)
+    hard[0, 0] = 1
+    yield Claim(
+        "one right answer of four gets 1.73",
+        close(attempt(torch.tensor([[1.0, 0.0, 0.0, 0.0]]))[0, 0], math.sqrt(3), rtol=2e-3),
+        "divide by the deviation of the group that divides by g, not g - 1: correction=0. "
+        "Only subtracting the mean is Dr. GRPO.",
+    )
+    two = torch.cat([rewards[:1], 10 * rewards[1:2]])
+    yield Claim(
+        "the rewards of another group change nothing",
+        close(attempt(two)[:1], attempt(rewards[:1])),
+        "mean AND deviation are those of the group alone: over the last axis, keepdim=True.",
+    )
+    yield Claim(
+        "the factor at one right answer of sixteen is 4.13, as published",
+        close(attempt(hard)[0, 0], 4.131 * 15 / 16, rtol=2e-3),
+        "the deviation, not the variance: the root of q (1 - q).",
+    )
+    yield Claim(
+        "twice the rewards give the same advantages",
+        close(attempt(2 * rewards), a, rtol=1e-2),
+        "dividing by the deviation takes the scale out.",
+    )
+    flat = attempt(torch.full((2, 5), 0.25))
+    yield Claim(
+        "equal rewards give zeros",
+        bool((flat.abs() < 1e-6).all()),
+        "zero over zero: add a small eps to the deviation.",
+    )
+    one = attempt(torch.tensor([[2.0], [-1.0]]))
+    yield Claim(
+        "a group of one gives zero",
+        bool((one.abs() < 1e-6).all()),
+        "the deviation of one number is 0 with correction=0, and not defined without.",
+    )
+
+
+@checker(
+    "10.loss",
+    hints=(
+        "The ratio weighs each token's advantage; the smaller of the plain and the clipped gain "
+        "counts; only written tokens count; every rollout counts the same.",
+        "all are (n, t) but advantages (n,): gain = A[:, None] * ratio, bounded = A[:, None] * "
+        "ratio clamped, then mean over the tokens of a rollout, then over rollouts.",
+        "gain = torch.minimum(a * r, a * r.clamp(1 - eps, 1 + eps)).where(mask, 0)",
+    ),
+)
+def _(attempt: Attempt, g: torch.Generator) -> Iterator[Claim]:
+    n, t = 3, 6
+    old = -torch.rand(n, t, generator=g) - 0.2
+    mask = torch.arange(t)[None] < torch.tensor([6, 2, 4])[:, None]
+    advantages = torch.tensor([1.5, -2.0, 0.7])
+
+    def grad(shift: torch.Tensor, adv: torch.Tensor = advantages) -> torch.Tensor:
+        logp = (old + shift).requires_grad_()
+        attempt(logp, old, adv, mask, 0.2).backward()
+        assert logp.grad is not None
+        return logp.grad
+
+    loss = attempt(old + 0.0, old, advantages, mask, 0.2)
+    yield shaped(loss, (), like=old)
+    yield Claim(
+        "on the first update the loss is minus the mean advantage",
+        close(loss, -advantages.mean(), rtol=1e-4),
+        "every ratio is 1 there. The loss is MINUS the objective, averaged over the tokens of each "
+        "rollout and then over rollouts; padding does not count.",
+    )
+    lengths = mask.sum(-1, keepdim=True)
+    expected = -(advantages[:, None] / lengths / n).expand(n, t).where(mask, 0.0)
+    yield Claim(
+        "its gradient is that of REINFORCE: minus A over length over n for each token",
+        close(grad(torch.zeros(n, t)), expected),
+        "every token of a rollout shares its weight: divide by its own length, not by all tokens. "
+        "The ratio must carry the gradient: exp(logp - logp_old).",
+    )
+    up, down = grad(torch.full((n, t), 0.4)), grad(torch.full((n, t), -0.4))
+    yield Claim(
+        "a ratio above 1.2 has no gradient where the advantage is positive",
+        bool((up[0] == 0).all() and (up[2] == 0).all()),
+        "clamp the ratio and take the minimum of both gains.",
+    )
+    yield Claim(
+        "and keeps it where the advantage is negative",
+        bool((up[1][mask[1]] > 0).all()),
+        "the minimum of the two gains, after multiplying by the advantage: a clamp alone removes "
+        "too much.",
+    )
+    yield Claim(
+        "a ratio below 0.8 has none where the advantage is negative",
+        bool((down[1] == 0).all() and (down[0][mask[0]] < 0).all()),
+        "the clip works on both sides: 1 - eps and 1 + eps.",
+    )
+    dirty = torch.where(mask, old, torch.full_like(old, torch.nan))
+    logp = dirty.clone().requires_grad_()
+    out = attempt(logp, dirty, advantages, mask, 0.2, may_be_nan=True)
+    out.backward()
+    gradient = logp.grad
+    clean = bool(torch.isfinite(out)) and gradient is not None and bool(gradient.isfinite().all())
+    yield Claim(
+        "what stands in the padding never matters, not even NaN",
+        clean and close(out, loss),
+        "x * mask keeps a NaN: use the difference of log-probabilities where(mask, 0).",
+    )
+    single = attempt(old[:1, :1], old[:1, :1], torch.tensor([2.0]), mask[:1, :1], 0.2)
+    yield Claim(
+        "one rollout of one token works", close(single, -2.0), "mean over both axes, no squeeze."
+    )
+
+
+@checker(
+    "10.kl",
+    hints=(
+        "Only samples of the policy are at hand. The plain difference of logs is right on average "
+        "and often negative; r - log r - 1 is right on average and never negative.",
+        "both inputs (n, t), output (n, t): one number for each token.",
+        "log_r = logp_ref - logp; return log_r.exp() - log_r - 1",
+    ),
+)
+def _(attempt: Attempt, g: torch.Generator) -> Iterator[Claim]:
+    logp, ref = (-torch.rand(3, 5, generator=g) * 2 - 0.1 for _ in range(2))
+    out = attempt(logp, ref)
+    yield shaped(out, (3, 5), like=logp)
+    yield Claim(
+        "a policy that is the reference is at distance zero",
+        bool((attempt(logp, logp).abs() < 1e-6).all()),
+        "r is 1 there, and 1 - log 1 - 1 = 0: is a 1 missing?",
+    )
+    yield Claim(
+        "it is never negative",
+        bool((out >= -1e-6).all()),
+        "the difference of logs alone can be negative: add r - 1.",
+    )
+    p, q = (torch.rand(6, generator=g).log_softmax(-1) for _ in range(2))
+    yield Claim(
+        "on average over samples of the policy it is KL(policy || reference)",
+        close((p.exp() * attempt(p[None], q[None])[0]).sum(), (p.exp() * (p - q)).sum(), rtol=1e-3),
+        "r is the probability under the REFERENCE over that under the policy.",
+    )
+    yield Claim(
+        "a token twice as likely under the reference: 2 - log 2 - 1",
+        close(attempt(torch.tensor([[-1.0]]), torch.tensor([[-1.0 + math.log(2)]]))[0, 0],
+              1 - math.log(2), rtol=1e-3),
+        "exp of the difference of logs, less the difference, less 1; it is not a square.",
+    )  # fmt: skip
+    x = logp.clone().requires_grad_()
+    attempt(x, ref).sum().backward()
+    yield Claim(
+        "its gradient pulls the policy towards the reference",
+        x.grad is not None and close(x.grad, 1 - (ref - logp).exp(), rtol=1e-3),
+        "let the gradient flow through the policy: no detach.",
+    )
+
+
+_GOOD = "<think>{}</think><answer>{}</answer>"
+
+
+@checker(
+    "10.reward",
+    hints=(
+        "First the form as a whole, then the number: a text that only contains the right answer "
+        "somewhere earns nothing.",
+        "one pattern for the whole text: think tags, answer tags, nothing before, between, after.",
+        r're.fullmatch(r"<think>[^<>]*</think><answer>([^<>]*)</answer>", text)',
+    ),
+)
+def _(attempt: Attempt, g: torch.Generator) -> Iterator[Claim]:
+    n = _draw(g, 100, 999)
+    right = _GOOD.format("so it is", n)
+    yield Claim(
+        "a right answer in the right form earns 1",
+        attempt(right, str(n)) == 1 and attempt(_GOOD.format("", n), str(n)) == 1,
+        "nothing has to stand between the think tags; compare the answer as text.",
+    )
+    yield Claim(
+        "a wrong answer earns 0",
+        attempt(_GOOD.format("", n + 1), str(n)) == 0,
+        "compare what stands between the answer tags with the right answer.",
+    )
+    yield Claim(
+        "the right number in the thoughts does not count",
+        attempt(_GOOD.format(n, n + 1), str(n)) == 0,
+        "look between the answer tags alone.",
+    )
+    yield Claim(
+        "a longer number that contains the right one is wrong",
+        attempt(_GOOD.format("", f"{n}0"), str(n)) == 0
+        and attempt(_GOOD.format("", f"1{n}"), str(n)) == 0,
+        "the whole answer must be equal: `in` finds 85 in 1850.",
+    )
+    shapeless = [
+        str(n), f"<answer>{n}</answer>", f"<think></think>{n}", right + "!", "Well: " + right,
+        f"<think></think><answer>{n + 1}</answer><answer>{n}</answer>",
+        f"<think></think><answer>{n}</answer><answer>{n + 1}</answer>",
+        f"<answer>{n}</answer><think></think>", f"<think></think><answer>{n}",
+        f"<think><answer>{n}</answer></think><answer>{n}</answer>",
+    ]  # fmt: skip
+    for text in shapeless:
+        yield Claim(
+            f"out of the form: {text.replace(str(n + 1), 'M').replace(str(n), 'N')} earns 0",
+            attempt(text, str(n)) == 0,
+            "use fullmatch, so that nothing may stand before, between or after, and forbid < and > "
+            "inside the tags, so that no tag comes twice.",
+        )
+    yield Claim(
+        "thoughts may have several lines",
+        attempt(_GOOD.format("a\nb", n), str(n)) == 1,
+        "a dot does not match a line break: write [^<>]*.",
+    )
+    yield Claim(
+        "strange texts get a score, too",
+        all(
+            attempt(text, str(n)) == 0 for text in ("", "<", "\x00", "<think>" * 50, "٨٥", "９" * 9)
+        ),
+        "return 0 for what does not match, and do not call int() or eval() on it.",
+    )
+    yield Claim(
+        "digits of another script are not the answer",
+        attempt(_GOOD.format("", "".join(chr(0xFF10 + int(d)) for d in str(n))), str(n)) == 0,
+        "int() reads full-width digits as well: compare the texts.",
+    )
+
+
+@checker(
+    "10.pass",
+    hints=(
+        "Of all ways to pick k of the samples, how many hold no right one?",
+        "wrong = n - c; the share of picks without a right one is C(wrong, k) / C(n, k).",
+        "return 1 - math.comb(n - c, k) / math.comb(n, k)",
+    ),
+)
+def _(attempt: Attempt, g: torch.Generator) -> Iterator[Claim]:
+    n = 2 * _draw(g, 3, 4) + 1  # odd, so that as many right as wrong cannot be
+    c = _draw(g, 2, n - 3)
+    yield Claim(
+        "pass@1 is the share of right samples",
+        close(attempt(n, c, 1), c / n),
+        "with k = 1 it is c / n.",
+    )
+    for k in (2, 3):
+        picks = list(combinations(range(n), k))
+        share = sum(min(pick) < c for pick in picks) / len(picks)
+        yield Claim(
+            f"k = {k}: as counted over all picks",
+            close(attempt(n, c, k), share, rtol=1e-6),
+            "without putting back: C(n - c, k) / C(n, k), not (1 - c/n) to the power k.",
+        )
+    yield Claim(
+        "no right sample: 0, and with k = n one right sample is enough: 1",
+        abs(attempt(n, 0, 2)) < 1e-9 and abs(attempt(n, 1, n) - 1) < 1e-9,
+        "subtract from 1 the chance that ALL k picks are wrong.",
+    )
+    yield Claim(
+        "more tries never hurt",
+        all(attempt(n, c, k) <= attempt(n, c, k + 1) + 1e-12 for k in range(1, n)),
+        "when fewer than k samples are wrong, every pick holds a right one: 1, not more.",
+    )
+    yield Claim(
+        "more tries than samples are refused with a ValueError",
+        raises(attempt, ValueError, n, c, n + 1),
+        "raise ValueError when k > n: nothing can be said about it.",
+    )

@@ -1,0 +1,140 @@
+"""From scored rollouts to new weights: minibatches, the loss of a variant, one step of AdamW each.
+
+The first minibatch is on-policy: its ratios are 1 and nothing is clipped. The later ones of the
+same rollouts are not any more, and that is what ratio and clip are for.
+"""
+
+import math
+from dataclasses import dataclass
+
+import torch
+from einops import rearrange
+from torch import Tensor, nn
+
+from minids.model.balance import load
+from minids.model.products import Products, products
+from minids.model.transformer import Transformer
+from minids.rl.advantages import flat_groups, over_tokens
+from minids.rl.policy_loss import policy_loss
+from minids.rl.rollouts import Learnt, Scored, distribution
+from minids.rl.variants import GRPO, Variant
+from minids.train.loop import Diverged
+from minids.train.update import adamw, nudge_biases, uninterrupted
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """How a run is set up. R1-Zero: 32 questions x 16 answers, temperature 1 (R1, Methods).
+
+    here          there              meaning
+    prompts       32                 questions of a step
+    group         G = 16             answers to each
+    max_new       32,768             longest answer, tokens
+    minibatches   16 of 8,192        updates that one set of answers serves, each answer once
+    epochs        1                  how often each answer serves
+    lr            3e-6               reached after `warmup` steps
+    refresh       400                steps after which the reference becomes the policy
+    """
+
+    variant: Variant = GRPO
+    prompts: int = 32
+    group: int = 16
+    max_new: int = 40
+    temperature: float = 1.0
+    minibatches: int = 2
+    epochs: int = 1
+    lr: float = 5e-4
+    warmup: int = 5
+    grad_clip: float = 1.0
+    refresh: int = 400
+    bias_speed: float = 0.001
+
+    def __post_init__(self) -> None:
+        for name in ("prompts", "group", "max_new", "minibatches", "epochs", "refresh"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name}={getattr(self, name)} must be 1 or more")
+        if self.temperature <= 0:
+            raise ValueError("GRPO learns from samples: the temperature must be positive")
+        if self.minibatches > self.prompts * self.group:
+            raise ValueError(
+                f"{self.prompts * self.group} answers do not fill {self.minibatches} minibatches"
+            )
+
+
+def optimizer_for(model: Transformer, settings: Settings) -> torch.optim.Optimizer:
+    """Return AdamW without decay: what pulls weights towards 0 would pull the policy, too."""
+    return adamw(model, lr=settings.lr, weight_decay=0.0)
+
+
+def learn(
+    model: Transformer,
+    reference: Transformer | None,
+    optimizer: torch.optim.Optimizer,
+    scored: Scored,
+    s: Settings,
+    rate: float,
+    generator: torch.Generator,
+    kind: Products,
+) -> dict[str, float]:
+    """Update the weights, minibatch by minibatch, and return what was seen on the way."""
+    device = scored.learnt.tokens.device
+    groups = rearrange(scored.rewards, "(p g) -> p g", g=s.group)
+    advantages = s.variant.advantages(groups).flatten().to(device)
+    rows = torch.arange(len(advantages), device=device)
+    if s.variant.refill and not bool(flat_groups(groups).all()):
+        useful = (~flat_groups(groups)).repeat_interleave(s.group)
+        rows = rows[useful.to(device)][: s.prompts * s.group]
+    seen: list[Tensor] = []
+    for _ in range(s.epochs):
+        order = torch.randperm(len(rows), generator=generator, device=device)
+        for part in rows[order].tensor_split(s.minibatches):
+            learnt = scored.learnt.rows(part)
+            seen.append(
+                _update(model, reference, optimizer, learnt, advantages[part], s, rate, kind)
+            )
+    names = ("loss", "kl", "clipped", "entropy", "grad_norm")
+    return dict(zip(names, torch.stack(seen).mean(0).tolist(), strict=True))
+
+
+def _update(
+    model: Transformer,
+    reference: Transformer | None,
+    optimizer: torch.optim.Optimizer,
+    learnt: Learnt,
+    advantages: Tensor,
+    s: Settings,
+    rate: float,
+    kind: Products,
+) -> Tensor:
+    """One step of the optimizer; loss, KL, clipped share, entropy and norm of the gradient."""
+    with products(kind, learnt.tokens.device):
+        now = distribution(model, learnt, s.temperature)
+        with torch.no_grad():
+            ref = None if reference is None else distribution(reference, learnt, s.temperature)
+    told = policy_loss(
+        now.logp,
+        learnt.logp,
+        over_tokens(advantages, learnt.mask),
+        learnt.mask,
+        logp_ref=None if ref is None else ref.logp,
+        clip=s.variant.clip,
+        kl_weight=s.variant.kl_weight,
+        average=s.variant.average,
+    )
+    optimizer.zero_grad(set_to_none=True)
+    told.loss.backward()
+    norm = nn.utils.clip_grad_norm_(model.parameters(), s.grad_clip)
+    loss = told.loss.detach()
+    if not math.isfinite(float(loss) + float(norm)):
+        optimizer.zero_grad(set_to_none=True)
+        raise Diverged(
+            f"the loss is {float(loss)} and the norm of its gradient {float(norm)}: the "
+            "weights are those of the update before. Try a lower `lr` or a longer `warmup`"
+        )
+    with uninterrupted():
+        for group in optimizer.param_groups:
+            group["lr"] = rate
+        optimizer.step()
+        nudge_biases(model, [load(routing) for routing in now.routings], s.bias_speed)
+    entropy = now.entropy[learnt.mask].mean()
+    return torch.stack([loss, told.kl, told.clipped, entropy, norm])

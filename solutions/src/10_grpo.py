@@ -1,0 +1,173 @@
+# %% [markdown]
+# # 10 grpo. Exercises
+#
+# Five exercises: a reward, an advantage, a penalty, a loss, and how to count tries. Each checks itself: run the cell below it.
+# Stuck? `hint("10.loss")`, `hint("10.loss", 2)`, `hint("10.loss", 3)`; 4 says where the solution is.
+#
+# The chapter is `notebooks/10_grpo.ipynb`. Times are for somebody who has read it.
+
+# %%
+import math
+import re
+
+import torch
+
+from minids.check import check, hint
+from minids.rl.advantages import group_advantages
+from minids.rl.policy_loss import policy_loss
+from minids.rl.rewards import accuracy
+from minids.study.lesson import claim
+from minids.text.arithmetic import Problem
+from minids.text.lessons import told
+
+# %% [markdown]
+# ## 1. A reward by rule (10 minutes)
+#
+# Return 1 if `text` is `<think>…</think><answer>…</answer>` and nothing else, and the answer is `answer`, letter by letter. Else 0.
+# Thoughts may be empty or have several lines. No tag may stand inside a pair of tags.
+#
+# By hand: `reward("<think></think><answer>85</answer>", "85")` is 1, and with a `!` behind it 0.
+
+# %%
+hint("10.reward")
+
+
+# %% tags=["exercise"]
+def reward(text, answer):
+    """Return 1.0 for a right answer in the right form, else 0.0. Any text gets a score."""
+    ### BEGIN SOLUTION
+    found = re.fullmatch(r"<think>[^<>]*</think><answer>([^<>]*)</answer>", text)
+    return float(found is not None and found[1] == answer)
+    ### END SOLUTION
+
+
+# %% tags=["check"]
+check("10.reward", reward)
+
+# %% [markdown]
+# The package's rule agrees on what a model might try:
+
+# %% tags=["claim"]
+problem = Problem("47+38", "85", "add-2")
+tries = ["85", "<answer>85</answer>", "<think>85</think><answer>58</answer>"]
+tries += ["<think></think><answer>85</answer>", "<think>five</think><answer>850</answer>"]
+claim(
+    "your rule and the package's give the same scores",
+    [reward(t, "85") for t in tries] == [accuracy(problem, t) for t in tries],
+    f"{sum(reward(t, '85') for t in tries):.0f} of {len(tries)} is right",
+)
+
+# %% [markdown]
+# ## 2. Advantages of a group (5 minutes)
+#
+# `rewards` has shape (p, g): g answers to each of p questions. Return how many deviations of its group each reward lies above
+# the mean of its group. Take the deviation that divides by g, and make equal rewards give 0.
+#
+# By hand: 1, 0, 0, 0 has mean 1/4 and deviation 0.433, so the right answer gets 1.73.
+
+
+# %% tags=["exercise"]
+def advantages(rewards):
+    """Return advantages (p, g) from rewards (p, g)."""
+    ### BEGIN SOLUTION
+    centred = rewards - rewards.mean(-1, keepdim=True)
+    return centred / (rewards.std(-1, correction=0, keepdim=True) + 1e-4)
+    ### END SOLUTION
+
+
+# %% tags=["check"]
+check("10.advantage", advantages)
+
+# %% tags=["claim"]
+r = torch.randn(3, 8, generator=torch.Generator().manual_seed(0))
+claim(
+    "yours are the package's",
+    float((advantages(r) - group_advantages(r)).abs().max()) < 1e-3,
+)
+
+# %% [markdown]
+# ## 3. How far from the reference? (5 minutes)
+#
+# For each sampled token you have its log-probability under the policy and under a reference, both (n, t). Return an estimate of
+# KL(policy || reference) for each token that is never negative: r - log r - 1, with r the reference's probability over the policy's.
+#
+# By hand: a token twice as likely under the reference gives 2 - log 2 - 1 = 0.307.
+
+
+# %% tags=["exercise"]
+def kl(logp, logp_ref):
+    """Return the estimate for each token (n, t), in nats; gradients flow to logp."""
+    ### BEGIN SOLUTION
+    log_r = logp_ref - logp
+    return log_r.exp() - log_r - 1
+    ### END SOLUTION
+
+
+# %% tags=["check"]
+check("10.kl", kl)
+
+# %% [markdown]
+# ## 4. The loss of GRPO (15 minutes)
+#
+# `logp` and `logp_old` are (n, t): log-probabilities of the written tokens now and when they were sampled. `advantages` is (n,),
+# `mask` is (n, t) and True on written tokens. With the ratio r = exp(logp - logp_old), a token gains the smaller of
+# `A r` and `A clip(r, 1 - eps, 1 + eps)`. Average over the tokens of each rollout, then over rollouts, and return minus that.
+#
+# What stands where the mask is False may be anything, NaN included.
+#
+# By hand: when nothing has changed yet, every r is 1 and the loss is minus the mean of the advantages.
+
+
+# %% tags=["exercise"]
+def loss(logp, logp_old, advantages, mask, eps):
+    """Return the clipped loss as one number, with gradients to logp."""
+    ### BEGIN SOLUTION
+    ratio = (logp - logp_old).where(mask, 0).exp()
+    a = advantages[:, None]
+    gain = torch.minimum(a * ratio, a * ratio.clamp(1 - eps, 1 + eps))
+    return -(gain.where(mask, 0).sum(-1) / mask.sum(-1)).mean()
+    ### END SOLUTION
+
+
+# %% tags=["check"]
+check("10.loss", loss)
+
+# %% tags=["claim"]
+g = torch.Generator().manual_seed(1)
+now, old = -torch.rand(3, 4, generator=g), -torch.rand(3, 4, generator=g)
+mask = torch.arange(4)[None] < torch.tensor([4, 1, 3])[:, None]
+a = torch.tensor([1.0, -0.5, 0.2])
+theirs = policy_loss(now, old, a[:, None].expand(3, 4), mask).loss
+claim(
+    "yours is the package's, without the KL",
+    abs(float(loss(now, old, a, mask, 0.2) - theirs)) < 1e-6,
+)
+
+# %% [markdown]
+# ## 5. Right once in k tries (10 minutes)
+#
+# Of n samples, c are right. What is the chance that k of them, picked without putting back, hold a right one? Raise ValueError for
+# k > n.
+#
+# By hand: n = 4, c = 1, k = 2. Of the six pairs three hold the right one: 0.5.
+
+
+# %% tags=["exercise"]
+def pass_at(n, c, k):
+    """Return the chance that one of k samples is right, 0 to 1."""
+    ### BEGIN SOLUTION
+    if k > n:
+        raise ValueError(f"k={k} tries, and only n={n} samples")
+    return 1 - math.comb(n - c, k) / math.comb(n, k)
+    ### END SOLUTION
+
+
+# %% tags=["check"]
+check("10.pass", pass_at)
+
+# %% tags=["claim"]
+claim(
+    "one right sample in sixteen is a poor first try, and a good chance in eight",
+    round(pass_at(16, 1, 1), 3) == 0.062 and pass_at(16, 1, 8) == 0.5,
+)
+print(told("your turn", "chapter 11"))

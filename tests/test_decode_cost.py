@@ -1,0 +1,62 @@
+"""Writing with a cache costs what the formula says, and gives what writing without one gives."""
+
+import time
+
+import pytest
+import torch
+
+from minids import accounting
+from minids.config import GQAConfig, ModelConfig
+from minids.model.transformer import Transformer
+from minids.presets import preset
+from minids.study import decode_cost
+
+
+def small(n_kv_heads: int = 2, n_layers: int = 3) -> ModelConfig:
+    heads = GQAConfig(n_heads=4, n_kv_heads=n_kv_heads, head_dim=6)
+    return ModelConfig(
+        name="small", vocab=31, dim=20, n_layers=n_layers, hidden=28, attention=heads,
+        context=64, init_std=0.3,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("n_kv_heads", [1, 2, 4])
+def test_both_ways_write_the_same_tokens(n_kv_heads):
+    model = Transformer(small(n_kv_heads), seed=3)
+    written = decode_cost.write(model, 20, cached=True, start=5)
+    assert written.shape == (20,) and len(set(written.tolist())) > 1
+    assert torch.equal(written, decode_cost.write(model, 20, cached=False, start=5))
+
+
+@pytest.mark.parametrize("n_kv_heads", [1, 2, 4])
+def test_the_count_with_a_cache_is_the_formula(n_kv_heads):
+    c = small(n_kv_heads)
+    model = Transformer(c)
+    counted = decode_cost.operations(lambda: decode_cost.write(model, 9, cached=True))
+    assert counted == sum(accounting.flops_per_token(c, n, "decode") for n in range(1, 10))
+
+
+def test_the_count_without_a_cache_is_a_whole_text_for_every_token():
+    c = small()
+    model = Transformer(c)
+    counted = decode_cost.operations(lambda: decode_cost.write(model, 9, cached=False))
+    head = 2 * c.vocab * c.dim  # for the last token alone
+    texts = [n * (accounting.flops_per_token(c, n, "decode") - head) + head for n in range(1, 10)]
+    assert counted == sum(texts)
+
+
+def test_the_shortest_of_all_repeats_is_the_time():
+    waits = iter([0.05, 0.0, 0.05])
+    assert 0 < decode_cost.seconds(lambda: time.sleep(next(waits)), repeats=3) < 0.05
+
+
+def test_one_step_is_measured_over_a_full_cache():
+    c = small()
+    cost = decode_cost.one_step(c, 10, batch=3, repeats=1)
+    assert cost.cache_bytes == 3 * 10 * accounting.cache_bytes(c, bits=32)
+    assert cost.seconds > 0
+
+
+def test_a_latent_cache_is_refused():
+    with pytest.raises(TypeError, match="GQAConfig"):
+        decode_cost.one_step(preset("toy-v3"), 4, batch=1)

@@ -1,0 +1,48 @@
+"""The figures of chapter 02 say what they are given, with titled axes."""
+
+import pytest
+
+from minids import accounting
+from minids.presets import preset
+from minids.study import viz_gqa
+
+B67 = preset("deepseek-llm-67b")
+
+
+def test_every_figure_has_a_title_and_axes_with_words():
+    figures = [
+        viz_gqa.losses({"MHA": [3.0, 3.1], "MQA": [3.1, 3.2]}, {"MHA": 8, "MQA": 1}),
+        viz_gqa.writing((1, 2), {"a": [1, 2], "b": [1, 4]}, {"a": [1, 2], "b": [1, 4]}),
+        viz_gqa.one_step((1, 2), {8: [1, 2], 1: [1, 1]}, {8: [8, 16], 1: [1, 2]}, 4),
+        viz_gqa.cache_size(B67, 8, 4096, 32),
+    ]
+    for figure in figures:
+        for axes in figure.axes:
+            assert axes.get_title() and axes.get_xlabel() and axes.get_ylabel()
+
+
+def test_lines_differ_by_colour_mark_and_dash():
+    for one in zip(*viz_gqa._STYLES, strict=True):
+        assert len(set(one)) == len(viz_gqa._STYLES)
+
+
+@pytest.mark.parametrize("model", ["deepseek-llm-7b", "deepseek-llm-67b"])
+@pytest.mark.parametrize("batch", [1, 32])
+def test_the_marked_point_is_the_cache(model, batch):
+    c = preset(model)
+    axes = viz_gqa.cache_size(c, c.attention.n_kv_heads, 4096, batch).axes[0]
+    x, y = axes.collections[-1].get_offsets()[0]
+    assert x == 4096
+    assert y == pytest.approx(4096 * batch * accounting.cache_bytes(c) / 1e9)
+
+
+def test_speed_is_tokens_of_all_texts():
+    right = viz_gqa.one_step((10,), {2: [0.5]}, {2: [80]}, batch=4).axes[1]
+    assert list(right.lines[0].get_ydata()) == [8]
+
+
+def test_heads_that_do_not_divide_and_latents_are_refused():
+    with pytest.raises(ValueError, match="do not divide"):
+        viz_gqa.cache_size(preset("deepseek-llm-7b"), 64, 4096, 1)
+    with pytest.raises(ValueError, match="chapter 04"):
+        viz_gqa.cache_size(preset("deepseek-v3"), 8, 4096, 1)
