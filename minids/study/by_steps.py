@@ -49,7 +49,8 @@ def read(model: Transformer, tokens: Int[Tensor, "b t"], step: Step, *, chunk: i
     for part in tokens.split(chunk, dim=1):
         x = model.embed(part)
         for i, block in enumerate(_blocks(model)):
-            mixed, past[i] = step(*_heads(block, x), past[i], turn)
+            q, k, v = _heads(block, x)
+            mixed, past[i] = step(q, k, v, past[i], turn)
             x = x + block.attention.out(rearrange(mixed, "b h t d -> b t (h d)"))
             x = x + block.ffn(block.ffn_norm(x))
         logits.append(model.head(model.norm(x)))

@@ -3,7 +3,8 @@
 In training, DeepSeek-V3 spreads 256 experts of a layer over 64 GPUs in 8 nodes. A token crosses
 InfiniBand once for each other node that it visits and is handed on there by NVLink, so limiting
 a token to M = 4 nodes bounds the slow traffic (arXiv 2412.19437, 2.1.2 and 3.2.2); V2 limits it
-to M = 3 of 8 devices (arXiv 2405.04434, 2.2.2 and 3.1.2). At inference, busy experts get copies (3.4).
+to M = 3 of 8 devices (arXiv 2405.04434, 2.2.2 and 3.1.2). At inference, busy experts get copies
+(V3, 3.4).
 
 Simulated on counts alone: no latency, no overlap with computing, no collisions between tokens.
 
