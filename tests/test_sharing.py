@@ -5,7 +5,9 @@ import torch
 
 from minids import accounting
 from minids.model.transformer import Transformer
+from minids.presets import DATA
 from minids.study import sharing
+from minids.study.results import Results
 
 
 def test_every_way_to_share_has_the_same_size_and_the_same_work():
@@ -43,3 +45,10 @@ def test_no_page_is_both_read_and_tested_on():
 @pytest.mark.parametrize("batch", [1, 3])
 def test_batches_have_the_length_of_the_toy(batch):
     assert sharing.train_batches(0, batch)(0).tokens.shape == torch.Size([batch, sharing.LENGTH])
+
+
+def test_the_stored_seeds_are_those_of_the_toy():
+    stored = Results.load(DATA / "results" / "sharing.json")
+    assert stored.seeds == tuple(range(12))
+    assert stored.arms == ["MHA (8)", "GQA (4)", "GQA (2)", "MQA (1)"]
+    assert all(3 < loss < 5 for arm in stored.arms for loss in stored.of(arm))

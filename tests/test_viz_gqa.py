@@ -21,6 +21,13 @@ def test_every_figure_has_a_title_and_axes_with_words():
             assert axes.get_title() and axes.get_xlabel() and axes.get_ylabel()
 
 
+def test_neighbouring_query_heads_read_one_key_head():
+    left, right = viz_gqa.who_reads_whom(6, (3, 1)).axes
+    keys = [tuple(line.get_xdata())[1] for line in left.lines if len(line.get_xdata()) == 2]
+    assert keys == [0.5, 0.5, 2.5, 2.5, 4.5, 4.5]
+    assert left.get_title() == "GQA-3: 3 key heads" and right.get_title() == "MQA: 1 key head"
+
+
 def test_lines_differ_by_colour_mark_and_dash():
     for one in zip(*viz_gqa._STYLES, strict=True):
         assert len(set(one)) == len(viz_gqa._STYLES)

@@ -29,7 +29,7 @@ def _(attempt: Callable[..., Any], g: torch.Generator) -> Iterator[Claim]:
     width, theta = 2 * _draw(g, 4, 20), float(_draw(g, 50, 5000))
     length = _draw(g, 30, 900)
     out = attempt(width, theta, length)
-    yield shaped(out, (width // 2,), what="the turns of all pairs")
+    yield shaped(out, (width // 2,), what="the tensor of turns")
     yield Claim(
         "a row twice as long has twice the turns",
         close(attempt(width, theta, 2 * length), 2 * out.detach()),
@@ -125,7 +125,7 @@ def _(attempt: Callable[..., Any], g: torch.Generator) -> Iterator[Claim]:
     low = _draw(g, 1, 3)
     high = low + 2 * _draw(g, 2, 3)
     out = attempt(plain, factor, low, high)
-    yield shaped(out, (half,), like=plain, what="the frequencies")
+    yield shaped(out, (half,), like=plain, what="the tensor of frequencies")
     yield Claim(
         "fast pairs, up to low, turn as before",
         close(out[: low + 1], plain[: low + 1], rtol=1e-6),
@@ -174,7 +174,7 @@ def _(attempt: Callable[..., Any], g: torch.Generator) -> Iterator[Claim]:
     b, s, d = _draw(g, 2, 3), _draw(g, 5, 8), 4 * _draw(g, 3, 5)
     q, k = torch.randn(b, d, generator=g), torch.randn(b, s, d, generator=g)
     plain = attempt(q, k, 1.0, 1.0)
-    yield shaped(plain, (b, s), like=q, what="the weights")
+    yield shaped(plain, (b, s), like=q, what="the tensor of weights")
     yield Claim(
         "the weights of a row sum to 1",
         close(plain.sum(-1), torch.ones(b)),

@@ -86,6 +86,7 @@ def pretrain(
     seed: int,
     steps: int,
     batch: int = 16,
+    rows: int | None = None,
     schedule: Callable[[int], Schedule] = multi_step,
     peak: float = 1.0,
     change: Callable[[Transformer], object] = lambda model: None,
@@ -95,10 +96,10 @@ def pretrain(
 ) -> Run:
     """Return a trained model with its losses. `seed` decides first weights and order of text.
 
-    A row is as long as the context of `config`. `schedule(steps)` gives the learning rates, as
-    shares of `peak` times `learning_rate`. `change(model)` is called before training, and
-    `rewrite(batch)` on every batch, the held-out ones too: with these a run can be spoiled on
-    purpose.
+    A row is as long as the context of `config`; `rows` of the held-out text are read, all if None.
+    `schedule(steps)` gives the learning rates, as shares of `peak` times `learning_rate`.
+    `change(model)` is called before training, and `rewrite(batch)` on every batch, the held-out
+    ones too: with these a run can be spoiled on purpose.
     """
     model = Transformer(config, seed=seed).to(device)
     change(model)
@@ -113,7 +114,7 @@ def pretrain(
         products=products,
     )
     losses = tuple(step.loss for step in run)
-    nats = held_out_loss(model, text, rewrite=rewrite, products=products)
+    nats = held_out_loss(model, text, rows=rows, rewrite=rewrite, products=products)
     return Run(model, losses, nats, text.bits_per_byte(nats))
 
 
@@ -121,12 +122,13 @@ def held_out_loss(
     model: Transformer,
     text: Text,
     *,
+    rows: int | None = None,
     rewrite: Callable[[Batch], Batch] = lambda batch: batch,
     products: Products = "plain",
 ) -> float:
     """Return the mean loss on held-out text, in nats per token, in rows as long as the context."""
-    rows = rewrite(windows(text.held_out, length=model.c.context))
-    parts = zip(*(part.split(64) for part in rows), strict=True)
+    batch = rewrite(windows(text.held_out, length=model.c.context, n=rows))
+    parts = zip(*(part.split(64) for part in batch), strict=True)
     return evaluate(model, [Batch(*part) for part in parts], products=products)
 
 

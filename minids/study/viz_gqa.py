@@ -18,6 +18,30 @@ _STYLES = (
 )
 
 
+def who_reads_whom(n_heads: int, ways: Sequence[int]) -> Figure:
+    """Draw which key head each query head reads, a panel for each number of key heads."""
+    figure = Figure(figsize=(9.6, 2.6), layout="constrained")
+    for axes, n in zip(figure.subplots(1, len(ways), squeeze=False)[0], ways, strict=True):
+        share = n_heads // n
+        for i in range(n_heads):
+            color, mark, dash = _STYLES[i // share % len(_STYLES)]
+            key = (i // share + 0.5) * share - 0.5  # in the middle of its group
+            axes.plot([i, key], [1, 0], color=color, linestyle=dash)
+            axes.plot(i, 1, marker="o", color=color, markersize=9)
+            if i % share == 0:
+                axes.plot(key, 0, marker="s", color=color, markersize=12)
+                words = {"color": "white", "ha": "center", "va": "center", "size": 9}
+                axes.annotate(f"{i // share}", (key, 0), **words)
+        axes.set_yticks([0, 1], ["key heads", "query heads"])
+        axes.set_xticks(range(n_heads))
+        axes.set(ylim=(-0.35, 1.3), xlim=(-0.7, n_heads - 0.3), xlabel="query head i")
+        if axes.get_subplotspec().is_first_col():
+            axes.set_ylabel("kind of head")
+        kind = {n_heads: "MHA", 1: "MQA"}.get(n, f"GQA-{n}")
+        axes.set_title(f"{kind}: {n} key head{'s' if n > 1 else ''}")
+    return figure
+
+
 def losses(by_arm: Mapping[str, Sequence[float]], cache_bytes: Mapping[str, int]) -> Figure:
     """Draw the loss of every seed over the cache per token; the first arm gives the noise band.
 
@@ -38,17 +62,15 @@ def losses(by_arm: Mapping[str, Sequence[float]], cache_bytes: Mapping[str, int]
         x = cache_bytes[arm]
         axes.scatter([x] * len(values), values, color=color, marker=mark, s=36, alpha=0.6)
         axes.scatter(x, statistics.fmean(values), color=color, marker="_", s=900, linewidth=2.5)
-        axes.annotate(arm, (x, max(values)), xytext=(0, 9), textcoords="offset points", ha="center")
     axes.set(xscale="log", xlim=(min(cache_bytes.values()) / 1.6, 1.6 * max(cache_bytes.values())))
-    axes.set_xticks(
-        list(cache_bytes.values()), [f"{x:,}" for x in cache_bytes.values()], minor=False
-    )
+    names = [f"{x:,}\n{arm}" for arm, x in cache_bytes.items()]
+    axes.set_xticks(list(cache_bytes.values()), names, minor=False)
     axes.minorticks_off()
     axes.margins(y=0.18)
     axes.set_xlabel("cache per token, bytes (logarithmic)")
     axes.set_ylabel("loss on held-out text, nats per token")
     axes.set_title("Equal parameters: loss against cache (marks: seeds, bars: means)")
-    axes.legend(loc="upper left", fontsize=8)
+    axes.legend(loc="best", fontsize=8)
     return figure
 
 

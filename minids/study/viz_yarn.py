@@ -75,7 +75,7 @@ def wavelengths(width: int, theta: float, c: YarnConfig) -> Figure:
 def by_position(
     curves: Mapping[str, Sequence[Sequence[float]]], length: int, trained: int, floor: float
 ) -> Figure:
-    """Draw loss on filler against position: name of a method -> seed -> loss by bin.
+    """Draw loss on hay against position: name of a method -> seed -> loss by bin.
 
     Lines are means over seeds, shades reach from the lowest to the highest seed.
     """
@@ -99,19 +99,20 @@ def by_position(
         "best possible", (length, floor), xytext=(-4, -11), textcoords="offset points",
         fontsize=8, ha="right",
     )  # fmt: skip
-    axes.set(xlabel="position, tokens", ylabel="loss on filler, nats per token", ylim=(0.7, None))
+    axes.set(xlabel="position, tokens", ylabel="loss on hay, nats per token")
+    axes.set(xlim=(0, length), ylim=(0.7, None))
     axes.set_title("Near: the rule looks three tokens back, at every position")
-    axes.legend(fontsize=8, loc="center right")
+    axes.legend(fontsize=8, loc="center left", bbox_to_anchor=(1.01, 0.5))
     axes.grid(alpha=0.3)
     return figure
 
 
 def two_harms(panels: Mapping[str, Mapping[str, Sequence[tuple[float, float]]]]) -> Figure:
-    """Draw panels of (needles found, loss on filler) for each method and seed.
+    """Draw panels of (needles found, loss on hay) for each method and seed.
 
     The best place is the upper left. Hollow marks are without temperature.
     """
-    figure = Figure(figsize=(4.8 * len(panels), 4.2), layout="constrained")
+    figure = Figure(figsize=(4.2 * len(panels) + 2, 4.0), layout="constrained")
     drawn = figure.subplots(1, len(panels), sharex=True, sharey=True, squeeze=False)[0]
     for axes, (title, methods) in zip(drawn, panels.items(), strict=True):
         for name, points in methods.items():
@@ -122,10 +123,10 @@ def two_harms(panels: Mapping[str, Mapping[str, Sequence[tuple[float, float]]]])
                 losses, needles, s=46, marker=mark, facecolor=face, edgecolor=color, label=name,
                 linewidth=1.4,
             )  # fmt: skip
-        axes.set(xlabel="near: loss on filler, nats per token", title=title, ylim=(-0.03, 1.06))
+        axes.set(xlabel="near: loss on hay, nats per token", title=title, ylim=(-0.03, 1.06))
         axes.set_ylabel("far: share of needles found")
         axes.grid(alpha=0.3)
-        axes.legend(fontsize=8, loc="lower right")
+    axes.legend(fontsize=8, loc="center left", bbox_to_anchor=(1.01, 0.5))
     return figure
 
 

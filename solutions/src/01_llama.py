@@ -289,12 +289,12 @@ claim(
 )
 claim("one for every pair is too much: a smaller alpha is better", bits[1.0] > min(bits.values()))
 claim(
-    "a table of pairs does not reach bz2, which the trained model of the chapter beats",
+    "a table of pairs does not reach bz2",
     best > 8 * len(programs["bz2"]) / len(data),
 )
 size = toy(128, vocab=tokenizer.vocab)
 claim(
-    "and the table has more numbers than that model has parameters",
+    "and it has more numbers than the chapter's model, which does better, has parameters",
     tokenizer.vocab**2 > accounting.parameters(size).total,
 )
 

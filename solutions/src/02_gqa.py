@@ -199,7 +199,7 @@ for name in ("deepseek-llm-7b", "deepseek-llm-67b"):
     n = int(2 * accounting.parameters(c).total // (32 * accounting.cache_bytes(c)) + 1)
     print(f"{name}: from {n:,} tokens on, for 32 texts")
 claim(
-    "an eighth of the key heads: eight times the tokens, give or take one",
+    "an eighth of the key heads: eight times the tokens, up to rounding",
     abs(found[1] - 8 * found[8]) <= 8,
 )
 

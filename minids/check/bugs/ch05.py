@@ -312,7 +312,7 @@ WRONG = {
         ("pairs counted from one", turns_from_one, "pair 0 has exponent 0"),
         ("the slowest first", turns_growing, "the exponent is negative"),
         ("always base 10,000", turns_fixed_base, "turns fall by theta"),
-        ("one for every number of the head", turns_for_every_number, "the turns of all pairs"),
+        ("one for every number of the head", turns_for_every_number, "expected shape"),
     ],
     "05.ntk": [
         ("base times factor", ntk_by_the_factor, "its inverse goes on factor"),
