@@ -314,7 +314,7 @@ shown = ("none", "PI", "NTK", "YaRN, sharper")
 figure(
     viz_yarn.by_position(curves(shown), target, trained, best),
     "Loss on hay over position, for four methods with bands over three seeds. PI is high everywhere, even at the start; none and NTK-aware "
-    "start low and rise with position; YaRN with temperature stays lowest.",
+    "start low and rise with position; YaRN with temperature starts beside them and stays low.",
 )
 
 # %% tags=["claim"]
@@ -368,6 +368,8 @@ for name in shown:
 # Why does PI ruin the near? The hay's rule looks three tokens back. The fastest pair turned three radians for that. Divided by eight, three
 # tokens back looks like what a third of a token was. Nothing in training was that fine.
 #
+# YaRN pays a little for its stretched pairs: in the first two bins, where nothing is far, the model as it was is slightly better.
+#
 # "PI beats NTK-aware on needles" is our result, on our task. The literature compares them by perplexity, where NTK-aware wins: our *near*.
 #
 # ## Two harms, two repairs
@@ -407,7 +409,7 @@ figure(
 # %% tags=["claim"]
 every(
     "a longer row dilutes: PI and YaRN without temperature pay less attention than at the trained length",
-    lambda i: max(of("PI", "weight", i), of("YaRN", "weight", i)) < short_weight[i] - 0.02,
+    lambda i: max(of("PI", "weight", i), of("YaRN", "weight", i)) < short_weight[i],
 )
 every(
     "the temperature helps every method, none included",
