@@ -57,7 +57,7 @@ from minids.train.loop import fit
 
 torch.set_num_threads(threads())
 scale = Scale.auto()  # the dial
-steps = scale.pick(smoke=6, laptop=550, gpu=1500)  # of the one longer run
+steps = scale.pick(smoke=6, laptop=600, gpu=1500)  # of the one longer run
 width = scale.pick(smoke=32, laptop=128, gpu=128)
 short = scale.pick(smoke=4, laptop=200, gpu=200)  # steps of each run that is repeated
 seeds = scale.pick(smoke=2, laptop=5, gpu=5)
@@ -452,7 +452,7 @@ def write(model, beginnings, n=52):
 
 untaught = Transformer(config, seed=0).to(scale.device)
 for name, writer in (("before", untaught), ("after", model)):
-    for written in write(writer, ["The function", "    def __init__(", "If the"]):
+    for written in write(writer, ["The function", "    def ", "If the"]):
         print(f"--- {name}\n{written}")
 
 # %% [markdown]
