@@ -368,7 +368,7 @@ for name in shown:
 # Why does PI ruin the near? The hay's rule looks three tokens back. The fastest pair turned three radians for that. Divided by eight, three
 # tokens back looks like what a third of a token was. Nothing in training was that fine.
 #
-# YaRN pays a little for its stretched pairs: in the first two bins, where nothing is far, the model as it was is slightly better.
+# YaRN pays a little for its stretched pairs: look at the very start of the row, where nothing is far and the model as it was needs no help.
 #
 # "PI beats NTK-aware on needles" is our result, on our task. The literature compares them by perplexity, where NTK-aware wins: our *near*.
 #
