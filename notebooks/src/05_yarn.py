@@ -895,4 +895,4 @@ quiz(
 # In `exercises/05_yarn.ipynb`: turns of a pair, the base of NTK-aware scaling, YaRN's ramp, its temperature, a prediction, and
 # a measurement by position of a model that you stretch with your own code. Each checks itself and hints.
 #
-# Next: [06 balance](06_balance.ipynb): how experts can share the load without a loss that hurts.
+# Next: chapter 06: how experts can share the load without a loss that hurts.
