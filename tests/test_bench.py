@@ -2,9 +2,13 @@
 
 import json
 import time
+from dataclasses import replace
 
 import pytest
+import torch
 
+from minids import accounting
+from minids.model.transformer import Transformer
 from minids.study import bench
 from minids.study.bench import Row, as_json, in_turns, spread, table
 
@@ -35,7 +39,7 @@ def test_a_row_reads_as_text_and_as_json():
 
 
 def test_an_unknown_bench_lists_the_known_ones():
-    with pytest.raises(ValueError, match="there are: train, import, grpo"):
+    with pytest.raises(ValueError, match="there are: train, decode, grpo, import"):
         bench.bench("speed")
 
 
@@ -47,6 +51,40 @@ def test_the_training_bench_measures_ours_and_the_peer():
     for r in rows:
         assert r.ratio == pytest.approx(r.ours / r.peer)
         assert 0.02 < r.limit < 1.5
+
+
+def test_the_decode_bench_compares_equal_steps():
+    from minids.study.bench_decode import expanding, filled, our_step, peer_step, toy
+
+    model = Transformer(replace(toy(12), init_std=0.1), seed=0).eval()
+    cache = filled(model, batch=2, context=11, seed=1)
+    step = our_step(model, cache)
+    with torch.inference_mode():
+        ours = step()
+        assert cache.length == 11 and ours.std() > 0.1
+        for other in (step, expanding(step), peer_step(model, cache), peer_step(model, cache)):
+            torch.testing.assert_close(other(), ours, rtol=1e-4, atol=1e-4)
+
+
+def test_the_decode_bench_prints_a_row_for_the_peer_and_one_for_our_expanded_path():
+    from minids.study.bench_decode import measure
+
+    rows = measure(repeats=2, shapes=[(1, 64), (2, 32)])
+    assert [r.name.split(", ", 1)[1] for r in rows] == [
+        "1 x 64", "1 x 64, beside our expanded path", "2 x 32", "2 x 32, beside our expanded path",
+    ]  # fmt: skip
+    for r in rows:
+        assert r.ratio == pytest.approx(r.ours / r.peer)
+        assert 0 < r.limit < 1
+
+
+def test_the_decode_bench_counts_every_byte_of_weights_and_cache_but_the_embedding():
+    from minids.study.bench_decode import bytes_read, filled, toy
+
+    c = toy(33)
+    model = Transformer(c)
+    expected = 4 * (accounting.parameters(c).total - c.vocab * c.dim + 3 * 32 * 4 * (32 + 16))
+    assert bytes_read(model, filled(model, 3, 32)) == expected
 
 
 def test_the_import_bench_takes_the_bare_interpreter_off(monkeypatch):
