@@ -70,8 +70,8 @@ def test_the_decode_bench_prints_a_row_for_the_peer_and_one_for_our_expanded_pat
     from minids.study.bench_decode import measure
 
     rows = measure(repeats=2, shapes=[(1, 64), (2, 32)])
-    assert [r.name.split(", ", 1)[1] for r in rows] == [
-        "1 x 64", "1 x 64, beside our expanded path", "2 x 32", "2 x 32, beside our expanded path",
+    assert [r.name.removeprefix("MLA decode ") for r in rows] == [
+        "1 x 64", "1 x 64, against ours expanded", "2 x 32", "2 x 32, against ours expanded",
     ]  # fmt: skip
     for r in rows:
         assert r.ratio == pytest.approx(r.ours / r.peer)
