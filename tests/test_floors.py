@@ -14,7 +14,7 @@ PACKAGE = Path(minids.__file__).parent
 # but a file may import those that stand before it in its own string.
 FLOORS = [
     ["config huggingface presets"],  # no torch up to here …
-    ["accounting"],  # … and here
+    ["accounting bill"],  # … and here
     ["text", "model"],
     ["plain names durable checkpoint weights"],
     ["train", "decode"],

@@ -1,0 +1,420 @@
+"""Right answers and planted mistakes for chapter 09. Three of them hang in its bug museum."""
+
+from functools import cache
+
+# 09.bill
+
+
+def dollars(tokens, khours_per_trillion, extra_khours, per_hour):
+    return (tokens / 1e12 * khours_per_trillion + extra_khours) * 1000 * per_hour
+
+
+def dollars_in_steps(tokens, khours_per_trillion, extra_khours, per_hour):
+    hours = 1000 * extra_khours
+    hours += tokens * khours_per_trillion / 1e9
+    return per_hour * hours
+
+
+def dollars_pre_training_only(tokens, khours_per_trillion, extra_khours, per_hour):
+    return tokens / 1e12 * khours_per_trillion * 1000 * per_hour
+
+
+def dollars_without_thousands(tokens, khours_per_trillion, extra_khours, per_hour):
+    return (tokens / 1e12 * khours_per_trillion + extra_khours) * per_hour
+
+
+def dollars_of_single_tokens(tokens, khours_per_trillion, extra_khours, per_hour):
+    return (tokens * khours_per_trillion + extra_khours) * 1000 * per_hour
+
+
+def dollars_extra_for_each_trillion(tokens, khours_per_trillion, extra_khours, per_hour):
+    return tokens / 1e12 * (khours_per_trillion + extra_khours) * 1000 * per_hour
+
+
+def dollars_at_two(tokens, khours_per_trillion, extra_khours, per_hour):
+    return dollars(tokens, khours_per_trillion, extra_khours, 2.0)
+
+
+def dollars_hours_only(tokens, khours_per_trillion, extra_khours, per_hour):
+    return dollars(tokens, khours_per_trillion, extra_khours, 1.0)
+
+
+# 09.order
+
+
+def order(device, stages, micros):
+    first = min(stages - 1 - device, micros)
+    done = [("F", i) for i in range(first)]
+    for i in range(micros - first):
+        done += [("F", first + i), ("B", i)]
+    return done + [("B", i) for i in range(micros - first, micros)]
+
+
+def order_by_counting(device, stages, micros):
+    room, forward, backward, done = stages - device, 0, 0, []
+    while backward < micros:
+        if forward < micros and forward - backward < room:
+            done.append(("F", forward))
+            forward += 1
+        else:
+            done.append(("B", backward))
+            backward += 1
+    return done
+
+
+def order_of_gpipe(device, stages, micros):
+    return [("F", i) for i in range(micros)] + [("B", i) for i in range(micros)]
+
+
+def order_one_too_many(device, stages, micros):
+    return order(device, stages + 1, micros)
+
+
+def order_without_warm_up(device, stages, micros):
+    return order(stages - 1, stages, micros)
+
+
+def order_the_same_for_all(device, stages, micros):
+    return order(0, stages, micros)
+
+
+def order_from_the_wrong_end(device, stages, micros):
+    return order(stages - 1 - device, stages, micros)
+
+
+def order_newest_first(device, stages, micros):
+    done, waiting = [], []
+    for work, i in order(device, stages, micros):
+        if work == "F":
+            waiting.append(i)
+            done.append((work, i))
+        else:
+            done.append((work, waiting.pop()))
+    return done
+
+
+def order_without_the_end(device, stages, micros):
+    return [(w, i) for w, i in order(device, stages, micros) if i < max(micros - 1, 1)]
+
+
+def order_of_too_few(device, stages, micros):
+    first = stages - 1 - device
+    done = [("F", i) for i in range(first)]
+    for i in range(micros - first):
+        done += [("F", first + i), ("B", i)]
+    return done + [("B", i) for i in range(max(micros - first, 0), micros)]
+
+
+# 09.simulate
+
+
+def starts(orders, forward, backward, needs=None, busy=True):
+    """Start times by going round until nothing moves; the flags break it."""
+    n = len(orders)
+    long = {"F": forward, "B": backward}
+    done, free, begun = {}, [0] * n, [[] for _ in orders]
+    moved = True
+    while moved:
+        moved = False
+        for stage, todo in enumerate(orders):
+            while len(begun[stage]) < len(todo):
+                work, micro = todo[len(begun[stage])]
+                waits = (needs or what_is_needed)(work, stage, n)
+                if any((w, micro, s) not in done for w, s in waits):
+                    break
+                start = max([free[stage] if busy else 0, *(done[w, micro, s] for w, s in waits)])
+                done[work, micro, stage] = free[stage] = start + long[work]
+                begun[stage].append(start)
+                moved = True
+    return begun
+
+
+def what_is_needed(work, stage, n):
+    if work == "F":
+        return [("F", stage - 1)] if stage else []
+    return [("F", stage)] if stage == n - 1 else [("B", stage + 1)]
+
+
+def starts_by_recursion(orders, forward, backward):
+    n = len(orders)
+    long = {"F": forward, "B": backward}
+
+    @cache
+    def end(stage, place):
+        work, micro = orders[stage][place]
+        return start(stage, place) + long[work]
+
+    @cache
+    def start(stage, place):
+        work, micro = orders[stage][place]
+        earlier = [end(stage, place - 1)] if place else [0]
+        for w, s in what_is_needed(work, stage, n):
+            earlier.append(end(s, orders[s].index((w, micro))))
+        return max(earlier)
+
+    return [[start(stage, place) for place in range(len(o))] for stage, o in enumerate(orders)]
+
+
+def starts_two_at_once(orders, forward, backward):
+    return starts(orders, forward, backward, busy=False)
+
+
+def starts_without_gradient(orders, forward, backward):
+    def needs(work, stage, n):
+        return what_is_needed(work, stage, n) if work == "F" else [("F", stage)]
+
+    return starts(orders, forward, backward, needs)
+
+
+def starts_without_input(orders, forward, backward):
+    def needs(work, stage, n):
+        return [] if work == "F" else what_is_needed(work, stage, n)
+
+    return starts(orders, forward, backward, needs)
+
+
+def starts_from_the_last_stage(orders, forward, backward):
+    def needs(work, stage, n):
+        return [("B", n - 1)] if work == "B" and stage < n - 1 else what_is_needed(work, stage, n)
+
+    return starts(orders, forward, backward, needs)
+
+
+def starts_by_one_clock(orders, forward, backward):
+    """One chunk after the other, whichever device it is on."""
+    right = starts(orders, forward, backward)
+    long = {"F": forward, "B": backward}
+    queue = sorted((t, d, p) for d, row in enumerate(right) for p, t in enumerate(row))
+    now, out = 0, [list(row) for row in right]
+    for _, d, p in queue:
+        out[d][p] = now
+        now += long[orders[d][p][0]]
+    return out
+
+
+def starts_equally_long(orders, forward, backward):
+    return starts(orders, forward, forward)
+
+
+def starts_are_ends(orders, forward, backward):
+    long = {"F": forward, "B": backward}
+    right = starts(orders, forward, backward)
+    return [
+        [t + long[w] for t, (w, _) in zip(row, o, strict=True)]
+        for row, o in zip(right, orders, strict=True)
+    ]
+
+
+def starts_at_zero(orders, forward, backward):
+    return [[0 * forward for _ in o] for o in orders]
+
+
+# 09.alltoall
+
+
+def seconds(dim, nodes, experts, out_bytes, back_bytes, ib, nvlink):
+    return sum(
+        max(nodes * dim * b / ib, experts * dim * b / nvlink) for b in (out_bytes, back_bytes)
+    )
+
+
+def seconds_of_the_slower_link(dim, nodes, experts, out_bytes, back_bytes, ib, nvlink):
+    size = dim * (out_bytes + back_bytes)
+    by_link = [nodes / ib, experts / nvlink]
+    return size * max(by_link)
+
+
+def seconds_one_copy_per_expert(dim, nodes, experts, out_bytes, back_bytes, ib, nvlink):
+    return seconds(dim, experts, experts, out_bytes, back_bytes, ib, nvlink)
+
+
+def seconds_one_link_after_the_other(dim, nodes, experts, out_bytes, back_bytes, ib, nvlink):
+    return dim * (out_bytes + back_bytes) * (nodes / ib + experts / nvlink)
+
+
+def seconds_of_the_faster_link(dim, nodes, experts, out_bytes, back_bytes, ib, nvlink):
+    return dim * (out_bytes + back_bytes) * min(nodes / ib, experts / nvlink)
+
+
+def seconds_out_only(dim, nodes, experts, out_bytes, back_bytes, ib, nvlink):
+    return dim * out_bytes * max(nodes / ib, experts / nvlink)
+
+
+def seconds_fp8_both_ways(dim, nodes, experts, out_bytes, back_bytes, ib, nvlink):
+    return seconds(dim, nodes, experts, out_bytes, out_bytes, ib, nvlink)
+
+
+def seconds_in_bits(dim, nodes, experts, out_bytes, back_bytes, ib, nvlink):
+    return 8 * seconds(dim, nodes, experts, out_bytes, back_bytes, ib, nvlink)
+
+
+def seconds_links_swapped(dim, nodes, experts, out_bytes, back_bytes, ib, nvlink):
+    return seconds(dim, nodes, experts, out_bytes, back_bytes, nvlink, ib)
+
+
+def seconds_of_one_number(dim, nodes, experts, out_bytes, back_bytes, ib, nvlink):
+    return seconds(1, nodes, experts, out_bytes, back_bytes, ib, nvlink)
+
+
+# 09.predict
+
+predicted = {"1F1B": 18.99, "ZB1P": 7.25, "DualPipe": 6.80, "micro-batches": 135}
+predicted_by_arithmetic = {
+    "1F1B": 100 * 45 / (45 + 192),
+    "ZB1P": 100 * 15 / (15 + 192),
+    "DualPipe": 100 * 14 / (14 + 192),
+    "micro-batches": 135,
+}
+
+# 09.explain
+
+explained = {
+    "claimed": 6 * 671e9 * 14.8e12 / (2664e3 * 3600 * 989.5e12),
+    "activated": 6 * 37e9 * 14.8e12 / (2664e3 * 3600 * 989.5e12),
+    "because": "A token meets 37 billion of the 671 billion parameters, so only those work for it.",
+}
+explained_rounded = {
+    "claimed": 6.28,
+    "activated": 0.346,
+    "because": "671B lie in memory, but a token is multiplied with the 37B that its router picks.",
+}
+
+# 09.measure
+
+
+def enough(idle, stages, share):
+    micros = stages
+    while idle(stages, micros) > share:
+        micros += 1
+    return micros
+
+
+def enough_by_bisection(idle, stages, share):
+    low, high = stages, stages
+    while idle(stages, high) > share:
+        low, high = high + 1, 2 * high
+    while low < high:
+        middle = (low + high) // 2
+        if idle(stages, middle) > share:
+            low = middle + 1
+        else:
+            high = middle
+    return low
+
+
+def enough_by_the_formula_of_1f1b(idle, stages, share):
+    micros = stages
+    while (stages - 1) / (stages - 1 + micros) > share:
+        micros += 1
+    return micros
+
+
+def enough_one_more(idle, stages, share):
+    return enough(idle, stages, share) + 1
+
+
+def enough_the_last_that_is_not(idle, stages, share):
+    return max(enough(idle, stages, share) - 1, stages)
+
+
+def enough_by_doubling(idle, stages, share):
+    micros = stages
+    while idle(stages, micros) > share:
+        micros *= 2
+    return micros
+
+
+def enough_always(idle, stages, share):
+    return stages
+
+
+def enough_from_one(idle, stages, share):
+    micros = 1
+    while idle(stages, micros) > share:
+        micros += 1
+    return micros
+
+
+RIGHT = {
+    "09.bill": [dollars, dollars_in_steps],
+    "09.order": [order, order_by_counting],
+    "09.simulate": [starts, starts_by_recursion],
+    "09.alltoall": [seconds, seconds_of_the_slower_link],
+    "09.predict": [predicted, predicted_by_arithmetic],
+    "09.explain": [explained, explained_rounded],
+    "09.measure": [enough, enough_by_bisection],
+}
+WRONG = {
+    "09.bill": [
+        ("forgets the other stages", dollars_pre_training_only, "extra_khours"),
+        ("takes K for one", dollars_without_thousands, "1000"),
+        ("counts single tokens", dollars_of_single_tokens, "trillion"),
+        ("extra for each trillion", dollars_extra_for_each_trillion, "once"),
+        ("always two dollars", dollars_at_two, "per_hour"),
+        ("hours for dollars", dollars_hours_only, "per_hour"),
+    ],
+    "09.order": [
+        ("all forward first", order_of_gpipe, "holds more"),
+        ("one forward too many", order_one_too_many, "holds more"),
+        ("no forward in advance", order_without_warm_up, "idles longer"),
+        ("the same on all devices", order_the_same_for_all, "holds more"),
+        ("from the wrong end", order_from_the_wrong_end, "holds more"),
+        ("newest backward first", order_newest_first, "oldest"),
+        ("stops early", order_without_the_end, "once backward"),
+        ("more than there are", order_of_too_few, "fewer micro-batches"),
+    ],
+    "09.simulate": [
+        ("two chunks at once", starts_two_at_once, "one after the other"),
+        ("does not wait for the gradient", starts_without_gradient, "gradient"),
+        ("does not wait for the input", starts_without_input, "stage before"),
+        ("gradient of the last stage", starts_from_the_last_stage, "next stage"),
+        ("one clock for all", starts_by_one_clock, "as soon as"),
+        ("backward as long as forward", starts_equally_long, "one after the other"),
+        ("ends, not starts", starts_are_ends, "starts at 0"),
+        ("all at zero", starts_at_zero, "one after the other"),
+    ],
+    "09.alltoall": [
+        ("one copy for each expert", seconds_one_copy_per_expert, "once for each node"),
+        ("one link after the other", seconds_one_link_after_the_other, "same time"),
+        ("the faster link", seconds_of_the_faster_link, "slower"),
+        ("no way back", seconds_out_only, "back"),
+        ("FP8 both ways", seconds_fp8_both_ways, "back_bytes"),
+        ("bits", seconds_in_bits, "bytes per second"),
+        ("links swapped", seconds_links_swapped, "slower"),
+        ("one number", seconds_of_one_number, "dim"),
+    ],
+    "09.predict": [
+        ("share of the work", predicted | {"1F1B": 100 * 45 / 192}, "whole step"),
+        ("PP for PP - 1", predicted | {"1F1B": 100 * 48 / 240}, "PP - 1"),
+        ("one W only", predicted | {"ZB1P": 100 * 30 / 222}, "2W"),
+        ("PP - 1 for DualPipe", predicted | {"DualPipe": 100 * 30 / 222}, "PP/2"),
+        ("one too few", predicted | {"micro-batches": 134}, "at most 10 %"),
+        (
+            "fractions",
+            {"1F1B": 0.19, "ZB1P": 0.0725, "DualPipe": 0.068, "micro-batches": 135},
+            "percent",
+        ),
+        ("one missing", {"1F1B": 18.99, "ZB1P": 7.25, "DualPipe": 6.8}, "every question"),
+    ],
+    "09.explain": [
+        ("two for six", explained | {"claimed": explained["claimed"] / 3}, "6"),
+        ("hours for seconds", explained | {"claimed": explained["claimed"] * 3600}, "3600"),
+        ("FP8's peak", explained | {"activated": explained["activated"] / 2}, "BF16"),
+        ("the whole bill", explained | {"activated": explained["activated"] * 2664 / 2788}, "2664"),
+        ("the same twice", explained | {"activated": explained["claimed"]}, "37e9"),
+        (
+            "no numbers",
+            explained | {"because": "Most experts sleep while a token passes by."},
+            "sentence",
+        ),
+        ("a word", explained | {"because": "671 37 sparsity"}, "sentence"),
+    ],
+    "09.measure": [
+        ("formula of 1F1B", enough_by_the_formula_of_1f1b, "measure"),
+        ("one more", enough_one_more, "smallest"),
+        ("the last that is not", enough_the_last_that_is_not, "idle"),
+        ("by doubling", enough_by_doubling, "smallest"),
+        ("always as many as stages", enough_always, "idle"),
+        ("from one", enough_from_one, "as stages"),
+    ],
+}
