@@ -10,6 +10,7 @@ PYTHON ?= python3
 TORCH ?= 2.13.0
 TORCH_FROM ?=
 WHAT ?= train
+REVEAL ?=
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -25,10 +26,10 @@ PYTEST := $(BIN)/python -m pytest --nbval --nbval-current-env --nbval-cell-timeo
 	--nbval-kernel-startup-timeout=120 --nbval-sanitize-with=tests/nbval_sanitize.cfg
 
 .DEFAULT_GOAL := help
-.PHONY: help lab tour doctor test check build bench clean
+.PHONY: help lab tour doctor test check build bench slides bundle test-bundle clean
 
 help:  ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' Makefile
 
 lab: $(VENV)/.notebooks  ## open JupyterLab on chapter 00 (on 127.0.0.1 only)
 	@$(BIN)/minids lab
@@ -53,6 +54,15 @@ build: $(VENV)/.dev  ## execute every chapter and solution, cut the exercises
 
 bench: $(VENV)/.dev  ## measure something: make bench WHAT=train
 	@$(BIN)/minids bench $(WHAT)
+
+slides: $(VENV)/.dev  ## chapters as slides in dist/slides (REVEAL=reveal.js for a local copy)
+	@$(BIN)/minids course slides dist/slides $(if $(REVEAL),--reveal "$(REVEAL)")
+
+bundle: $(VENV)/.dev  ## the course and all its wheels in one archive, for rooms without a network
+	@$(BIN)/minids course bundle dist/minids.zip --torch "$(TORCH)" --torch-from="$(TORCH_FROM)"
+
+test-bundle: bundle  ## unpack that archive elsewhere, install it without an index, try it
+	@$(BIN)/python tests/slow/try_bundle.py dist/minids.zip
 
 clean:  ## remove caches (your runs and .venv stay)
 	@rm -rf build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

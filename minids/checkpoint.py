@@ -4,7 +4,7 @@ A checkpoint is a folder `step-000123`: weights, state of the optimizer and what
 needs, as safetensors and one JSON file. Nothing is pickled, so loading runs no code. The latest
 checkpoint is the one of the highest step; `durable.py` sees to it that it is complete.
 
-Left out: models split over several processes. One process saves.
+Left out: models split over several processes; train/sharded_checkpoint.py saves those.
 """
 
 import errno
@@ -26,6 +26,9 @@ from minids.model.transformer import Transformer
 from minids.plain import decode, encode
 
 FORMAT = 1
+SHARDED = 2
+"""The format of train/sharded_checkpoint.py, whose folders may stand beside these."""
+
 PARTS = "weights", "optimizer", "extra"
 
 
@@ -96,6 +99,11 @@ def load(folder: str | Path, *, step: int | None = None) -> Checkpoint:
         )
     path = found[wanted]
     noted = durable.check(path)
+    if noted["format"] == SHARDED:
+        raise CheckpointError(
+            f"{path} was saved by several processes, each its part: read it with "
+            "minids.train.sharded_checkpoint, or go on with `minids train --resume`"
+        )
     if noted["format"] != FORMAT:
         raise CheckpointError(
             f"{path} has format {noted['format']}, and this version of minids reads {FORMAT}: "

@@ -31,6 +31,7 @@ from minids.check import (
 from minids.check.registry import CHECKERS
 
 SEEDS = (0, 1, 2)
+MORE_SEEDS = (*SEEDS, 3, 4)  # for what must be accepted
 RIGHT = [
     pytest.param(name, attempt, id=f"{name}-{number}")
     for name, attempts in bugs.right().items()
@@ -46,7 +47,7 @@ WRONG = [
 
 @pytest.mark.parametrize(("name", "attempt"), RIGHT)
 def test_a_right_answer_is_accepted(name: str, attempt: Any) -> None:
-    for seed in SEEDS:
+    for seed in MORE_SEEDS:
         verdict = examine(name, attempt, seed=seed)
         assert verdict.state == "solved", verdict.message()
 
@@ -73,6 +74,10 @@ def test_every_exercise_has_two_right_answers_and_five_wrong_ones(name: str) -> 
     planted = [p for p in bugs.wrong() if p.exercise == name]
     assert len({p.mistake for p in planted}) >= 5
     assert len(bugs.right()[name]) >= 2
+
+
+def test_more_than_ten_exercises_have_three_answers_beside_the_first() -> None:
+    assert sum(len(answers) >= 4 for answers in bugs.right().values()) > 10
 
 
 @pytest.mark.parametrize("name", exercises())

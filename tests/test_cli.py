@@ -41,7 +41,7 @@ def refused(*arguments):
 
 def test_help_lists_every_command():
     helped = run("--help").output
-    for command in "lab tour doctor count train bench course grade".split():
+    for command in "lab tour doctor count train bench course grade progress board reset".split():
         assert f" {command} " in helped
 
 
@@ -681,6 +681,7 @@ def test_course_check_fails_when_a_notebook_is_older_than_its_source(monkeypatch
     from minids import course
 
     monkeypatch.setattr(course, "drift", lambda **_: [])
+    monkeypatch.setattr("minids.course.minutes.stale", lambda _: [])
     assert run("course", "check").exit_code == 0
     monkeypatch.setattr(course, "drift", lambda **_: ["notebooks/00_map differs"])
     ran = run("course", "check")
@@ -712,6 +713,103 @@ def test_grade_writes_the_report_and_the_table(monkeypatch, tmp_path):
     assert "| ann.ipynb | 0 of 1 |" in ran.output
     assert "counts the head" in (tmp_path / "marks.csv").read_text()
     assert json.loads(run("grade", tmp_path, "--json").output)[0]["state"] == "wrong"
+
+
+# progress, board, reset
+
+
+@pytest.fixture
+def small_course(tmp_path, monkeypatch):
+    """A course of one exercise, and this folder is its exercises."""
+    from minids import course
+    from minids.course.files import write
+
+    script = '# %% tags=["exercise"]\ndef f(x):\n    ### BEGIN SOLUTION\n    return x\n'
+    script += '    ### END SOLUTION\n\n\n# %% tags=["check"]\ncheck("77.f", f)\n'
+    write(tmp_path / "solutions" / "src" / "77_tiny.py", script)
+    (tmp_path / "notebooks").mkdir()
+    course.cut(root=tmp_path)
+    monkeypatch.chdir(tmp_path / "exercises")
+    return tmp_path
+
+
+def recorded(folder, state):
+    file = folder / ".minids" / "progress.json"
+    file.parent.mkdir(parents=True)
+    entry = {"solved": state == "solved", "failed": "too small", "tries": 3, "when": "?"}
+    file.write_text(json.dumps({"77.f": entry}))
+
+
+def test_progress_shows_bars_and_where_i_am_stuck(small_course):
+    assert "nothing checked yet" in run("progress").output
+    recorded(small_course / "exercises", "wrong")
+    shown = run("progress").output
+    assert "77_tiny  [x]  0 of 1\n    77.f: too small (3 tries)\n" in shown
+    assert json.loads(run("progress", "--json").output)["77.f"]["tries"] == 3
+    assert "no folder" not in run("progress", small_course / "exercises").output
+    assert "is not a folder" in refused("progress", small_course / "nowhere")
+
+
+def test_board_shows_the_room_once_or_again_and_again(small_course, monkeypatch):
+    recorded(small_course / "room" / "ann", "solved")
+    recorded(small_course / "room" / "bob", "wrong")
+    once = run("board", small_course / "room").output
+    assert "2 learners" in once
+    assert "1 x 77.f: too small" in once
+    waits = []
+
+    def wait(seconds):
+        waits.append(seconds)
+        if len(waits) == 3:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr("minids.cli.room.time.sleep", wait)
+    ran = run("board", small_course / "room", "--every", 2)
+    assert ran.exit_code == 0
+    assert waits == [2, 2, 2]
+    assert ran.output.count("2 learners") == 3
+    assert "too often" in refused("board", small_course, "--every", 0.1)
+    assert "is not a folder" in refused("board", small_course / "nowhere")
+
+
+def test_reset_says_what_it_did_and_where_the_copy_is(small_course):
+    notebook = small_course / "exercises" / "77_tiny.ipynb"
+    mine = notebook.read_text().replace("raise NotImplementedError", "return 2 * x")
+    notebook.write_text(mine)
+    said = run("reset", "77.f").output
+    [copy] = (notebook.parent / ".minids" / "backup").iterdir()
+    assert copy.read_text() == mine
+    assert copy.name in said
+    assert "blank again: 77.f" in said
+    assert "raise NotImplementedError" in notebook.read_text()
+    assert "in this chapter: 77.f" in refused("reset", "77.g")
+    assert "neither an exercise nor a chapter" in refused("reset", "98")
+
+
+# course minutes, slides, nbgrader, bundle
+
+
+def test_tools_for_teachers_refuse_what_does_not_exist(small_course):
+    assert "chapters: 77_tiny" in refused("course", "nbgrader", small_course / "out", "98")
+    assert "there is no '98_x'" in refused("course", "slides", small_course / "out", "98_x")
+    assert "should end in .zip" in refused("course", "bundle", "x.tar", "--torch", "2.13.0")
+    assert "nothing had changed" in run("course", "minutes").output
+
+
+def test_an_assignment_for_nbgrader_is_written(small_course):
+    said = run("course", "nbgrader", small_course / "out").output
+    assert "77_tiny.ipynb" in said
+    assert (small_course / "out" / "source" / "77_tiny" / "77_tiny.ipynb").exists()
+
+
+def test_grade_writes_a_page_for_each_learner(small_course, monkeypatch):
+    from minids import course
+
+    rows = [course.Graded("ann.ipynb", "77.f", "solved", "", "", 0.1)]
+    monkeypatch.setattr(course, "grade", lambda *a, **k: rows)
+    ran = run("grade", small_course / "exercises", "--pages", small_course / "feedback")
+    assert "it is no sandbox" in ran.output
+    assert "1 of 1 solved." in (small_course / "feedback" / "ann.md").read_text()
 
 
 def test_bench_refuses_what_it_cannot_measure():

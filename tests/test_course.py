@@ -1,5 +1,7 @@
 """From source to notebook, exercise, drift and grade, on a course of one tiny chapter."""
 
+import csv
+import io
 import json
 import os
 import subprocess
@@ -14,7 +16,7 @@ import nbformat
 import pytest
 from notebook_cells import Tally, shortfalls
 
-from minids.course import build, cut, doubled, drift, grade, report
+from minids.course import Graded, build, cut, doubled, drift, grade, report, write_pages
 from minids.course.build import BuildError
 from minids.course.files import write
 from minids.course.measure import Cost, stored
@@ -328,6 +330,9 @@ def test_a_mistake_is_answered_in_three_lines_and_without_a_traceback(root: Path
 def test_the_exercise_keeps_everything_but_the_solution(root: Path) -> None:
     notebook = nbformat.read(root / "exercises" / "77_tiny.ipynb", as_version=4)
     cells = [c.source for c in notebook.cells]
+    assert cells[2].endswith('# from minids.course import catch_up; catch_up("77.double")')
+    assert all(line.startswith("#") for line in cells[2].splitlines())
+    del cells[2]
     assert cells[2] == 'def double(x):\n    """Twice x."""\n    raise NotImplementedError'
     assert cells[4] == "answer = ..."
     assert "Why 42" not in json.dumps(notebook)
@@ -374,50 +379,109 @@ def test_drift_names_every_notebook_that_no_longer_follows_its_source(root: Path
 # --- grade
 
 
-def submission(root: Path, folder: Path, name: str, **bodies: str) -> None:
-    """An exercise notebook with some cells filled in: c0, c1, … count all cells."""
+RIGHT = "def double(x):\n    return x + x"
+HALF = "def half(x):\n    return x / 2"
+CHEAT = """print('77.double: solved')
+double = None
+import minids.check as c
+import minids.check.engine as e
+fake = lambda *a, **k: c.Verdict('77.double', 'solved', (), '', '', 0)
+c.examine = e.examine = fake
+"""
+OPEN = {"77.double": "blank", "77.answer": "blank", "77.half": "blank"}
+SOLVED = dict.fromkeys(OPEN, "solved")
+
+
+def submission(root: Path, path: Path, **bodies: str) -> Any:
+    """An exercise notebook with some cells filled in, by what they define."""
     notebook = nbformat.read(root / "exercises" / "77_tiny.ipynb", as_version=4)
-    for cell, body in bodies.items():
-        notebook.cells[int(cell[1:])].source = body
-    nbformat.write(notebook, folder / f"{name}.ipynb")
+    cells = {cell.id.removeprefix("77_tiny-"): cell for cell in notebook.cells}
+    places = {"late": "late", "first": "001", "double": "002", "answer": "004", "half": "006"}
+    for name, body in bodies.items():
+        cells[places[name]].source = body
+    path.parent.mkdir(parents=True, exist_ok=True)
+    nbformat.write(notebook, path)
+    return notebook
 
 
-def test_grading_tells_right_wrong_blank_and_dishonest_apart(root: Path, tmp_path: Path) -> None:
-    right, wrong = "def double(x):\n    return x + x", "def double(x):\n    return 2 * abs(x)"
-    cheat = "print('77.double: solved')\ndouble = None\nimport minids.check as c\n"
-    cheat += "c.examine = lambda *a, **k: c.Verdict('77.double', 'solved', (), '', '', 0)"
-    submission(root, tmp_path, "ann", c2=right, c4="answer = 41", c6="def half(x):\n    return y")
-    submission(root, tmp_path, "bob", c2=wrong, c4="answer = 42")
-    submission(root, tmp_path, "dan", c2=cheat, c6="del half")
-    submission(root, tmp_path, "eve", c1="import os\nos._exit(3)")
-    (tmp_path / "fay.ipynb").write_text("not a notebook")
-    graded = grade(tmp_path, root=root, seconds=60)
-    states = {(g.submission[:3], g.exercise[3:]): g.state for g in graded}
-    assert states == {
-        ("ann", "double"): "solved",
-        ("ann", "answer"): "wrong",
-        ("ann", "half"): "error",
-        ("bob", "double"): "wrong",
-        ("bob", "answer"): "solved",
-        ("bob", "half"): "blank",
-        ("dan", "double"): "error",
-        ("dan", "answer"): "blank",
-        ("dan", "half"): "did not run",
-        ("eve", "double"): "did not run",
-        ("eve", "answer"): "did not run",
-        ("eve", "half"): "did not run",
-        ("fay", ""): "did not run",
+def twelve(root: Path, folder: Path) -> dict[str, dict[str, str]]:
+    """Twelve submissions as a teacher gets them, and what each must be given."""
+    all_right = {"double": RIGHT, "answer": "answer = 42", "half": HALF}
+
+    def hand_in(name: str, **bodies: str) -> Any:
+        return submission(root, folder / name, **bodies)
+
+    hand_in("ann/right.ipynb", **all_right)
+    hand_in("bob/partly.ipynb", double="def double(x):\n    return 2 * abs(x)", answer="answer = 4")
+    nbformat.write(nbformat.v4.new_notebook(), folder / "cem_77_tiny.ipynb")
+    hand_in("dan/syntax.ipynb", **{**all_right, "double": "def double(x)\n    return 2 * x"})
+    hand_in("eve/endless.ipynb", **{**all_right, "double": "def double(x):\n    while x: pass"})
+    hand_in("fay/cheat.ipynb", double=CHEAT, answer="answer = '77.answer: solved'")
+    hand_in("gus/names.ipynb", **{**all_right, "half": HALF.replace("half", "halve")})
+    hand_in("hal/crash.ipynb", **{**all_right, "answer": "import os\nos._exit(3)"})
+    (folder / "ida.ipynb").write_text("not a notebook")
+    hand_in("jan/untouched.ipynb")
+    hand_in("kim/Homework (final) 2.ipynb", **all_right)
+    hand_in("leo/loop.ipynb", **{**all_right, "answer": "while True:\n    pass"})
+    return {
+        "ann/right.ipynb": SOLVED,
+        "bob/partly.ipynb": {**OPEN, "77.double": "wrong", "77.answer": "wrong"},
+        "cem_77_tiny.ipynb": dict.fromkeys(OPEN, "did not run"),
+        "dan/syntax.ipynb": {**SOLVED, "77.double": "did not run"},
+        "eve/endless.ipynb": {**SOLVED, "77.double": "error"},
+        "fay/cheat.ipynb": {"77.double": "error", "77.answer": "error", "77.half": "blank"},
+        "gus/names.ipynb": {**SOLVED, "77.half": "did not run"},
+        "hal/crash.ipynb": {**SOLVED, "77.answer": "did not run"},
+        "ida.ipynb": {"": "did not run"},
+        "jan/untouched.ipynb": OPEN,
+        "kim/Homework (final) 2.ipynb": SOLVED,
+        "leo/loop.ipynb": {**SOLVED, "77.answer": "did not run"},
     }
-    page = report(graded)
-    assert "| ann.ipynb | 1 of 3 | wrong | solved | error |" in page.markdown
-    assert "- 1 x 77.double: minus 4 becomes minus 8" in page.markdown
-    assert page.csv.splitlines()[0] == "submission,exercise,state,failed,hint,seconds"
 
 
-def test_a_submission_that_never_ends_does_not_hold_up_the_others(
-    root: Path, tmp_path: Path
-) -> None:
-    submission(root, tmp_path, "gus", c1="while True:\n    pass")
-    graded = grade(tmp_path, root=root, seconds=3)
-    assert {g.state for g in graded} == {"did not run"}
-    assert all("more than 3 s" in g.hint for g in graded)
+def test_twelve_varied_submissions_get_what_they_earned(root: Path, tmp_path: Path) -> None:
+    expected = twelve(root, tmp_path)
+    graded = grade(tmp_path, root=root, seconds=20, seeds=[1, 2])
+    got: dict[str, dict[str, str]] = {}
+    for row in csv.DictReader(io.StringIO(report(graded).csv)):
+        got.setdefault(row["submission"], {})[row["exercise"]] = row["state"]
+    assert got == expected
+    said = {(g.submission[:3], g.exercise): f"{g.failed}; {g.hint}" for g in graded}
+    assert "minus 4 becomes minus 8" in said["bob", "77.double"]
+    assert "still running" in said["eve", "77.double"]
+    assert "no readable notebook" in said["ida", ""]
+    assert "name 'halve'" not in said["gus", "77.half"]
+    assert "not defined" in said["gus", "77.half"]
+
+
+def test_the_pages_say_who_is_where_and_that_this_is_no_sandbox(tmp_path: Path) -> None:
+    rows = [
+        Graded("a/ann.ipynb", "77.double", "solved", "", "", 0.1),
+        Graded("a/ann.ipynb", "77.half", "wrong", "6 becomes 3", "divide.\nby 2", 0.1),
+        Graded("bob.ipynb", "77.double", "wrong", "3 becomes 6", "multiply", 0.1),
+        Graded("bob.ipynb", "77.half", "wrong", "6 becomes 3", "divide", 0.1),
+        Graded("cem.ipynb", "", "did not run", "no readable notebook", "", 0.0),
+    ]
+    made = report(rows)
+    assert made.csv.splitlines()[0] == "submission,exercise,state,failed,hint,seconds"
+    assert "| a/ann.ipynb | 1 of 2 | solved | wrong |" in made.markdown
+    assert "| cem.ipynb | 0 of 1 | - | - |" in made.markdown
+    assert "- 2 x 77.half: 6 becomes 3" in made.markdown
+    assert "it is no sandbox" in made.markdown
+    assert made.pages["a/ann.ipynb"] == (
+        "# a/ann.ipynb\n\n1 of 2 solved.\n\n- **77.double**: solved\n- **77.half**: wrong\n"
+        "    - 6 becomes 3\n    - hint: divide. by 2\n"
+    )
+    paths = write_pages(made.pages, tmp_path)
+    assert [path.relative_to(tmp_path).as_posix() for path in paths][0] == "a/ann.md"
+    assert paths[1].read_text().startswith("# bob.ipynb\n")
+
+
+def test_an_answer_further_down_counts_and_a_shown_one_does_not(root: Path, tmp_path: Path) -> None:
+    path = tmp_path / "mia.ipynb"
+    late = "from minids.course import catch_up; catch_up('77.half')"
+    notebook = submission(root, path, late=late)
+    notebook.cells.append(nbformat.v4.new_code_cell(RIGHT))
+    nbformat.write(notebook, path)
+    states = {g.exercise: g.state for g in grade(tmp_path, root=root, seconds=30, seeds=[1])}
+    assert states == {**OPEN, "77.double": "solved"}

@@ -1,12 +1,17 @@
 """Which exercises were solved, in one small file of the current folder.
 
-Written after every check; a folder that cannot be written to must never disturb a check.
+Written after every check; a folder that cannot be written to must never disturb a check. Where
+MINIDS_BOARD names a folder that a room shares, a copy goes there under the learner's name.
 """
 
+import getpass
 import json
 import os
+import platform
+import re
 import tempfile
 import time
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -14,43 +19,118 @@ FILE = Path(".minids") / "progress.json"
 
 
 def record(name: str, state: str, held: int, failed: str) -> None:
-    """Add one result to the progress file. MINIDS_PROGRESS=off in the environment: do nothing."""
-    if os.environ.get("MINIDS_PROGRESS", "on") == "off":
-        return
-    try:
-        known = read(FILE.parent.parent)
+    """Add one result to the progress file. MINIDS_PROGRESS=off in the environment: do nothing.
+
+    An exercise whose answer was shown does not become solved by checking it.
+    """
+
+    def add(known: dict[str, Any]) -> None:
         before = known.get(name, {})
+        shown = before.get("shown", False)
         known[name] = {
-            "solved": state == "solved" or before.get("solved", False),
+            "solved": before.get("solved", False) or (state == "solved" and not shown),
+            "shown": shown,
             "state": state,
             "claims": held,
             "failed": failed,
             "tries": before.get("tries", 0) + 1,
-            "when": time.strftime("%Y-%m-%d %H:%M"),
+            "when": _now(),
         }
-        _write(known)
-    except (OSError, ValueError, TypeError, AttributeError):
-        return
+
+    _change(Path("."), add)
+
+
+def show(names: Iterable[str]) -> None:
+    """Mark exercises as shown, but for those that were solved before."""
+
+    def mark(known: dict[str, Any]) -> None:
+        for name in names:
+            before = known.get(name, {})
+            if not before.get("solved", False):
+                fresh = {"solved": False, "state": "blank", "claims": 0, "failed": "", "tries": 0}
+                known[name] = {**fresh, **before, "shown": True, "when": _now()}
+
+    _change(Path("."), mark)
+
+
+def forget(names: Iterable[str], folder: Path) -> None:
+    """Drop what the file in `folder` says of these exercises, as if never tried."""
+
+    def drop(known: dict[str, Any]) -> None:
+        for name in names:
+            known.pop(name, None)
+
+    if (folder / FILE).exists():
+        _change(folder, drop)
+
+
+def is_shown(name: str) -> bool:
+    """Whether the answer was shown here, and the exercise not solved before that."""
+    return standing(read(Path(".")).get(name, {})) == "shown"
+
+
+def standing(entry: dict[str, Any]) -> str:
+    """One word for an entry of the file: solved, shown, tried, or open."""
+    if entry.get("solved"):
+        return "solved"
+    if entry.get("shown"):
+        return "shown"
+    return "tried" if entry.get("tries") else "open"
 
 
 def read(folder: Path) -> dict[str, Any]:
     """Results by exercise name, as recorded in `folder`; empty where nothing was recorded."""
+    return load(folder / FILE)
+
+
+def load(path: Path) -> dict[str, Any]:
+    """Results by exercise name from one file; empty where it holds nothing of the kind."""
     try:
-        known = json.loads((folder / FILE).read_text(encoding="utf-8"))
+        known = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
-    return known if isinstance(known, dict) else {}
+    if not isinstance(known, dict):
+        return {}
+    return {name: entry for name, entry in known.items() if isinstance(entry, dict)}
 
 
-def _write(known: dict[str, Any]) -> None:
-    FILE.parent.mkdir(exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=FILE.parent, suffix=".part")
+def learner() -> str:
+    """Who works here: MINIDS_LEARNER, else user and machine; letters that a file name may have."""
+    try:
+        name = os.environ.get("MINIDS_LEARNER") or f"{getpass.getuser()}-{platform.node()}"
+    except (OSError, KeyError):  # a container without a user's name
+        name = platform.node()
+    return re.sub(r"[^\w.@+-]+", "_", name).strip("._") or "somebody"
+
+
+def _change(folder: Path, change: Callable[[dict[str, Any]], None]) -> None:
+    if os.environ.get("MINIDS_PROGRESS", "on") == "off":
+        return
+    try:
+        known = read(folder)
+        change(known)
+        _write(folder / FILE, known)
+        room = os.environ.get("MINIDS_BOARD")
+        if room:
+            _write(Path(room) / f"{learner()}.json", known)
+    except (OSError, ValueError, TypeError, AttributeError):
+        return
+
+
+def _write(path: Path, known: dict[str, Any]) -> None:
+    path.parent.mkdir(exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, suffix=".part")
     try:
         with os.fdopen(handle, "w", encoding="utf-8") as file:
             # one exercise a line
             rows = ",\n".join(f"{json.dumps(k)}: {json.dumps(v)}" for k, v in sorted(known.items()))
             file.write("{\n" + rows + "\n}\n")
-        os.replace(name, FILE)
+        os.chmod(name, 0o644)  # a teacher may read it
+        os.replace(name, path)
     except BaseException:
         os.unlink(name)
         raise
+
+
+def _now() -> str:
+    return time.strftime("%Y-%m-%d %H:%M")

@@ -7,7 +7,7 @@ a fifth of a second.
 import typer
 
 import minids
-from minids.cli import bench, count, course, doctor, grpo, lab, tour, train
+from minids.cli import bench, count, course, doctor, grpo, lab, room, teaching, tour, train
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -23,10 +23,17 @@ for command in (
     train.train,
     grpo.grpo,
     bench.bench,
+    room.progress,
+    room.board,
+    room.reset,
 ):
     app.command()(command)
 app.add_typer(course.course, name="course")
 app.command()(course.grade)
+course.course.command()(teaching.minutes)
+course.course.command()(teaching.slides)
+course.course.command()(teaching.nbgrader)
+course.course.command()(teaching.bundle)
 
 
 @app.command()

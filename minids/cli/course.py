@@ -50,10 +50,11 @@ def cut(names: Names = None) -> None:
 
 @course.command()
 def check() -> None:
-    """Say which notebooks and exercises are older than their sources."""
+    """Say which notebooks, exercises and tables are older than what they come from."""
     from minids import course as work
+    from minids.course import minutes
 
-    late = work.drift(root=course_folder())
+    late = work.drift(root=course_folder()) + minutes.stale(course_folder())
     for line in late:
         typer.echo(line, err=True)
     if late:
@@ -65,6 +66,9 @@ def check() -> None:
 def grade(
     folder: Annotated[Path, typer.Argument(help="a folder of submitted notebooks")],
     out: Annotated[Path | None, typer.Option(help="also write every result to this CSV")] = None,
+    pages: Annotated[
+        Path | None, typer.Option(help="also write a page for each learner into this folder")
+    ] = None,
     seconds: Annotated[float, typer.Option(help="limit for one submission")] = 120,
     as_json: Annotated[bool, typer.Option("--json", help="print the results as JSON")] = False,
 ) -> None:
@@ -81,6 +85,8 @@ def grade(
     report = work.report(graded)
     if out is not None:
         out.write_text(report.csv, encoding="utf-8")
+    if pages is not None:
+        work.write_pages(report.pages, pages)
     if as_json:
         typer.echo(json.dumps([row._asdict() for row in graded], indent=2))
     else:

@@ -6,9 +6,12 @@ solutions/src/NN_name.py  ->  solutions/NN_name.ipynb   executed, with outputs
 """
 
 from minids.course.build import BuildError, Built, build, cut
+from minids.course.catch_up import catch_up
 from minids.course.drift import drift
-from minids.course.grade import Graded, grade, report
+from minids.course.grade import Graded, grade
 from minids.course.measure import doubled
+from minids.course.report import Report, report, write_pages
+from minids.course.reset import Reset, reset
 from minids.course.source import TAGS
 
 __all__ = [
@@ -16,10 +19,15 @@ __all__ = [
     "BuildError",
     "Built",
     "Graded",
+    "Report",
+    "Reset",
     "build",
+    "catch_up",
     "cut",
     "doubled",
     "drift",
     "grade",
     "report",
+    "reset",
+    "write_pages",
 ]

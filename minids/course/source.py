@@ -22,6 +22,10 @@ TAGS = (
     "raises-exception",
     "nbval-ignore-output",
 )
+LATE = """\
+# Late? Without its # the last line defines the reference answers up to that exercise, so that
+# the cells below it run. They count as shown, not as solved.
+# from minids.course import catch_up; catch_up({name!r})"""
 BEGIN, END = "### BEGIN SOLUTION", "### END SOLUTION"
 _MARKER = re.compile(rf"^[ \t]*(?:{BEGIN}|{END})[^\n]*\n?", re.M)
 _BLOCK = re.compile(
@@ -70,6 +74,7 @@ def exercise(notebook: Any, name: str) -> Any:
 
     Inside a function the blank raises NotImplementedError; at top level each name that was
     assigned becomes `name = ...`. In a text cell what lies between the markers disappears.
+    Below the imports comes a cell of comments, for those who are late.
     """
     result = copy.deepcopy(notebook)
     for cell in result.cells:
@@ -79,8 +84,20 @@ def exercise(notebook: Any, name: str) -> Any:
         if cell.cell_type == "code":
             cell.outputs, cell.execution_count = [], None
     result.cells = [cell for cell in result.cells if cell.source.strip()]
+    _offer_catch_up(result, name)
     result.metadata["minids"] = {"exercises": name}
     return result
+
+
+def _offer_catch_up(notebook: Any, name: str) -> None:
+    import nbformat
+
+    code = [n for n, cell in enumerate(notebook.cells) if cell.cell_type == "code"]
+    asked = re.findall(r'^check\("(\d\d\.\w+)"', "\n".join(c.source for c in notebook.cells), re.M)
+    if code and asked:
+        text = LATE.format(name=asked[0]).replace("'", '"')
+        cell = nbformat.v4.new_code_cell(text, id=f"{name}-late"[-64:])
+        notebook.cells.insert(code[0] + 1, cell)
 
 
 def _paired(cell: Any) -> None:

@@ -1,19 +1,23 @@
 """Run one submission in a fresh kernel, and put our checks to what it defines.
 
-Its own check cells are left out, and ours come after it, through a freshly imported checker and
-under a number that the submission cannot know, so that printing "solved" earns nothing.
+Its own check cells are left out. Ours stand in their place and once more at the end, through a
+freshly imported checker and under a number that the submission cannot know, so that printing
+"solved" earns nothing. A cell that kills the kernel or does not end is left out, too, and the
+rest begins again without it.
 """
 
-import ast
 import json
 import secrets
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from minids.course import kernel, source
+from minids.course import kernel
+from minids.course.roll import checked
+
+STARTS = 4
 
 
 class Answer(NamedTuple):
@@ -23,6 +27,23 @@ class Answer(NamedTuple):
     failed: str
     hint: str
     seconds: float
+
+
+class Session(NamedTuple):
+    """One submission while it is graded. `found` grows; `skipped` are cells that ended a kernel.
+
+    `end` is a time of time.monotonic().
+    """
+
+    wanted: dict[str, str]
+    seeds: list[int]
+    end: float
+    found: dict[str, Answer]
+    skipped: dict[int, str]
+
+    def share(self) -> float:
+        """Seconds that one cell or check may take: half of what is left."""
+        return max(0.5, (self.end - time.monotonic()) / 2)
 
 
 PROBE = """
@@ -37,7 +58,7 @@ except Exception as _error:
     _found = ["did not run", "the answer is not defined", repr(_error)]
 else:
     for _seed in {seeds}:
-        _verdict = _examine({exercise!r}, _attempt, seed=_seed)
+        _verdict = _examine({exercise!r}, _attempt, seed=_seed, at_most={at_most})
         _found = [_verdict.state, _verdict.failed, _verdict.hint]
         if _verdict.state != "solved":
             break
@@ -45,84 +66,95 @@ _sys.stdout.write({nonce!r} + _json.dumps(_found) + "\\n")
 """
 
 
-def exercises(script: Path) -> dict[str, str]:
-    """Name of each exercise of a solutions script, and the expression that its check is given."""
-    found = {}
-    for cell in source.read(script).cells:
-        if "check" in cell.metadata.get("tags", []):
-            for node in ast.walk(ast.parse(cell.source)):
-                if _is_check(node):
-                    found[node.args[0].value] = ast.unparse(node.args[1])  # type: ignore[attr-defined]
-    return found
-
-
 def answers(
     notebook: Any, wanted: dict[str, str], seeds: Sequence[int], seconds: float
 ) -> dict[str, Answer]:
-    """The answer to each wanted exercise that was reached before time was up or the kernel died."""
+    """The answer to each wanted exercise that was reached before time was up."""
+    session = Session(wanted, list(seeds), time.monotonic() + seconds, {}, {})
+    cells = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    off = {"MINIDS_CATCH_UP": "off"}  # answers that were shown are not theirs
+    with tempfile.TemporaryDirectory() as folder, kernel.kernel_settings(**off):
+        for _ in range(STARTS):
+            if _run(notebook, cells, session, Path(folder)):
+                break
+            if time.monotonic() > session.end:
+                break
+    return session.found
+
+
+def _run(notebook: Any, cells: list[Any], session: Session, folder: Path) -> bool:
+    """Go through the cells in one kernel; False if it had to be given up on the way."""
     from nbclient.exceptions import CellTimeoutError, DeadKernelError
 
-    notebook.cells = [
-        cell for cell in notebook.cells if cell.cell_type == "code" and not _checks(cell)
-    ]
-    found: dict[str, Answer] = {}
-    end = time.monotonic() + seconds
-    with tempfile.TemporaryDirectory() as folder, kernel.kernel_settings():
-        runner = kernel.client(notebook, Path(folder), seconds)
-        runner.allow_errors = True
-        try:
-            with kernel.started(runner):
-                for index in range(len(notebook.cells)):
-                    runner.timeout = max(1, round(end - time.monotonic()))
-                    runner.execute_cell(notebook.cells[index], index)
-                for exercise, answer in _probes(runner, wanted, list(seeds), end):
-                    found[exercise] = answer
-        except (CellTimeoutError, DeadKernelError, RuntimeError):
-            pass  # what was found until then counts
-    return found
+    notebook.cells = []
+    runner = kernel.client(notebook, folder, max(1, round(session.share())))
+    runner.allow_errors = True
+    runner.shutdown_kernel = "immediate"
+    number = -1
+    try:
+        with kernel.started(runner):
+            for number, cell in enumerate(cells):
+                asked = _asked(cell)
+                for name in sorted(asked & session.wanted.keys()):
+                    _ask(runner, name, session)
+                if not asked and number not in session.skipped:
+                    _execute(runner, cell, session.share())
+            number = len(cells)
+            for name in session.wanted:  # defined further down, or its check cell is gone
+                _ask(runner, name, session)
+    except (CellTimeoutError, DeadKernelError, RuntimeError) as error:
+        late = isinstance(error, CellTimeoutError)
+        session.skipped[number] = "did not end" if late else "killed the kernel"
+        return False
+    return True
 
 
-def _probes(
-    runner: Any, wanted: dict[str, str], seeds: list[int], end: float
-) -> Iterator[tuple[str, Answer]]:
-    """Put each check to the running kernel."""
+def _asked(cell: Any) -> set[str]:
+    """Names that a check cell asks for; a tagged one that asks nothing we know counts, too."""
+    asked = set(checked(cell.source))
+    return asked or ({""} if "check" in cell.metadata.get("tags", []) else set())
+
+
+def _execute(runner: Any, cell: Any, seconds: float) -> None:
+    runner.timeout = max(1, round(seconds))
+    runner.nb.cells.append(cell)
+    runner.execute_cell(cell, len(runner.nb.cells) - 1)
+
+
+def _ask(runner: Any, exercise: str, session: Session) -> None:
+    """Put one check to the running kernel, unless its answer can change no more."""
     import nbformat
 
-    cells = runner.nb.cells
-    for exercise, expression in wanted.items():
-        nonce = secrets.token_hex(16)
-        code = PROBE.format(expression=expression, exercise=exercise, seeds=seeds, nonce=nonce)
-        cells.append(nbformat.v4.new_code_cell(code))
-        began = time.monotonic()
-        runner.timeout = max(1, round(end - began))
-        runner.execute_cell(cells[-1], len(cells) - 1)
-        yield exercise, _heard(cells[-1], nonce, round(time.monotonic() - began, 1))
+    before = session.found.get(exercise)
+    if before is not None and (before.state == "solved" or "still running" in before.failed):
+        return
+    if before is not None and before.failed == UNANSWERED.failed:
+        return
+    nonce, share = secrets.token_hex(16), session.share()
+    code = PROBE.format(
+        expression=session.wanted[exercise],
+        exercise=exercise,
+        seeds=session.seeds,
+        at_most=round(share / 2, 1),
+        nonce=nonce,
+    )
+    cell, began = nbformat.v4.new_code_cell(code), time.monotonic()
+    session.found[exercise] = UNANSWERED  # stands if the kernel dies of it
+    try:
+        _execute(runner, cell, share)
+    finally:
+        heard = _heard(cell, nonce, round(time.monotonic() - began, 1))
+        keep = before is not None and heard.state == "did not run"
+        session.found[exercise] = before if keep and before is not None else heard
+
+
+UNANSWERED = Answer("did not run", "the check was interrupted", "it crashed or did not end", 0.0)
 
 
 def _heard(cell: Any, nonce: str, seconds: float) -> Answer:
     """What the probe printed behind its number."""
     text = "".join(o.get("text", "") for o in cell.outputs if o.get("name") == "stdout")
     if nonce not in text:
-        return Answer("did not run", "no result", "the check was interrupted", seconds)
+        return UNANSWERED._replace(seconds=seconds)
     state, failed, hint = json.loads(text.rsplit(nonce, 1)[1].split("\n")[0])
     return Answer(state, failed, hint, seconds)
-
-
-def _checks(cell: Any) -> bool:
-    """Whether this is a check cell: by its tag, or because it calls check("NN.name", …)."""
-    if "check" in cell.metadata.get("tags", []):
-        return True
-    try:
-        return any(map(_is_check, ast.walk(ast.parse(cell.source))))
-    except SyntaxError:
-        return False
-
-
-def _is_check(node: ast.AST) -> bool:
-    return (
-        isinstance(node, ast.Call)
-        and isinstance(node.func, ast.Name)
-        and node.func.id == "check"
-        and len(node.args) == 2
-        and isinstance(node.args[0], ast.Constant)
-    )

@@ -28,6 +28,14 @@ class Rollouts(NamedTuple):
         return [row[written].tolist() for row, written in rows]
 
 
+class Share(NamedTuple):
+    """Chance for rows that are part of a larger batch: they draw what they would draw in it."""
+
+    generator: torch.Generator
+    first: int  # which row of the larger batch is the first here
+    total: int  # rows of the larger batch
+
+
 @torch.no_grad()
 def generate(
     model: Transformer,
@@ -39,7 +47,7 @@ def generate(
     top_p: float | None = None,
     stop: int | None = None,
     pad: int = 0,
-    generator: torch.Generator | None = None,
+    generator: torch.Generator | Share | None = None,
 ) -> Rollouts:
     """Continue every prompt by up to `max_new` tokens, and return what was written.
 
@@ -82,7 +90,7 @@ def choose(
     temperature: float = 1.0,
     top_k: int | None = None,
     top_p: float | None = None,
-    generator: torch.Generator | None = None,
+    generator: torch.Generator | Share | None = None,
 ) -> tuple[Int[Tensor, " n"], Float[Tensor, " n"]]:
     """Return one token per row and its log-probability in nats."""
     scaled = logits.float() / (temperature or 1.0)
@@ -91,9 +99,19 @@ def choose(
         token = logp.argmax(-1)
     else:
         # The smallest of exponential waiting times with rates p_i is number i with chance p_i.
-        waits = torch.empty_like(logp).exponential_(generator=generator)
+        waits = _waits(logp, generator)
         token = (truncate(logp, top_k, top_p) - waits.log()).argmax(-1)
     return token, logp.gather(-1, token[:, None])[:, 0]
+
+
+def _waits(
+    like: Float[Tensor, "n v"], generator: torch.Generator | Share | None
+) -> Float[Tensor, "n v"]:
+    if not isinstance(generator, Share):
+        return torch.empty_like(like).exponential_(generator=generator)
+    whole = like.new_empty(generator.total, like.shape[1])
+    whole.exponential_(generator=generator.generator)
+    return whole[generator.first : generator.first + len(like)]
 
 
 def truncate(

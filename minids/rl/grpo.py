@@ -6,7 +6,10 @@
 Step i asks the questions i p to (i + 1) p - 1 and draws from a generator seeded by (seed, i), so a
 run that was stopped goes on with the numbers of one that was not. The model learns in place.
 
-Left out: several devices, and rollouts that lag behind the policy.
+Several processes share the questions of a step; then all have all answers, and share the rows of
+each update. Each has the whole model: a policy that writes must be at hand, weight by weight.
+
+Left out: rollouts that lag behind the policy; models that do not fit into one device.
 """
 
 import copy
@@ -18,16 +21,18 @@ from typing import NamedTuple
 import torch
 from einops import rearrange
 
+from minids.decode.sample import Share
 from minids.model.products import Products
 from minids.model.transformer import Transformer
 from minids.rl.advantages import flat_groups
 from minids.rl.rewards import Rewards
-from minids.rl.rollouts import Scored, joined, roll_out
+from minids.rl.rollouts import Learnt, Scored, joined, roll_out
 from minids.rl.update import Settings as Settings
 from minids.rl.update import learn
 from minids.rl.update import optimizer_for as optimizer_for
 from minids.text.alphabet import Codec
 from minids.text.arithmetic import Problem
+from minids.train.world import World
 
 ROUNDS = 3
 """How often a variant that replaces flat groups may ask again in one step."""
@@ -74,6 +79,7 @@ def grpo(
     reference: Transformer | None = None,
     start: int = 0,
     optimizer: torch.optim.Optimizer | None = None,
+    world: World | None = None,
 ) -> Iterator[Step]:
     """Return a generator that improves `model` in place, one set of rollouts for each `Step`.
 
@@ -81,9 +87,12 @@ def grpo(
     `reference` is the model that the KL term keeps the policy near: a copy of `model` unless
     given, and overwritten every `settings.refresh` steps. To resume, give `start`, the
     `optimizer` (made by `optimizer_for`) and the `reference`. Raises `Diverged` before an update
-    that would ruin the weights.
+    that would ruin the weights. With a `world` of several processes all must come with the same
+    weights, and the numbers are those of one process but for the order of additions.
     """
-    s = settings or Settings()
+    s, world = settings or Settings(), world or World.alone()
+    if s.prompts < world.size:
+        raise ValueError(f"{s.prompts} questions a step for {world.size} processes: ask more")
     if not 0 <= start <= steps:
         raise ValueError(f"start={start} must lie between 0 and steps={steps}, the whole run")
     optimizer = optimizer or optimizer_for(model, s)
@@ -95,10 +104,10 @@ def grpo(
         generator = torch.Generator(model.embed.weight.device).manual_seed(_mixed(seed, i))
         if reference is not None and i and i % s.refresh == 0:
             reference.load_state_dict(model.state_dict())
-        scored = _gather(model, ask, codec, rewards, s, i, generator, kind)
+        scored = _gather(model, ask, codec, rewards, s, i, generator, kind, world)
         wrote = time.perf_counter() - began
         rate = s.lr * min((i + 1) / max(1, s.warmup), schedule(i) if schedule else 1.0)
-        told = learn(model, reference, optimizer, scored, s, rate, generator, kind)
+        told = learn(model, reference, optimizer, scored, s, rate, generator, kind, world)
         written = scored.learnt.mask.sum(-1)
         groups = rearrange(scored.rewards, "(p g) -> p g", g=s.group)
         parts = {"reward": float(scored.rewards.mean())}
@@ -125,6 +134,7 @@ def _gather(
     i: int,
     generator: torch.Generator,
     kind: Products,
+    world: World,
 ) -> Scored:
     """The rollouts of step i; flat groups are replaced where the variant asks for it."""
     rounds = ROUNDS if s.variant.refill else 1
@@ -132,24 +142,40 @@ def _gather(
     useful = 0
     for r in range(rounds):
         numbers = range((i * rounds + r) * s.prompts, (i * rounds + r + 1) * s.prompts)
-        kept.append(
-            roll_out(
-                model,
-                [ask(number) for number in numbers],
-                codec,
-                rewards,
-                group=s.group,
-                max_new=s.max_new,
-                temperature=s.temperature,
-                generator=generator,
-                kind=kind,
-            )
+        mine = world.share(s.prompts)
+        chance = Share(generator, mine.start * s.group, s.prompts * s.group)
+        scored = roll_out(
+            model,
+            [ask(number) for number in numbers[mine]],
+            codec,
+            rewards,
+            group=s.group,
+            max_new=s.max_new,
+            temperature=s.temperature,
+            generator=chance if world.size > 1 else generator,
+            kind=kind,
         )
+        kept.append(_together(scored, generator, world) if world.size > 1 else scored)
         groups = rearrange(kept[-1].rewards, "(p g) -> p g", g=s.group)
         useful += int((~flat_groups(groups)).sum())
         if useful >= s.prompts:
             break
     return kept[0] if len(kept) == 1 else joined(kept)
+
+
+def _together(scored: Scored, generator: torch.Generator, world: World) -> Scored:
+    """The rollouts of all processes, in the order of their questions; and chance as one would be.
+
+    A generator has moved on once for each token of its longest answer: all take the state of the
+    one that moved the furthest, which is where a single process would be.
+    """
+    longest, state = int(scored.learnt.mask.sum(-1).max()), generator.get_state()
+    device = scored.learnt.tokens.device
+    sent = scored._replace(learnt=Learnt(*(part.cpu() for part in scored.learnt)))
+    answers, lengths, states = zip(*world.gathered((sent, longest, state)), strict=True)
+    generator.set_state(states[lengths.index(max(lengths))])
+    several = joined(answers)
+    return several._replace(learnt=Learnt(*(part.to(device) for part in several.learnt)))
 
 
 def _mixed(seed: int, i: int) -> int:

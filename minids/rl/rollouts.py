@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from minids.decode.sample import Rollouts, generate
+from minids.decode.sample import Rollouts, Share, generate
 from minids.model.products import Products, products
 from minids.model.routing import Routing
 from minids.model.transformer import Transformer
@@ -69,7 +69,7 @@ def roll_out(
     group: int,
     max_new: int,
     temperature: float = 1.0,
-    generator: torch.Generator | None = None,
+    generator: torch.Generator | Share | None = None,
     kind: Products = "plain",
 ) -> Scored:
     """Return `group` answers to each problem with their rewards."""
@@ -123,24 +123,26 @@ def distribution(model: Transformer, learnt: Learnt, temperature: float = 1.0) -
 
 
 def joined(several: Sequence[Scored]) -> Scored:
-    """Return several sets of rollouts as one; columns that do not count fill up the narrow ones."""
+    """Return several sets of rollouts as one; columns that do not count fill up the narrow ones.
+
+    Targets begin behind the shortest prompt of all of them.
+    """
     width = max(s.learnt.tokens.shape[1] for s in several)
-    learnt_width = max(s.learnt.targets.shape[1] for s in several)
+    first = min(s.learnt.tokens.shape[1] - s.learnt.targets.shape[1] for s in several)
 
-    def wide(x: Tensor, to: int) -> Tensor:
-        return torch.nn.functional.pad(x, (0, to - x.shape[1]))
+    def wide(x: Tensor, s: Scored) -> Tensor:
+        after = width - s.learnt.tokens.shape[1]
+        return torch.nn.functional.pad(x, (width - first - after - x.shape[1], after))
 
+    tokens = torch.cat(
+        [torch.nn.functional.pad(t, (0, width - t.shape[1])) for t in (s.learnt.tokens for s in several)]
+    )
+    mask, logp = (torch.cat([wide(s.learnt[field], s) for s in several]) for field in (2, 3))
     parts = {name: torch.cat([s.parts[name] for s in several]) for name in several[0].parts}
     return Scored(
         tuple(p for s in several for p in s.problems),
         tuple(r for s in several for r in s.responses),
         torch.cat([s.rewards for s in several]),
         parts,
-        Learnt(
-            torch.cat([wide(s.learnt.tokens, width) for s in several]),
-            *(
-                torch.cat([wide(s.learnt[field], learnt_width) for s in several])
-                for field in (1, 2, 3)
-            ),
-        ),
+        Learnt(tokens, tokens[:, first:], mask, logp),
     )

@@ -1,7 +1,8 @@
 """From scored rollouts to new weights: minibatches, the loss of a variant, one step of AdamW each.
 
 The first minibatch is on-policy: its ratios are 1 and nothing is clipped. The later ones of the
-same rollouts are not any more, and that is what ratio and clip are for.
+same rollouts are not any more, and that is what ratio and clip are for. Several processes share a
+minibatch: each works on its rows, and all make the same step.
 """
 
 import math
@@ -18,8 +19,10 @@ from minids.rl.advantages import flat_groups, over_tokens
 from minids.rl.policy_loss import policy_loss
 from minids.rl.rollouts import Learnt, Scored, distribution
 from minids.rl.variants import GRPO, Variant
+from minids.train.gradients import clip
 from minids.train.loop import Diverged
 from minids.train.update import adamw, nudge_biases, uninterrupted
+from minids.train.world import World
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,8 +78,13 @@ def learn(
     rate: float,
     generator: torch.Generator,
     kind: Products,
+    world: World | None = None,
 ) -> dict[str, float]:
-    """Update the weights, minibatch by minibatch, and return what was seen on the way."""
+    """Update the weights, minibatch by minibatch, and return what was seen on the way.
+
+    Of several processes each has all weights and all rollouts, and the same generator.
+    """
+    world = world or World.alone()
     device = scored.learnt.tokens.device
     groups = rearrange(scored.rewards, "(p g) -> p g", g=s.group)
     advantages = s.variant.advantages(groups).flatten().to(device)
@@ -90,7 +98,7 @@ def learn(
         for part in rows[order].tensor_split(s.minibatches):
             learnt = scored.learnt.rows(part)
             seen.append(
-                _update(model, reference, optimizer, learnt, advantages[part], s, rate, kind)
+                _update(model, reference, optimizer, learnt, advantages[part], s, rate, kind, world)
             )
     names = ("loss", "kl", "clipped", "entropy", "grad_norm")
     return dict(zip(names, torch.stack(seen).mean(0).tolist(), strict=True))
@@ -105,26 +113,39 @@ def _update(
     s: Settings,
     rate: float,
     kind: Products,
+    world: World,
 ) -> Tensor:
     """One step of the optimizer; loss, KL, clipped share, entropy and norm of the gradient."""
+    mine, counts = _share(len(learnt.tokens), world, learnt.tokens.device)
+    own = Learnt(*(part[mine] for part in learnt))
     with products(kind, learnt.tokens.device):
-        now = distribution(model, learnt, s.temperature)
+        now = distribution(model, own, s.temperature)
         with torch.no_grad():
-            ref = None if reference is None else distribution(reference, learnt, s.temperature)
+            ref = None if reference is None else distribution(reference, own, s.temperature)
+    # Every average is a sum over rows: with nothing in the rows of others, it is our part of it.
+    logp = learnt.logp.index_put((mine,), now.logp)
     told = policy_loss(
-        now.logp,
+        logp,
         learnt.logp,
-        over_tokens(advantages, learnt.mask),
+        over_tokens(advantages.where(counts, 0.0), learnt.mask),
         learnt.mask,
-        logp_ref=None if ref is None else ref.logp,
+        logp_ref=None if ref is None else _elsewhere(logp, ref.logp, mine, counts),
         clip=s.variant.clip,
         kl_weight=s.variant.kl_weight,
         average=s.variant.average,
     )
     optimizer.zero_grad(set_to_none=True)
     told.loss.backward()
-    norm = nn.utils.clip_grad_norm_(model.parameters(), s.grad_clip)
-    loss = told.loss.detach()
+    if world.size > 1:
+        from minids.train.parallel import add_up
+
+        add_up(model, world)
+    norm = clip(list(model.parameters()), s.grad_clip)
+    entropy = now.entropy[own.mask & counts[mine, None]].sum() / learnt.mask.sum()
+    weight = int(counts.sum()) / len(counts)
+    seen = [told.loss.detach(), told.kl, told.clipped, entropy]
+    seen += [weight * load(routing) for routing in now.routings]
+    loss, kl, clipped, entropy, *loads = world.summed(seen)
     if not math.isfinite(float(loss) + float(norm)):
         optimizer.zero_grad(set_to_none=True)
         raise Diverged(
@@ -135,6 +156,21 @@ def _update(
         for group in optimizer.param_groups:
             group["lr"] = rate
         optimizer.step()
-        nudge_biases(model, [load(routing) for routing in now.routings], s.bias_speed)
-    entropy = now.entropy[learnt.mask].mean()
-    return torch.stack([loss, told.kl, told.clipped, entropy, norm])
+        nudge_biases(model, loads, s.bias_speed)
+    return torch.stack([loss, kl, clipped, entropy, norm])
+
+
+def _share(n: int, world: World, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Which of n rows this process works on, and for each of the n whether it counts here.
+
+    A process with nothing to do works on the first row and counts it 0 times.
+    """
+    rows = torch.arange(n, device=device)
+    mine = rows[world.share(n)]
+    return mine if len(mine) else rows[:1], torch.isin(rows, mine)
+
+
+def _elsewhere(logp: Tensor, ref: Tensor, mine: Tensor, counts: Tensor) -> Tensor:
+    """The reference in rows that count here; the policy itself elsewhere, from which it is 0 away."""
+    there = logp.detach()
+    return there.index_put((mine,), ref).where(counts[:, None], there)

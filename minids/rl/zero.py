@@ -24,6 +24,7 @@ from minids.text.working import Mistakes
 from minids.train.loop import Step as Reading
 from minids.train.loop import fit
 from minids.train.schedule import cosine
+from minids.train.world import World
 
 TEST_SEED = 10_000
 """Seeds of test problems start here; they are held out whatever the seed."""
@@ -70,7 +71,12 @@ def newborn(recipe: Recipe, *, seed: int) -> Transformer:
 
 
 def read_lessons(
-    model: Transformer, recipe: Recipe, *, seed: int, kind: Products = "plain"
+    model: Transformer,
+    recipe: Recipe,
+    *,
+    seed: int,
+    kind: Products = "plain",
+    world: World | None = None,
 ) -> Iterator[Reading]:
     """Return a generator that makes `model` the base: next-token training on the lessons."""
     return fit(
@@ -80,6 +86,7 @@ def read_lessons(
         lr=recipe.reading_lr,
         schedule=cosine(recipe.reading),
         products=kind,
+        world=world,
     )
 
 
@@ -92,6 +99,7 @@ def practise(
     reference: Transformer | None = None,
     start: int = 0,
     optimizer: torch.optim.Optimizer | None = None,
+    world: World | None = None,
 ) -> Iterator[Practice]:
     """Return a generator that improves `model` by reinforcement; the arguments are `grpo`'s."""
     return grpo(
@@ -107,6 +115,7 @@ def practise(
         reference=reference,
         start=start,
         optimizer=optimizer,
+        world=world,
     )
 
 

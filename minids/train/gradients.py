@@ -2,12 +2,12 @@
 
 The gradient of a batch does not depend on how it was cut. A token that counts weighs the same in
 every part, so a part with more of them weighs more; averaging the parts' means would be wrong
-wherever masks differ.
+wherever masks differ. Several processes are more parts: each takes its rows of the same batch.
 
 axes: e routed experts
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 import torch
@@ -19,6 +19,7 @@ from minids.model.products import Products, products
 from minids.model.transformer import Output
 from minids.text.batches import Batch
 from minids.train.losses import next_token
+from minids.train.world import World
 
 ExtraLosses = Callable[[nn.Module, Output, Batch], dict[str, Tensor]]
 """More terms of the loss, by name: each a mean over the tokens that count, weight included."""
@@ -39,21 +40,26 @@ def add_gradients(
     kind: Products = "plain",
     balance: float = 0.0,
     extra_losses: ExtraLosses | None = None,
+    world: World | None = None,
 ) -> Gradients:
     """Add the gradients of the batch's loss to the weights; return its terms and its loads.
 
     `accumulate` is the number of parts, cut between rows. `balance` weighs V3's sequence-wise
-    loss, summed over layers. ValueError if the parts would be empty or nothing counts.
+    loss, summed over layers. Of several processes each gets the whole batch, works on its rows,
+    and has in the end what one process would have. ValueError if parts would be empty or nothing
+    counts.
     """
+    world = world or World.alone()
     n_rows, n_counting = len(batch.tokens), int(batch.mask.sum())
-    if accumulate > n_rows or not n_counting:
+    n_parts = accumulate * world.size
+    if n_parts > n_rows or not n_counting:
         raise ValueError(
-            f"a batch of {n_rows} rows with {n_counting} tokens that count, in {accumulate} parts: "
+            f"a batch of {n_rows} rows with {n_counting} tokens that count, in {n_parts} parts: "
             "every part needs a row, and something has to count"
         )
     terms: dict[str, Tensor] = {}
     loads: list[Tensor] = []
-    for part in _parts(batch, accumulate):
+    for part in _parts(world.rows(batch), accumulate):
         rows = len(part.tokens) / n_rows
         with products(kind, part.tokens.device):
             output = model(part.tokens)
@@ -69,7 +75,23 @@ def add_gradients(
         part_loads = [rows * load(routing) for routing in output.routings]
         terms = {name: value.detach() + terms.get(name, 0.0) for name, value in new.items()}
         loads = [a + b for a, b in zip(loads, part_loads, strict=True)] if loads else part_loads
+    if world.size > 1:
+        from minids.train.parallel import add_up  # half a second, which one process can spare
+
+        add_up(model, world)
+        summed = world.summed([*terms.values(), *loads])
+        terms = dict(zip(terms, summed, strict=False))
+        loads = summed[len(terms) :]
     return Gradients(terms, loads)
+
+
+def clip(weights: Sequence[Tensor], limit: float) -> Float[Tensor, ""]:
+    """Scale gradients to a norm of at most `limit`; return the norm before, of the whole model.
+
+    Where each process has a part of the weights, the norm is that of all parts.
+    """
+    norm = nn.utils.clip_grad_norm_(weights, limit)
+    return norm.full_tensor() if hasattr(norm, "full_tensor") else norm
 
 
 def _parts(batch: Batch, n: int) -> Iterator[Batch]:

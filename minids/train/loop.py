@@ -8,7 +8,10 @@ One step: gradients of the next-token loss and of whatever is added to it, clipp
 models whose routers have a correction bias a nudge of it (DeepSeek-V3, 2.1.2). AdamW with betas
 0.9 and 0.95, weight decay 0.1 and clipping at 1.0 are DeepSeek's in every report from LLM to V3.
 
-Left out: several devices (parallel.py), fp16 with its loss scaling.
+The same loop runs in several processes (world.py, parallel.py): each works on its rows of the same
+batch, and all yield the same steps.
+
+Left out: fp16 with its loss scaling.
 """
 
 import math
@@ -24,8 +27,10 @@ from minids.model import products as arithmetic
 from minids.model.balance import max_violation
 from minids.text.batches import Batch
 from minids.train.gradients import ExtraLosses, add_gradients
+from minids.train.gradients import clip as clipped
 from minids.train.losses import next_token
 from minids.train.update import adamw, nudge_biases, uninterrupted
+from minids.train.world import World
 
 
 class Step(NamedTuple):
@@ -75,6 +80,7 @@ def fit(
     extra_losses: ExtraLosses | None = None,
     start: int = 0,
     optimizer: torch.optim.Optimizer | None = None,
+    world: World | None = None,
 ) -> Iterator[Step]:
     """Return a generator that trains `model` in place, one optimizer step for each `Step`.
 
@@ -88,6 +94,9 @@ def fit(
     To resume, give `start` and the `optimizer` (made by `adamw`) with its restored state; the
     numbers are those of a run that never stopped. Between steps, and after an interrupt anywhere,
     no update is half done. Raises `Diverged` before an update that would ruin the weights.
+
+    With a `world` of several processes `batches` is the same in all, and `model` went through
+    `parallel.spread`. Numbers are those of one process but for the order of additions.
     """
     if not 0 <= start <= steps or accumulate < 1:
         raise ValueError(
@@ -113,8 +122,9 @@ def fit(
             kind=kind,
             balance=balance,
             extra_losses=extra_losses,
+            world=world,
         )
-        norm = nn.utils.clip_grad_norm_(weights, clip)
+        norm = clipped(weights, clip)
         loss, grad_norm, *added = torch.stack([terms.pop("loss"), norm, *terms.values()]).tolist()
         if not math.isfinite(loss + grad_norm):
             optimizer.zero_grad(set_to_none=True)

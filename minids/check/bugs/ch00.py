@@ -1,5 +1,6 @@
 """Right answers and planted mistakes for chapter 00. Four of them hang in its bug museum."""
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -19,6 +20,14 @@ def saving(elements: float, bits: float, old_elements: float, old_bits: float) -
 def saving_in_bytes(elements: float, bits: float, old_elements: float, old_bits: float) -> float:
     new, old = elements * bits / 8, old_elements * old_bits / 8
     return (old - new) / old * 100
+
+
+def saving_factor_by_factor(elements, bits, old_elements, old_bits):
+    return (1 - elements / old_elements * bits / old_bits) * 100
+
+
+def saving_by_logarithms(elements, bits, old_elements, old_bits):
+    return -100 * math.expm1(math.log(elements * bits) - math.log(old_elements * old_bits))
 
 
 def what_remains(elements: float, bits: float, old_elements: float, old_bits: float) -> float:
@@ -146,6 +155,24 @@ def active_by_subtraction(c: ModelConfig, tables: int) -> int:
     return p.total - asleep - (2 - tables) * c.vocab * c.dim
 
 
+def active_without_the_sleeping(c, tables):
+    p = accounting.parameters(c)
+    one = p.routed // c.moe.n_routed if c.moe else 0
+    idle = one * (c.moe.n_routed - c.moe.top_k) if c.moe else 0
+    return p.total - idle - p.embedding - p.head + tables * c.vocab * c.dim
+
+
+def active_layer_by_layer(c, tables):
+    p = accounting.parameters(c)
+    total = p.attention + p.norms + p.router + tables * c.vocab * c.dim
+    for layer in range(c.n_layers):
+        if c.moe is None or layer < c.n_dense:
+            total += swiglu_parameters(c.dim, c.hidden)
+        else:
+            total += swiglu_parameters(c.dim, c.moe.hidden) * (c.moe.n_shared + c.moe.top_k)
+    return total
+
+
 def active_norms_twice(c: ModelConfig, tables: int) -> int:
     return active(c, tables) + accounting.parameters(c).norms
 
@@ -266,9 +293,14 @@ def by_formula_with_keys_and_values(model: Any, n: int) -> float:
 
 
 RIGHT: dict[str, list[Any]] = {
-    "00.saving": [saving, saving_in_bytes],
+    "00.saving": [saving, saving_in_bytes, saving_factor_by_factor, saving_by_logarithms],
     "00.mla": [mla_parameters, mla_matrix_by_matrix],
-    "00.active": [active, active_by_subtraction],
+    "00.active": [
+        active,
+        active_by_subtraction,
+        active_without_the_sleeping,
+        active_layer_by_layer,
+    ],
     "00.predict": [SIGNS, {change: sorted(words) for change, words in SIGNS.items()}],
     "00.measure": [measure, measure_growth],
 }

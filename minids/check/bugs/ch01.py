@@ -70,6 +70,16 @@ def rms_norm_by_dot_product(x, gain, eps):
     return gain * x * torch.rsqrt(torch.einsum("...d,...d->...", x, x) / len(gain) + eps)[..., None]
 
 
+def rms_norm_of_torch(x, gain, eps):
+    return nn.functional.rms_norm(x, gain.shape, gain, eps)
+
+
+def rms_norm_in_double(x, gain, eps):
+    wide = x.double()
+    root = torch.linalg.vector_norm(wide, dim=-1, keepdim=True).pow(2) / x.shape[-1] + eps
+    return (wide * root.pow(-0.5) * gain).to(x.dtype)
+
+
 def norm_of_the_sum(x, gain, eps):
     return x / (x.square().sum(-1, keepdim=True) + eps).sqrt() * gain
 
@@ -218,6 +228,23 @@ def rope_as_complex_numbers(x, positions, theta):
     return torch.view_as_real(torch.view_as_complex(x.unflatten(-1, (-1, 2))) * turn).flatten(-2)
 
 
+def rope_by_matrices(x, positions, theta):
+    angles, pairs = _angles(x, positions, theta), torch.arange(0, x.shape[-1], 2)
+    turn = x.new_zeros(len(positions), x.shape[-1], x.shape[-1])
+    turn[:, pairs, pairs], turn[:, pairs, pairs + 1] = angles.cos(), -angles.sin()
+    turn[:, pairs + 1, pairs], turn[:, pairs + 1, pairs + 1] = angles.sin(), angles.cos()
+    return torch.einsum("tij,...tj->...ti", turn, x)
+
+
+def rope_number_by_number(x, positions, theta):
+    out = torch.empty_like(x)
+    for i in range(0, x.shape[-1], 2):
+        angle = positions * theta ** (-i / x.shape[-1])
+        out[..., i] = x[..., i] * angle.cos() - x[..., i + 1] * angle.sin()
+        out[..., i + 1] = x[..., i] * angle.sin() + x[..., i + 1] * angle.cos()
+    return out
+
+
 def rope_in_halves(x, positions, theta):
     angles = _angles(x, positions, theta)
     (a, b), cos, sin = x.chunk(2, dim=-1), angles.cos(), angles.sin()
@@ -278,6 +305,20 @@ def next_token(logits, tokens, counts):
 def next_token_by_cross_entropy(logits, tokens, counts):
     targets = torch.where(counts, tokens, -100)[:, 1:].flatten()
     return nn.functional.cross_entropy(logits[:, :-1].flatten(0, 1), targets)
+
+
+def next_token_word_by_word(logits, tokens, counts):
+    losses = []
+    for row, words, count in zip(logits, tokens, counts, strict=True):
+        for t in range(1, len(words)):
+            if count[t]:
+                losses.append(row[t - 1].logsumexp(-1) - row[t - 1, words[t]])
+    return torch.stack(losses).mean()
+
+
+def next_token_with_one_hot(logits, tokens, counts):
+    wanted = nn.functional.one_hot(tokens[:, 1:], logits.shape[-1]) * counts[:, 1:, None]
+    return -(wanted * logits[:, :-1].log_softmax(-1)).sum() / counts[:, 1:].sum()
 
 
 def this_token(logits, tokens, counts):
@@ -364,6 +405,21 @@ def top_p_token_by_token(probabilities, p):
             new[token] = row[token]
             total += float(row[token])
     return out / out.sum(-1, keepdim=True)
+
+
+def top_p_by_what_stands_above(probabilities, p):
+    mine, other = probabilities[..., :, None], probabilities[..., None, :]
+    before = torch.where(other > mine, other, 0.0).sum(-1)
+    kept = probabilities * (before < p)
+    return kept / kept.sum(-1, keepdim=True)
+
+
+def top_p_by_its_last_token(probabilities, p):
+    ordered = probabilities.sort(dim=-1, descending=True).values
+    before = ordered.cumsum(-1) - ordered
+    least = ordered.masked_fill(before >= p, torch.inf).amin(-1, keepdim=True)
+    kept = probabilities.masked_fill(probabilities < least, 0)
+    return kept / kept.sum(-1, keepdim=True)
 
 
 def _nucleus(probabilities, keep, put_back=True, renormalise=True, descending=True):
@@ -507,11 +563,21 @@ def nothing_smoothed(train, held_out, vocab, alpha):
 
 
 RIGHT = {
-    "01.rms_norm": [rms_norm, rms_norm_by_dot_product],
+    "01.rms_norm": [rms_norm, rms_norm_by_dot_product, rms_norm_of_torch, rms_norm_in_double],
     "01.bpe_merge": [merge, merge_by_rank],
-    "01.rope": [rope, rope_as_complex_numbers],
-    "01.next_token": [next_token, next_token_by_cross_entropy],
-    "01.top_p": [top_p, top_p_token_by_token],
+    "01.rope": [rope, rope_as_complex_numbers, rope_by_matrices, rope_number_by_number],
+    "01.next_token": [
+        next_token,
+        next_token_by_cross_entropy,
+        next_token_word_by_word,
+        next_token_with_one_hot,
+    ],
+    "01.top_p": [
+        top_p,
+        top_p_token_by_token,
+        top_p_by_what_stands_above,
+        top_p_by_its_last_token,
+    ],
     "01.predict": [NUMBERS, {name: float(f"{value:.4g}") for name, value in NUMBERS.items()}],
     "01.bigram": [bigram, bigram_with_dictionaries],
 }

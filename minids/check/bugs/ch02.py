@@ -22,6 +22,10 @@ def shared_by_index(x, n):
     return x[:, torch.arange(x.shape[1] * n) // n]
 
 
+def shared_by_stacking(x, n):
+    return torch.stack([x] * n, dim=2).flatten(1, 2)
+
+
 def tiled(x, n):
     return x.repeat(1, n, 1, 1)
 
@@ -322,7 +326,7 @@ def outweighs_by_one_layer(model, batch):
 
 
 RIGHT = {
-    "02.repeat_kv": [shared, shared_by_expanding, shared_by_index],
+    "02.repeat_kv": [shared, shared_by_expanding, shared_by_index, shared_by_stacking],
     "02.cache_step": [step, step_turning_late, step_by_groups],
     "02.cache_bytes": [cache_bytes, cache_bytes_by_package],
     "02.predict": [HEAVY, HEAVY | {"weights, GB": 135, "cache, GB": 50, "cache as MHA, GB": 400}],

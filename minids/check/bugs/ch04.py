@@ -20,6 +20,14 @@ def bracket_by_einsum(q, latent, key_up):
     return torch.einsum("tr,sr->ts", carried, latent)
 
 
+def bracket_query_by_query(q, latent, key_up):
+    return torch.stack([latent @ (key_up.mT @ row) for row in q])
+
+
+def bracket_turned_round(q, latent, key_up):
+    return (latent @ (key_up.mT @ q.mT)).mT
+
+
 def bracket_rebuilt(q, latent, key_up):
     return q @ (latent @ key_up.T).T
 
@@ -64,6 +72,20 @@ def compress_in_two(x, down, gain, rotary):
     a, b = key[..., 0::2], key[..., 1::2]
     turned = [a * rotary.cos - b * rotary.sin, a * rotary.sin + b * rotary.cos]
     return latent / root * gain, torch.stack(turned, dim=-1).flatten(-2)
+
+
+def compress_with_torchs_norm(x, down, gain, rotary):
+    latent, key = torch.einsum("btd,od->bto", x, down).tensor_split([len(gain)], dim=-1)
+    latent = torch.nn.functional.rms_norm(latent, gain.shape, gain, 1e-6)
+    pairs = torch.view_as_complex(key.unflatten(-1, (-1, 2)).contiguous())
+    turned = pairs * torch.complex(rotary.cos, rotary.sin)
+    return latent, torch.view_as_real(turned).flatten(-2)
+
+
+def compress_text_by_text(x, down, gain, rotary):
+    kept = [(text @ down.mT).split([len(gain), len(down) - len(gain)], dim=-1) for text in x]
+    latents = torch.stack([_normed(latent) * gain for latent, _ in kept])
+    return latents, rotate_pairs(torch.stack([key for _, key in kept]), rotary)
 
 
 def latent_without_norm(x, down, gain, rotary):
@@ -429,8 +451,13 @@ def as_a_share(carry, rebuild, total, c):
 
 
 RIGHT = {
-    "04.bracket": [bracket, bracket_by_einsum],
-    "04.compress": [compress, compress_in_two],
+    "04.bracket": [bracket, bracket_by_einsum, bracket_query_by_query, bracket_turned_round],
+    "04.compress": [
+        compress,
+        compress_in_two,
+        compress_with_torchs_norm,
+        compress_text_by_text,
+    ],
     "04.absorb": [absorb, absorb_as_one_key_head],
     "04.cache": [Memory, MemoryInOneTensor],
     "04.predict": [NUMBERS, COMPUTED],

@@ -17,6 +17,17 @@ def turns_pair_by_pair(width, theta, length):
     return torch.tensor([length / wave for wave in waves])
 
 
+def turns_by_exponentials(width, theta, length):
+    return torch.exp(-torch.arange(0, width, 2) / width * math.log(theta)) * length / math.tau
+
+
+def turns_by_products(width, theta, length):
+    found = [length / math.tau]
+    while len(found) < width // 2:
+        found.append(found[-1] / theta ** (2 / width))
+    return torch.tensor(found)
+
+
 def radians(width, theta, length):
     return 2 * math.pi * turns(width, theta, length)
 
@@ -59,6 +70,21 @@ def ntk(width, theta, factor):
 def ntk_by_logarithms(width, theta, factor):
     slowest = math.log(theta) * (width - 2) / width + math.log(factor)
     return math.exp(slowest * width / (width - 2))
+
+
+def ntk_in_one_root(width, theta, factor):
+    return (theta ** ((width - 2) / width) * factor) ** (width / (width - 2))
+
+
+def ntk_by_search(width, theta, factor):
+    low, high, slowest = theta, theta * factor**width, (width - 2) / width
+    for _ in range(200):
+        middle = math.sqrt(low * high)
+        if (middle / theta) ** slowest < factor:
+            low = middle
+        else:
+            high = middle
+    return low
 
 
 def ntk_by_the_factor(width, theta, factor):
@@ -295,8 +321,8 @@ def _cuts(targets, bins):
 
 
 RIGHT = {
-    "05.wavelength": [turns, turns_pair_by_pair],
-    "05.ntk": [ntk, ntk_by_logarithms],
+    "05.wavelength": [turns, turns_pair_by_pair, turns_by_exponentials, turns_by_products],
+    "05.ntk": [ntk, ntk_by_logarithms, ntk_in_one_root, ntk_by_search],
     "05.yarn": [yarn, yarn_pair_by_pair],
     "05.temperature": [weights, weights_both_sides],
     "05.predict": [MOVES, {change: sorted(words) for change, words in MOVES.items()}],

@@ -21,6 +21,17 @@ def advantage_by_moments(r):
     return (r - mean) / (variance.sqrt() + EPS)
 
 
+def advantage_group_by_group(r):
+    rows = [(row - row.mean()) / (row.std(correction=0) + EPS) for row in r]
+    return torch.stack(rows)
+
+
+def advantage_by_expectations(r):
+    mean, square = r.mean(-1, keepdim=True), r.double().square().mean(-1, keepdim=True)
+    deviation = (square - mean.double().square()).clamp(min=0).sqrt()
+    return ((r - mean) / (deviation + EPS)).to(r.dtype)
+
+
 def advantage_of_batch(r):
     return (r - r.mean()) / (r.std(correction=0) + EPS)
 
@@ -72,6 +83,20 @@ def loss_in_a_loop(logp, old, advantages, mask, eps):
         bounded = torch.clamp(ratio, 1 - eps, 1 + eps)
         total = total + torch.stack([a * ratio, a * bounded]).amin(0).mean()
     return -total / len(logp)
+
+
+def loss_by_cases(logp, old, advantages, mask, eps):
+    a, ratio = advantages[:, None], (logp - old).masked_fill(~mask, 0).exp()
+    gain = torch.where(a > 0, a * ratio.clamp(max=1 + eps), a * ratio.clamp(min=1 - eps))
+    share = mask / mask.sum(-1, keepdim=True)
+    return -torch.einsum("nt,nt->n", gain, share).mean()
+
+
+def loss_as_a_larger_cost(logp, old, advantages, mask, eps):
+    ratio = torch.where(mask, logp - old, 0).exp()
+    cost = -advantages[:, None] * torch.stack([ratio, ratio.clamp(1 - eps, 1 + eps)])
+    by_answer = (cost.amax(0) * mask).sum(-1) / mask.sum(-1)
+    return by_answer.sum() / len(advantages)
 
 
 def loss_with_sign(logp, old, advantages, mask, eps):
@@ -182,6 +207,24 @@ def reward_by_hand(text, answer):
     return float(parts[1] == answer)
 
 
+def reward_by_partition(text, answer):
+    thoughts, middle, rest = text.partition("</think><answer>")
+    inside, end, after = rest.partition("</answer>")
+    opened = thoughts.startswith("<think>")
+    thoughts = thoughts.removeprefix("<think>")
+    plain = not set("<>") & set(thoughts + inside)
+    return 1 if opened and middle and end and not after and plain and inside == answer else 0
+
+
+def reward_by_its_signs(text, answer):
+    parts = re.split(r"([<>])", text)
+    tags = ["<", "think", ">", "<", "/think", ">", "<", "answer", ">", "<", "/answer", ">"]
+    words = [part for part in parts if part]
+    thought = len(words) > 3 and words[3] != "<"
+    form = tags[:3] + words[3 : 3 + thought] + tags[3:9] + ([answer] if answer else []) + tags[9:]
+    return float(words == form and not set("<>") & set(answer))
+
+
 def reward_anywhere(text, answer):
     return float(answer in text)
 
@@ -238,6 +281,26 @@ def passed_by_product(n, c, k):
     return 1 - all_wrong
 
 
+def passed_by_logarithms(n, c, k):
+    if k > n:
+        raise ValueError(f"cannot draw {k} of {n}")
+    if n - c < k:
+        return 1.0
+    log = math.lgamma
+    wrong = log(n - c + 1) - log(n - c - k + 1) - log(n + 1) + log(n - k + 1)
+    return -math.expm1(wrong)
+
+
+def passed_by_first_hit(n, c, k):
+    if not k <= n:
+        raise ValueError("more tries than samples")
+    chance, still_wrong = 0.0, 1.0
+    for i in range(k):
+        chance += still_wrong * c / (n - i)
+        still_wrong *= 1 - min(1.0, c / (n - i))
+    return chance
+
+
 def passed_with_putting_back(n, c, k):
     if k > n:
         raise ValueError(k)
@@ -274,11 +337,16 @@ def passed_any(n, c, k):
 
 
 RIGHT = {
-    "10.advantage": [advantage, advantage_by_moments],
-    "10.loss": [loss, loss_in_a_loop],
+    "10.advantage": [
+        advantage,
+        advantage_by_moments,
+        advantage_group_by_group,
+        advantage_by_expectations,
+    ],
+    "10.loss": [loss, loss_in_a_loop, loss_by_cases, loss_as_a_larger_cost],
     "10.kl": [kl, kl_with_expm1],
-    "10.reward": [reward, reward_by_hand],
-    "10.pass": [passed, passed_by_product],
+    "10.reward": [reward, reward_by_hand, reward_by_partition, reward_by_its_signs],
+    "10.pass": [passed, passed_by_product, passed_by_logarithms, passed_by_first_hit],
 }
 
 WRONG = {

@@ -1,0 +1,563 @@
+"""Right answers and planted mistakes for chapter 07. Three of them hang in its bug museum."""
+
+import torch
+from torch.nn import functional as F
+
+# 07.shift
+
+
+def shift(tokens, k):
+    return tokens[:, k:-1], tokens[:, k + 1 :]
+
+
+def shift_by_index(tokens, k):
+    places = torch.arange(tokens.shape[1] - 1 - k)
+    return tokens[:, places + k], tokens[:, places + k + 1]
+
+
+def predicts_what_it_reads(tokens, k):
+    return tokens[:, k:-1], tokens[:, k:-1]
+
+
+def shift_one_early(tokens, k):
+    return tokens[:, k - 1 : -2], tokens[:, k:-1]
+
+
+def shift_as_the_model(tokens, k):
+    return tokens[:, : -1 - k], tokens[:, 1:-k]
+
+
+def shift_always_one(tokens, k):
+    return tokens[:, 1:-1], tokens[:, 2:]
+
+
+def shift_rolled(tokens, k):
+    return tokens.roll(-k, 1), tokens.roll(-k - 1, 1)
+
+
+def shift_rows(tokens, k):
+    return tokens[k:-1], tokens[k + 1 :]
+
+
+def shift_swapped(tokens, k):
+    return shift(tokens, k)[::-1]
+
+
+# 07.join
+
+
+def _normed(x, gain):
+    return x * (x.square().mean(-1, keepdim=True) + 1e-6).rsqrt() * gain
+
+
+def join(hidden, embedded, hidden_gain, embedding_gain, merge):
+    pair = [_normed(hidden, hidden_gain), _normed(embedded, embedding_gain)]
+    return torch.cat(pair, dim=-1) @ merge.T
+
+
+def join_in_two(hidden, embedded, hidden_gain, embedding_gain, merge):
+    d = hidden.shape[-1]
+    left = F.rms_norm(hidden, (d,), hidden_gain, 1e-6) @ merge[:, :d].T
+    return left + F.rms_norm(embedded, (d,), embedding_gain, 1e-6) @ merge[:, d:].T
+
+
+def join_without_norms(hidden, embedded, hidden_gain, embedding_gain, merge):
+    return torch.cat([hidden * hidden_gain, embedded * embedding_gain], dim=-1) @ merge.T
+
+
+def join_embedding_first(hidden, embedded, hidden_gain, embedding_gain, merge):
+    return join(embedded, hidden, embedding_gain, hidden_gain, merge)
+
+
+def join_one_norm(hidden, embedded, hidden_gain, embedding_gain, merge):
+    both = torch.cat([hidden, embedded], dim=-1)
+    return _normed(both, torch.cat([hidden_gain, embedding_gain])) @ merge.T
+
+
+def join_gains_swapped(hidden, embedded, hidden_gain, embedding_gain, merge):
+    return join(hidden, embedded, embedding_gain, hidden_gain, merge)
+
+
+def join_layer_norm(hidden, embedded, hidden_gain, embedding_gain, merge):
+    parts = [x - x.mean(-1, keepdim=True) for x in (hidden, embedded)]
+    return join(*parts, hidden_gain, embedding_gain, merge)
+
+
+def join_sum(hidden, embedded, hidden_gain, embedding_gain, merge):
+    total = _normed(hidden, hidden_gain) + _normed(embedded, embedding_gain)
+    return total @ merge[:, : total.shape[-1]].T
+
+
+def join_without_merge(hidden, embedded, hidden_gain, embedding_gain, merge):
+    pair = [_normed(hidden, hidden_gain), _normed(embedded, embedding_gain)]
+    return torch.cat(pair, dim=-1)
+
+
+def join_over_places(hidden, embedded, hidden_gain, embedding_gain, merge):
+    pair = []
+    for x, gain in ((hidden, hidden_gain), (embedded, embedding_gain)):
+        pair.append(x * (x.square().mean(1, keepdim=True) + 1e-6).rsqrt() * gain)
+    return torch.cat(pair, dim=-1) @ merge.T
+
+
+# 07.verify
+
+
+def verify(best, drafts):
+    kept = 0
+    while kept < len(drafts) and drafts[kept] == best[kept]:
+        kept += 1
+    return [*drafts[:kept], best[kept]]
+
+
+def verify_from_the_model(best, drafts):
+    new = [best[0]]
+    for choice, draft in zip(best[1:], drafts, strict=True):
+        if new[-1] != draft:
+            break
+        new.append(choice)
+    return new
+
+
+def verify_all_matches(best, drafts):
+    new = [d for d, b in zip(drafts, best, strict=False) if d == b]
+    return [*new, best[len(new)]]
+
+
+def verify_no_bonus(best, drafts):
+    return verify(best, drafts)[:-1]
+
+
+def verify_last_choice(best, drafts):
+    return [*verify(best, drafts)[:-1], best[-1]]
+
+
+def verify_believes(best, drafts):
+    return [*drafts, best[-1]]
+
+
+def verify_keeps_the_wrong_one(best, drafts):
+    kept = len(verify(best, drafts)) - 1
+    return [*drafts[: kept + 1], best[kept]]
+
+
+def verify_counts(best, drafts):
+    return len(verify(best, drafts)) - 1
+
+
+def verify_all_choices(best, drafts):
+    return list(best)
+
+
+def verify_one_late(best, drafts):
+    kept = 0
+    while kept < len(drafts) and drafts[kept] == best[kept + 1]:
+        kept += 1
+    return [*drafts[:kept], best[kept]]
+
+
+# 07.accept
+
+
+def accept(p, q, drafts, coins):
+    for i, draft in enumerate(drafts.tolist()):
+        if coins[i] * q[i, draft] >= p[i, draft]:
+            rest = (p[i] - q[i]).clamp(min=0)
+            return i, rest / rest.sum()
+    return len(drafts), p[len(drafts)]
+
+
+def accept_at_once(p, q, drafts, coins):
+    n = len(drafts)
+    row = torch.arange(n)
+    kept = int((coins < p[row, drafts] / q[row, drafts]).long().cumprod(0).sum())
+    behind = torch.cat([q, torch.zeros_like(p[:1])])[kept]
+    rest = torch.relu(p[kept] - behind)
+    return kept, rest / rest.sum()
+
+
+def resamples_from_p(p, q, drafts, coins):
+    kept, _ = accept(p, q, drafts, coins)
+    return kept, p[kept]
+
+
+def resamples_without_the_draft(p, q, drafts, coins):
+    kept, rest = accept(p, q, drafts, coins)
+    if kept < len(drafts):
+        rest = p[kept].clone()
+        rest[drafts[kept]] = 0
+    return kept, rest / rest.sum()
+
+
+def accepts_the_likely(p, q, drafts, coins):
+    for i, draft in enumerate(drafts.tolist()):
+        if p[i, draft] < 0.3:
+            rest = (p[i] - q[i]).clamp(min=0)
+            return i, rest / rest.sum()
+    return len(drafts), p[len(drafts)]
+
+
+def accepts_by_p_alone(p, q, drafts, coins):
+    return accept(p, torch.ones_like(q), drafts, coins)[0], accept(p, q, drafts, coins)[1]
+
+
+def ratio_upside_down(p, q, drafts, coins):
+    for i, draft in enumerate(drafts.tolist()):
+        if coins[i] * p[i, draft] >= q[i, draft]:
+            rest = (p[i] - q[i]).clamp(min=0)
+            return i, rest / rest.sum()
+    return len(drafts), p[len(drafts)]
+
+
+def absolute_difference(p, q, drafts, coins):
+    kept, rest = accept(p, q, drafts, coins)
+    if kept < len(drafts):
+        rest = (p[kept] - q[kept]).abs()
+    return kept, rest / rest.sum()
+
+
+def what_q_has_more(p, q, drafts, coins):
+    kept, rest = accept(p, q, drafts, coins)
+    if kept < len(drafts):
+        rest = (q[kept] - p[kept]).clamp(min=0)
+    return kept, rest / rest.sum()
+
+
+def not_normalised(p, q, drafts, coins):
+    kept, rest = accept(p, q, drafts, coins)
+    return kept, (p[kept] - q[kept]).clamp(min=0) if kept < len(drafts) else rest
+
+
+def goes_on_after_a_wrong_one(p, q, drafts, coins):
+    row = torch.arange(len(drafts))
+    kept = int((coins * q[row, drafts] < p[row, drafts]).sum())
+    if kept == len(drafts):
+        return kept, p[kept]
+    rest = (p[kept] - q[kept]).clamp(min=0)
+    return kept, rest / rest.sum()
+
+
+def one_coin_for_all(p, q, drafts, coins):
+    return accept(p, q, drafts, coins[:1].expand(len(coins)))
+
+
+def no_token_behind_the_last(p, q, drafts, coins):
+    kept, rest = accept(p, q, drafts, coins)
+    return kept, p[kept - 1] if kept == len(drafts) else rest
+
+
+# 07.write
+
+
+def _passes(model, draft, prompt, n_new, *, rewind=lambda length, kept, n: length, judge=verify):
+    """Greedy writing with drafts; `rewind` and `judge` may be broken."""
+    text, cache, passes = list(prompt), model.new_cache(1, len(prompt) + 2 * n_new + 64), 0
+    while len(text) < len(prompt) + n_new:
+        guess = list(draft(text))
+        new = torch.tensor([[*text[cache.length :], *guess]])
+        best = model(new, cache).logits[0, -len(guess) - 1 :].argmax(-1).tolist()
+        passes += 1
+        gained = judge(best, guess)
+        cache.rewind(rewind(len(text) + len(gained) - 1, len(gained) - 1, len(guess)))
+        text += gained
+    return text[len(prompt) : len(prompt) + n_new], passes
+
+
+def write(model, draft, prompt, n_new):
+    return _passes(model, draft, prompt, n_new)
+
+
+def write_prompt_first(model, draft, prompt, n_new):
+    cache = model.new_cache(1, len(prompt) + n_new + 64)
+    best = model(torch.tensor([prompt]), cache, last=1).logits[0, -1].argmax()
+    new, passes = [int(best)], 1
+    while len(new) < n_new:
+        start, guess = cache.length, list(draft([*prompt, *new]))
+        rows = torch.tensor([[new[-1], *guess]])
+        choices = model(rows, cache).logits[0].argmax(-1).tolist()
+        passes += 1
+        right = 0
+        for ours, theirs in zip(choices, guess, strict=False):
+            if ours != theirs:
+                break
+            right += 1
+        new += [*guess[:right], choices[right]]
+        cache.rewind(start + right + 1)
+    return new[:n_new], passes
+
+
+def write_without_rewind(model, draft, prompt, n_new):
+    """Everything that was read stays in the cache, rejected drafts too."""
+    text, cache, passes = list(prompt), model.new_cache(1, len(prompt) + 6 * n_new + 64), 0
+    unread = list(prompt)
+    while len(text) < len(prompt) + n_new:
+        guess = list(draft(text))
+        logits = model(torch.tensor([[*unread, *guess]]), cache).logits
+        best = logits[0, -len(guess) - 1 :].argmax(-1).tolist()
+        passes += 1
+        gained = verify(best, guess)
+        text += gained
+        unread = text[-1:]
+    return text[len(prompt) : len(prompt) + n_new], passes
+
+
+def write_rewinds_too_little(model, draft, prompt, n_new):
+    text, cache, passes = list(prompt), model.new_cache(1, len(prompt) + 6 * n_new + 64), 0
+    unread = list(prompt)
+    while len(text) < len(prompt) + n_new:
+        guess = list(draft(text))
+        logits = model(torch.tensor([[*unread, *guess]]), cache).logits
+        best = logits[0, -len(guess) - 1 :].argmax(-1).tolist()
+        passes += 1
+        gained = verify(best, guess)
+        wrong = len(guess) - len(gained) + 1
+        cache.rewind(cache.length - max(0, wrong - 1))
+        text += gained
+        unread = text[-1:]
+    return text[len(prompt) : len(prompt) + n_new], passes
+
+
+def write_believes(model, draft, prompt, n_new):
+    return _passes(model, draft, prompt, n_new, judge=verify_believes)
+
+
+def write_plainly(model, draft, prompt, n_new):
+    return _passes(model, lambda text: [], prompt, n_new)
+
+
+def write_without_cache(model, draft, prompt, n_new):
+    text, passes = list(prompt), 0
+    while len(text) < len(prompt) + n_new:
+        guess = list(draft(text))
+        logits = model(torch.tensor([[*text, *guess]])).logits
+        text += verify(logits[0, -len(guess) - 1 :].argmax(-1).tolist(), guess)
+        passes += 1
+    return text[len(prompt) : len(prompt) + n_new], passes
+
+
+def write_forgets_all(model, draft, prompt, n_new):
+    return _passes(model, draft, prompt, n_new, rewind=lambda length, kept, n: 0)
+
+
+def write_too_much(model, draft, prompt, n_new):
+    text, cache, passes = list(prompt), model.new_cache(1, len(prompt) + 2 * n_new + 64), 0
+    while len(text) < len(prompt) + n_new:
+        guess = list(draft(text))
+        new = torch.tensor([[*text[cache.length :], *guess]])
+        gained = verify(model(new, cache).logits[0, -len(guess) - 1 :].argmax(-1).tolist(), guess)
+        passes += 1
+        cache.rewind(len(text) + len(gained) - 1)
+        text += gained
+    return text[len(prompt) :], passes
+
+
+def write_the_drafts(model, draft, prompt, n_new):
+    text, passes = list(prompt), 0
+    while len(text) < len(prompt) + n_new:
+        text += list(draft(text))[:1] or [0]
+        passes += 1
+    return text[len(prompt) :], passes
+
+
+def write_returns_text(model, draft, prompt, n_new):
+    return write(model, draft, prompt, n_new)[0]
+
+
+# 07.measure
+
+
+def shares(rounds):
+    longest = max(drafts for drafts, _ in rounds)
+    found = []
+    for i in range(longest):
+        turns = [kept > i for drafts, kept in rounds if drafts > i and kept >= i]
+        found.append(sum(turns) / len(turns) if turns else 0.0)
+    return found
+
+
+def shares_by_counting(rounds):
+    n = max(drafts for drafts, _ in rounds)
+    tested, kept_at = [0] * n, [0] * n
+    for drafts, kept in rounds:
+        for i in range(min(kept + 1, drafts)):
+            tested[i] += 1
+            kept_at[i] += i < kept
+    return [k / max(1, t) for k, t in zip(kept_at, tested, strict=True)]
+
+
+def shares_of_all_rounds(rounds):
+    n = max(drafts for drafts, _ in rounds)
+    return [sum(kept > i for _, kept in rounds) / len(rounds) for i in range(n)]
+
+
+def shares_of_long_rounds(rounds):
+    n = max(drafts for drafts, _ in rounds)
+    full = [(d, kept) for d, kept in rounds if d == n]
+    return shares(full)
+
+
+def one_share(rounds):
+    total = sum(kept for _, kept in rounds) / sum(drafts for drafts, _ in rounds)
+    return [total] * max(drafts for drafts, _ in rounds)
+
+
+def mean_kept(rounds):
+    return sum(kept for _, kept in rounds) / len(rounds)
+
+
+def shares_rejected(rounds):
+    return [1 - share for share in shares(rounds)]
+
+
+def shares_of_short_rounds_too(rounds):
+    longest = max(drafts for drafts, _ in rounds)
+    found = []
+    for i in range(longest):
+        turns = [kept > i for _, kept in rounds if kept >= i]
+        found.append(sum(turns) / len(turns) if turns else 0.0)
+    return found
+
+
+# 07.predict
+
+NUMBERS = {"tokens per round": 1.9, "V3": 1.82, "needed": 0.8, "two drafts": 2.44}
+COMPUTED = {
+    "tokens per round": 1 + 0.9,
+    "V3": (1 + 0.9) / 1.044,
+    "needed": 1.8 - 1,
+    "two drafts": 1 + 0.8 + 0.8 * 0.8,
+}
+
+# 07.explain
+
+EXPLAINED = {
+    "right": 0.7,
+    "naive": 0.52,
+    "because": "A fresh draw gives token 0 a chance of 0.52, not 0.7: a rejected draft was no "
+    "token 0, so what is left over must make up for that.",
+}
+EXPLAINED_AGAIN = {
+    "right": 7 / 10,
+    "naive": 0.1 + 0.6 * 0.7,
+    "because": "Only the tokens that q drafts too rarely were short, and they need the whole 0.60 "
+    "of rejections; spread over p, token 0 ends at 0.52 instead of 0.70.",
+}
+
+
+# Mistakes that train
+
+
+def read_what_is_asked(model):
+    """Break an MTP: every place is given the embedding of the very token it is scored on."""
+    right = model.ahead
+
+    def late(hidden, targets):
+        known = torch.cat([targets[:, 1:], targets[:, -1:]], dim=1)
+        return right(hidden, known)
+
+    model.ahead = late
+
+
+def spread(p, q, rule, steps=2000):
+    """Return the distribution of the first token that a rule for one draft leads to."""
+    out, coins = torch.zeros_like(p[0]), (torch.arange(steps) + 0.5) / steps
+    for draft in range(len(q[0])):
+        for coin in coins:
+            kept, rest = rule(p, q, torch.tensor([draft]), coin[None])
+            new = F.one_hot(torch.tensor(draft), len(rest)) if kept else rest
+            out = out + q[0, draft] * new / steps
+    return out
+
+
+RIGHT = {
+    "07.shift": [shift, shift_by_index],
+    "07.join": [join, join_in_two],
+    "07.verify": [verify, verify_from_the_model],
+    "07.accept": [accept, accept_at_once],
+    "07.write": [write, write_prompt_first],
+    "07.measure": [shares, shares_by_counting],
+    "07.predict": [NUMBERS, COMPUTED],
+    "07.explain": [EXPLAINED, EXPLAINED_AGAIN],
+}
+
+WRONG = {
+    "07.shift": [
+        ("predicts what it reads", predicts_what_it_reads, "the token behind the one it reads"),
+        ("one place early", shift_one_early, "place i reads token i + k"),
+        ("like the model itself", shift_as_the_model, "place i reads token i + k"),
+        ("depth 1 always", shift_always_one, "k counts"),
+        ("rolled", shift_rolled, "right shape"),
+        ("rows instead of places", shift_rows, "along the row"),
+        ("the two swapped", shift_swapped, "place i reads token i + k"),
+    ],
+    "07.join": [
+        ("no norms", join_without_norms, "norm both"),
+        ("embedding first", join_embedding_first, "hidden state first"),
+        ("one norm over both", join_one_norm, "a norm for each"),
+        ("gains swapped", join_gains_swapped, "its own gain"),
+        ("the mean subtracted", join_layer_norm, "no mean is subtracted"),
+        ("a sum", join_sum, "side by side"),
+        ("no projection", join_without_merge, "right shape"),
+        ("norm over places", join_over_places, "over its d numbers"),
+    ],
+    "07.verify": [
+        ("matches after a wrong one", verify_all_matches, "stop at the first"),
+        ("no token of the model's own", verify_no_bonus, "the model's own choice"),
+        ("the last choice always", verify_last_choice, "at that very place"),
+        ("every draft believed", verify_believes, "a wrong draft is dropped"),
+        ("the wrong draft kept", verify_keeps_the_wrong_one, "a wrong draft is dropped"),
+        ("a number", verify_counts, "a list"),
+        ("all choices", verify_all_choices, "read a draft that is wrong"),
+        ("one place late", verify_one_late, "best[i] is the choice in the place of drafts[i]"),
+    ],
+    "07.accept": [
+        ("a fresh draw from p", resamples_from_p, "what p has more than q"),
+        ("p without the draft", resamples_without_the_draft, "what p has more than q"),
+        ("likely drafts accepted", accepts_the_likely, "coin"),
+        ("q forgotten", accepts_by_p_alone, "the ratio p / q"),
+        ("the ratio upside down", ratio_upside_down, "the ratio p / q"),
+        ("absolute difference", absolute_difference, "what p has more than q"),
+        ("what q has more", what_q_has_more, "what p has more than q"),
+        ("not normalised", not_normalised, "sum to 1"),
+        ("drafts behind a wrong one", goes_on_after_a_wrong_one, "nothing behind it counts"),
+        ("one coin for all", one_coin_for_all, "a coin of its own"),
+        ("no row behind the last", no_token_behind_the_last, "the last row of p"),
+    ],
+    "07.write": [
+        ("no rewind", write_without_rewind, "rewind"),
+        ("rewinds one too little", write_rewinds_too_little, "rewind"),
+        ("every draft believed", write_believes, "wrong drafts"),
+        ("no drafts read", write_plainly, "several tokens a pass"),
+        ("no cache", write_without_cache, "reads nothing twice"),
+        ("the cache emptied", write_forgets_all, "reads nothing twice"),
+        ("more tokens than asked", write_too_much, "exactly n_new"),
+        ("the drafts as they are", write_the_drafts, "how often the model was called"),
+        ("the text alone", write_returns_text, "a pair"),
+    ],
+    "07.measure": [
+        ("of all rounds", shares_of_all_rounds, "whose turn came"),
+        ("long rounds alone", shares_of_long_rounds, "every round counts"),
+        ("one share for all positions", one_share, "for each position"),
+        ("a mean", mean_kept, "a list"),
+        ("rejected", shares_rejected, "kept, not rejected"),
+        ("short rounds tested too far", shares_of_short_rounds_too, "drafted so many"),
+    ],
+    "07.predict": [
+        ("the model's own token left out", NUMBERS | {"tokens per round": 0.9}, "one of its own"),
+        ("the round for nothing", NUMBERS | {"V3": 1.9}, "divide by what a round costs"),
+        ("the report's measurement", NUMBERS | {"V3": 1.7}, "1.9 tokens"),
+        ("twice the steps", NUMBERS | {"needed": 0.9}, "1 + a"),
+        ("cost as it stands", NUMBERS | {"needed": 1.8}, "a share"),
+        ("both sure", NUMBERS | {"two drafts": 2.6}, "only if the first"),
+        ("an answer left out", {"V3": 1.82}, "the keys are"),
+    ],
+    "07.explain": [
+        ("naive is right", EXPLAINED | {"naive": 0.7}, "0.1 + "),
+        ("accepted alone", EXPLAINED | {"naive": 0.1}, "0.1 + "),
+        ("rejected alone", EXPLAINED | {"naive": 0.42}, "0.1 + "),
+        ("what q has", EXPLAINED | {"right": 0.1}, "follows p"),
+        ("no numbers", EXPLAINED | {"because": "A fresh draw forgets that the draft was rejected."},
+         "both numbers"),
+        ("an entry left out", {"naive": 0.52}, "three entries"),
+    ],
+}  # fmt: skip

@@ -1,0 +1,425 @@
+"""Checks of chapter 03: cutting experts, gating them, adding them up, balancing and measuring."""
+
+import math
+import re
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from minids.check import Claim, checker, close, shaped
+
+
+@checker(
+    "03.segment",
+    hints=(
+        "Two products must stay as they were: all experts times their width, and those that one "
+        "token meets times their width.",
+        "m times as many experts, each m times narrower, m times as many chosen. Then `shared` of "
+        "them leave both the pool and the choice, because every token meets them anyway.",
+        "return m * n - shared, m * k - shared, width // m",
+    ),
+)
+def _(attempt: Callable[..., Any], g: torch.Generator) -> Iterator[Claim]:
+    def some(low: int, high: int) -> int:
+        return int(torch.randint(low, high + 1, (), generator=g))
+
+    n, k, m, shared = some(12, 20), some(2, 3), some(3, 5), some(1, 3)
+    width = 60 * some(1, 4)
+    cut = attempt(n, k, width, m, shared)
+    yield Claim(
+        "the answer is three whole numbers",
+        isinstance(cut, tuple | list)
+        and len(cut) == 3
+        and all(isinstance(x, int) and not isinstance(x, bool) for x in cut),
+        "return routed, chosen and width, in this order, as ints; // divides whole numbers.",
+    )
+    routed, chosen, narrow = cut
+    yield Claim(
+        "every expert is m times narrower",
+        narrow * m == width,
+        "an expert that keeps its width makes a larger model, not a finer one: width // m.",
+    )
+    yield Claim(
+        "all experts together are as wide as before",
+        (routed + shared) * narrow == n * width,
+        "m n experts in all; the shared ones are taken out of them, not added to them.",
+    )
+    yield Claim(
+        "those that one token meets are as wide as before",
+        (chosen + shared) * narrow == k * width,
+        "a token meets m k experts: the shared ones, and m k - shared by choice.",
+    )
+    yield Claim(
+        "uncut and without shared experts nothing changes",
+        tuple(attempt(n, k, width, 1, 0)) == (n, k, width),
+        "m = 1 and shared = 0 is GShard's shape itself.",
+    )
+    yield Claim(
+        "the paper's cut: 2 of 16 becomes 7 of 63 and one shared",
+        tuple(attempt(16, 2, 512, 4, 1)) == (63, 7, 128),
+        "16 x 4 experts, one of them shared.",
+    )
+
+
+@checker(
+    "03.gates",
+    hints=(
+        "A softmax over all experts, of which the k largest stay and the rest become 0.",
+        "(t, d) @ (d, e) gives logits; softmax over e; topk gives values and places; scatter the "
+        "values into zeros.",
+        "torch.zeros_like(s).scatter(-1, best.indices, best.values)",
+    ),
+)
+def _(attempt: Callable[..., Any], g: torch.Generator) -> Iterator[Claim]:
+    t, d, e, k = 11, 6, 7, 3
+    x, centroids = torch.randn(t, d, generator=g), torch.randn(e, d, generator=g)
+    out = attempt(x, centroids, k)
+    yield shaped(out, (t, e), like=x, what="the gates")
+    yield Claim(
+        "every token has k gates that are not 0",
+        bool(((out != 0).sum(-1) == k).all()),
+        "k experts for each token, over the last axis; the others get exactly 0.",
+    )
+    whole = attempt(x, centroids, e)
+    yield Claim(
+        "with k = e the gates are positive and those of a token sum to 1",
+        close(whole.sum(-1), torch.ones(t)) and bool((whole > 0).all()),
+        "a softmax over the experts of one token, axis -1.",
+    )
+    logits = x @ centroids.T
+    best = logits.topk(k, dim=-1).indices
+    yield Claim(
+        "they belong to the k experts whose vectors fit the token best",
+        bool((out.gather(-1, best) != 0).all()),
+        "the affinity is x @ centroids.T; the largest k of each token stay.",
+    )
+    yield Claim(
+        "a gate does not depend on how many are kept",
+        close(out.gather(-1, best), whole.gather(-1, best)),
+        "V1 keeps the softmax over ALL experts as it is: do not renormalise over the chosen, and "
+        "do not apply the softmax to them alone.",
+    )
+    learned = centroids.clone().requires_grad_()
+    gate = attempt(x, learned, 1)
+    total = gate.sum()
+    grad = (
+        torch.autograd.grad(total, learned, allow_unused=True)[0] if total.requires_grad else None
+    )
+    yield Claim(
+        "with k = 1 the router still learns: its vectors get a gradient",
+        grad is not None and float(grad.abs().max()) > 1e-4,
+        "a gate that is always 1 has no gradient; no detach, and no 1.0 where something was "
+        "chosen.",
+    )
+    yield Claim(
+        "one token and large logits work too",
+        close(attempt(100 * x[:1], centroids, 1).sum(), 1.0, rtol=1e-2)
+        if float((100 * logits[0]).topk(2).values.diff().abs()) > 10
+        else bool(torch.isfinite(attempt(100 * x[:1], centroids, 1)).all()),
+        "use torch.softmax, which subtracts the largest logit first.",
+    )
+
+
+class _Expert:
+    """An expert that remembers how many rows it was given."""
+
+    def __init__(self, weight: Tensor) -> None:
+        self.weight, self.rows = weight, 0
+
+    def __call__(self, x: Tensor) -> Tensor:
+        self.rows += len(x)
+        return torch.tanh(x @ self.weight)
+
+
+@checker(
+    "03.layer",
+    hints=(
+        "Three things are added: the token itself, what the shared experts make of it, and the "
+        "gated sum of its chosen experts.",
+        "For each expert: which tokens have a gate for it? Give it those rows alone, times their "
+        "gates, and add the result at their places.",
+        "rows = gates[:, i].nonzero().flatten(); out = out.index_add(0, rows, gates[rows, i, None] "
+        "* expert(x[rows]))",
+    ),
+)
+def _(attempt: Callable[..., Any], g: torch.Generator) -> Iterator[Claim]:
+    t, d, e = 9, 5, 4
+    x = torch.randn(t, d, generator=g)
+    weights = [torch.randn(d, d, generator=g) for _ in range(e + 2)]
+
+    def fresh(start: int, end: int) -> list[_Expert]:
+        return [_Expert(weight) for weight in weights[start:end]]
+
+    gates = torch.rand(t, e, generator=g) + 0.2
+    gates[torch.arange(t), torch.randint(e, (t,), generator=g)] = 0.0
+    gates[:, 1] = 0.0
+    gates[0, 1] = 0.7
+    routed = fresh(0, e)
+    out = attempt(x, gates, routed, fresh(e, e + 2))
+    yield shaped(out, (t, d), like=x, what="what the layer returns")
+    yield Claim(
+        "without experts the layer is the residual: it returns x",
+        close(attempt(x, torch.zeros(t, e), fresh(0, e), []), x),
+        "h = x + …; the token itself is always added.",
+    )
+    only_shared = attempt(x, torch.zeros(t, e), fresh(0, e), fresh(e, e + 2))
+    yield Claim(
+        "every shared expert is added with weight 1",
+        close(only_shared - x, sum(torch.tanh(x @ w) for w in weights[e:])),
+        "shared experts have no gate and are not averaged; each is added as it is.",
+    )
+    expected = x + sum(torch.tanh(x @ w) for w in weights[e:])
+    expected = expected + sum(gates[:, [i]] * torch.tanh(x @ w) for i, w in enumerate(weights[:e]))
+    yield Claim(
+        "every chosen expert is added, times its gate",
+        close(out, expected),
+        "gates[rows, i] multiplies what expert i makes of those rows; gates are not squared, not "
+        "applied to the input, and not made to sum to 1.",
+    )
+    seen, chosen = [expert.rows for expert in routed], (gates != 0).sum(0).tolist()
+    yield Claim(
+        "an expert computes only the tokens that chose it",
+        seen == chosen,
+        "multiplying by 0 afterwards is right and saves nothing: pick the rows first. Each expert "
+        f"saw {seen} tokens, and {chosen} had chosen it.",
+    )
+    leaf = gates.clone().requires_grad_()
+    total = attempt(x, leaf, fresh(0, e), []).sum()
+    grad = torch.autograd.grad(total, leaf, allow_unused=True)[0] if total.requires_grad else None
+    yield Claim(
+        "the gates get a gradient, or no router would learn",
+        grad is not None and close(grad[0, 1], torch.tanh(x @ weights[1])[0].sum()),
+        "multiply by the gate itself, without detach, item or float.",
+    )
+    one = attempt(x[:1], gates[:1], fresh(0, e), fresh(e, e + 1))
+    yield Claim(
+        "one token alone gives what it gives among others",
+        close(one, expected[:1] - torch.tanh(x[:1] @ weights[e + 1])),
+        "tokens do not see each other here; keep the table even with one row.",
+    )
+
+
+def _balance(scores: Tensor, chosen: Tensor, n_devices: int) -> Tensor:
+    """V1's loss, expert by expert of each device, in plain loops."""
+    t, e = scores.shape
+    k, size, total = chosen.shape[1], e // n_devices, torch.zeros(())
+    for device in range(n_devices):
+        mine = range(device * size, (device + 1) * size)
+        frequency = sum(float((chosen == i).sum()) * e / (k * t) for i in mine) / size
+        total = total + frequency * torch.stack([scores[:, i].mean() for i in mine]).sum()
+    return total
+
+
+@checker(
+    "03.balance",
+    hints=(
+        "For each device: how often its experts were chosen, over the even share, times how much "
+        "affinity they got. Sum over devices.",
+        "counts over e, times e / (k t), is f. scores.mean(0) is P. Then f in groups of "
+        "e / n_devices, averaged; P in the same groups, summed.",
+        "(f.view(n_devices, -1).mean(1) * P.view(n_devices, -1).sum(1)).sum()",
+    ),
+)
+def _(attempt: Callable[..., Any], g: torch.Generator) -> Iterator[Claim]:
+    t, e, k = 15, 6, 2
+    scores = (2 * torch.randn(t, e, generator=g)).softmax(-1)
+    chosen = scores.topk(k, dim=-1).indices
+    out = attempt(scores, chosen, e)
+    yield shaped(out, (), like=scores, what="the loss")
+    even = torch.full((12, e), 1 / e)
+    in_turn = torch.arange(24).view(12, 2) % e
+    yield Claim(
+        "1.0 when all experts are chosen equally often",
+        close(attempt(even, in_turn, e), 1.0),
+        "f is the number of times an expert was chosen, times e / (k t): 1 for an even share.",
+    )
+    greedy = torch.zeros(12, e)
+    greedy[:, 2:4] = 0.5
+    yield Claim(
+        "e / k when all tokens want the same k experts and nothing else",
+        close(attempt(greedy, torch.tensor([[2, 3]] * 12), e), e / k),
+        "a sum over experts of f times P, not a mean.",
+    )
+    yield Claim(
+        "frequency times affinity, expert by expert",
+        close(out, _balance(scores, chosen, e)),
+        "f counts the choices, P is the mean score of ALL tokens, chosen or not; they are two "
+        "things: neither f f nor P P.",
+    )
+    leaf = scores.clone().requires_grad_()
+    found = attempt(leaf, chosen, e)
+    grad = torch.autograd.grad(found, leaf, allow_unused=True)[0] if found.requires_grad else None
+    f = torch.bincount(chosen.flatten(), minlength=e) * e / (k * t)
+    yield Claim(
+        "its gradient pushes down the scores of crowded experts, by their frequency",
+        grad is not None and close(grad, (f / t).expand(t, e)),
+        "counts have no gradient: all of it flows through P, so P must keep its graph.",
+    )
+    skewed, tail = torch.zeros(12, e), torch.tensor([[0, 3]] * 12)
+    skewed[:, [0, 3]] = 0.5
+    yield Claim(
+        "devices with equal loads are even, whatever their experts do: 1.0",
+        close(attempt(skewed, tail, 2), 1.0),
+        "device i holds e / n_devices neighbours; f is their mean and P their sum.",
+    )
+    yield Claim(
+        "frequency times affinity, device by device",
+        close(attempt(scores, chosen, 3), _balance(scores, chosen, 3)),
+        "group neighbouring experts: view(n_devices, e // n_devices).",
+    )
+    yield Claim(
+        "one token alone has a loss too",
+        close(attempt(scores[:1], chosen[:1], e), _balance(scores[:1], chosen[:1], e)),
+        "t is the number of rows, not a constant.",
+    )
+
+
+def _information(chosen: Tensor, domain: Tensor, n_experts: int) -> float:
+    n_domains = int(domain.max()) + 1
+    pair = domain[:, None] * n_experts + chosen
+    joint = torch.bincount(pair.flatten(), minlength=n_domains * n_experts).double()
+    joint = joint.view(n_domains, n_experts) / joint.sum()
+    p, q = joint.sum(1), joint.sum(0)
+    shared = sum(
+        float(joint[d, e]) * math.log(float(joint[d, e]) / float(p[d] * q[e]))
+        for d in range(n_domains)
+        for e in range(n_experts)
+        if joint[d, e] > 0
+    )
+    return shared / -sum(float(x) * math.log(float(x)) for x in p if x > 0)
+
+
+@checker(
+    "03.measure",
+    hints=(
+        "Count how often each domain chose each expert, make the table sum to 1, and compare it "
+        "with the product of its margins.",
+        "I = sum of p(d, e) ln(p(d, e) / (p(d) p(e))), where 0 ln 0 is 0; H = - sum of p(d) "
+        "ln p(d). Return I / H.",
+        "torch.xlogy(p, p / outside).nansum() / -torch.xlogy(p_d, p_d).sum()",
+    ),
+)
+def _(attempt: Callable[..., Any], g: torch.Generator) -> Iterator[Claim]:
+    e = 6
+    domain = torch.arange(4).repeat_interleave(30)
+    perfect = torch.stack([domain, domain], dim=1)
+    yield Claim(
+        "1 when every domain has experts of its own, also when some experts are never chosen",
+        close(attempt(perfect, domain, e), 1.0, rtol=1e-3),
+        "an empty cell adds 0: 0 ln 0 = 0, not nan. Divide I by H, the entropy of the domains; "
+        "compare with the product of the margins, not with an even table.",
+    )
+    same = torch.arange(120)[:, None] % 3 + torch.tensor([[0, 3]])
+    found = attempt(same, domain, e)
+    yield Claim(
+        "0 when every domain chooses alike",
+        isinstance(found, float | int | Tensor) and abs(float(found)) < 1e-3,
+        "compare with the product of the margins: p(d) p(e), not with an even table.",
+    )
+    first = (domain + torch.randint(3, (120,), generator=g)) % e
+    chosen = torch.stack([first, torch.randint(e, (120,), generator=g)], dim=1)
+    found = attempt(chosen, domain, e)
+    yield Claim(
+        "in between it is I / H",
+        close(found, _information(chosen, domain, e), rtol=1e-3),
+        "p(d, e) sums to 1 over the whole table; natural logarithm above and below.",
+    )
+    cut = torch.randperm(120, generator=g)[:50]
+    unequal = chosen[cut], domain[cut]
+    yield Claim(
+        "domains of unequal size are weighed by their size",
+        close(attempt(*unequal, e), _information(*unequal, e), rtol=1e-3),
+        "H is the entropy of the domains as they come, not ln 4; p(d) is the row's sum.",
+    )
+    yield Claim(
+        "the numbers of the experts mean nothing",
+        close(attempt(e - 1 - chosen, domain, e), found, rtol=1e-3),
+        "no correlation: experts have names, not sizes.",
+    )
+    yield Claim(
+        "one expert for each token works too",
+        close(attempt(chosen[:, :1], domain, e), _information(chosen[:, :1], domain, e), rtol=1e-3),
+        "k may be 1: chosen is (t, 1), and every choice is one count.",
+    )
+
+
+_PREDICT = {
+    "2 of 16": math.comb(16, 2),
+    "8 of 64": math.comb(64, 8),
+    "7 of 63": math.comb(63, 7),
+    "16B, share active": 8 / 66,
+}
+
+
+@checker(
+    "03.predict",
+    takes=dict,
+    hints=(
+        "The order in which experts are chosen does not matter, and none is chosen twice.",
+        "n! / (k! (n - k)!), which is math.comb(n, k). A token of the 16B model meets 6 + 2 of "
+        "64 + 2 experts of one width.",
+        '"2 of 16": 16 * 15 / 2',
+    ),
+)
+def _(attempt: dict[str, Any], g: torch.Generator) -> Iterator[Claim]:
+    yield Claim(
+        "every question has a number",
+        set(attempt) == set(_PREDICT)
+        and all(isinstance(x, int | float) and not isinstance(x, bool) for x in attempt.values()),
+        f"the keys are {', '.join(_PREDICT)}; write numbers.",
+    )
+    yield Claim(
+        "2 of 16: 120 ways",
+        attempt["2 of 16"] == _PREDICT["2 of 16"],
+        "16 x 15 ordered pairs; first and second place do not matter: halve them.",
+    )
+    yield Claim(
+        "8 of 64",
+        attempt["8 of 64"] == _PREDICT["8 of 64"],
+        "4.4 billion, exactly: math.comb(64, 8); not 64 ** 8, and not four times 120.",
+    )
+    yield Claim(
+        "7 of 63, once one expert is shared",
+        attempt["7 of 63"] == _PREDICT["7 of 63"],
+        "the shared expert is not chosen: it leaves the pool and the choice.",
+    )
+    yield Claim(
+        "the share of its experts that a token of DeepSeekMoE 16B meets",
+        close(float(attempt["16B, share active"]), _PREDICT["16B, share active"], rtol=5e-3),
+        "shared experts count above and below the line: (6 + 2) / (64 + 2).",
+    )
+
+
+@checker(
+    "03.explain",
+    takes=dict,
+    hints=(
+        "Write the output as gate times expert, and differentiate the gate by the first logit.",
+        "d softmax_1 / d logit_1 = p (1 - p). What is p / p?",
+        '"renormalised": 0, because 0.8 / 0.8 is 1 whatever the logits are',
+    ),
+)
+def _(attempt: dict[str, Any], g: torch.Generator) -> Iterator[Claim]:
+    yield Claim(
+        "three entries: raw, renormalised, because",
+        set(attempt) == {"raw", "renormalised", "because"},
+        'write {"raw": …, "renormalised": …, "because": "…"}.',
+    )
+    yield Claim(
+        "the gradient of the raw gate",
+        close(float(attempt["raw"]), 0.48, rtol=5e-3),
+        "the output is 3 p, and dp / dlogit = p (1 - p) with p = 0.8.",
+    )
+    yield Claim(
+        "the gradient of the renormalised gate",
+        isinstance(attempt["renormalised"], int | float) and attempt["renormalised"] == 0,
+        "over one expert the gate is p / p: what is its derivative?",
+    )
+    words = str(attempt["because"])
+    yield Claim(
+        "the explanation is a sentence that names the constant gate",
+        len(words.split()) >= 8 and re.search(r"\b(1|one|constant)\b", words.lower()) is not None,
+        "say what value the gate has whatever the logits are, and what follows for the router.",
+    )

@@ -1,0 +1,510 @@
+"""Checks of chapter 07: who predicts what, and how drafts are taken without changing the text."""
+
+import math
+import re
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from minids.check import Claim, call, checker, close, shaped
+from minids.config import GQAConfig, ModelConfig
+from minids.model.layers import init_weights
+from minids.model.transformer import Transformer
+
+
+@checker(
+    "07.shift",
+    hints=(
+        "Write five tokens down. Module 1 at place 0 knows tokens 0 and 1. What can it predict?",
+        "At place i module k is given token i + k and has to say token i + k + 1. The last k + 1 "
+        "places have no such token.",
+        "return tokens[:, k:-1], tokens[:, k + 1 :]",
+    ),
+)
+def _(attempt: Callable[..., Any], g: torch.Generator) -> Iterator[Claim]:
+    tokens = torch.randperm(26, generator=g).view(2, 13)
+    added, predicted = _pair(attempt(tokens, 1))
+    yield shaped(added, (2, 11), like=tokens, what="what module 1 is given along the row")
+    yield shaped(predicted, (2, 11), like=tokens, what="what module 1 has to predict")
+    follower = torch.cat([tokens[:, 1:].flatten(), tokens.new_tensor([-1, -1])])
+    after = dict(zip(tokens[:, :-1].flatten().tolist(), follower.tolist(), strict=False))
+    yield Claim(
+        "what it predicts is the token behind the one it reads",
+        [after.get(x) for x in added.flatten().tolist()] == predicted.flatten().tolist()
+        or not torch.equal(added, predicted),
+        "a module that is given the token it has to say learns nothing: predict the token behind "
+        "the one it reads.",
+    )
+    yield Claim(
+        "module 1 starts with token 1 and predicts token 2",
+        torch.equal(added, tokens[:, 1:12]) and torch.equal(predicted, tokens[:, 2:]),
+        "place i reads token i + k and predicts token i + k + 1: with k = 1 the first are tokens "
+        "1 and 2.",
+    )
+    deep = [_pair(attempt(tokens, k)) for k in (2, 4)]
+    yield Claim(
+        "module k starts with token k, and has k places fewer than the model",
+        all(
+            torch.equal(pair[0], tokens[:, k:12]) and torch.equal(pair[1], tokens[:, k + 1 :])
+            for k, pair in zip((2, 4), deep, strict=True)
+        ),
+        "k counts: each depth looks one token further, and has one place less. No wrapping around "
+        "the end.",
+    )
+    one = _pair(attempt(tokens[:1, :5], 3))
+    yield Claim(
+        "a row with room for one place gives one place",
+        torch.equal(one[0], tokens[:1, 3:4]) and torch.equal(one[1], tokens[:1, 4:5]),
+        "slices along the row keep both axes: tokens[:, k:-1].",
+    )
+
+
+def _pair(out: Any) -> tuple[Any, Any]:
+    """The two tensors of an answer; anything else becomes two answers that no claim accepts."""
+    if isinstance(out, tuple | list) and len(out) == 2:
+        return out[0], out[1]
+    return out, out
+
+
+@checker(
+    "07.join",
+    hints=(
+        "Two vectors a place, each made equally loud, laid side by side, and brought back to one.",
+        "norm(x) = x / sqrt(mean(x^2) + 1e-6) * gain over the last axis; torch.cat of both along "
+        "it, hidden state first: (b, t, 2 d); then the matrix (d, 2 d).",
+        "torch.cat([norm(hidden, hidden_gain), norm(embedded, embedding_gain)], dim=-1) @ merge.T",
+    ),
+)
+def _(attempt: Callable[..., Any], g: torch.Generator) -> Iterator[Claim]:
+    b, t, d = 2, 5, 7
+    hidden, embedded = torch.randn(2, b, t, d, generator=g) + 0.5
+    gains = torch.rand(2, d, generator=g) + 0.5
+    merge = torch.randn(d, 2 * d, generator=g)
+    out = attempt(hidden, embedded, *gains, merge)
+    yield shaped(out, (b, t, d), like=hidden, what="what the block reads")
+    loud = attempt(10 * hidden, embedded, *gains, merge)
+    yield Claim(
+        "a hidden state ten times as loud changes nothing",
+        close(loud, out, rtol=1e-3),
+        "norm both before they meet, a norm for each: embeddings are small, hidden states large.",
+    )
+    left, right = merge.clone(), merge.clone()
+    left[:, d:], right[:, :d] = 0, 0
+    only_hidden = attempt(hidden, embedded, *gains, left)
+    moved = attempt(hidden, embedded.roll(1, 1), *gains, left)
+    yield Claim(
+        "the first d columns of `merge` see the hidden state and nothing else",
+        torch.equal(only_hidden, moved) and bool(only_hidden.abs().max() > 1e-3),
+        "lay them side by side, hidden state first (equation 21): torch.cat, not a sum.",
+    )
+    level = hidden.square().mean(-1, keepdim=True).add(1e-6).sqrt()
+    yield Claim(
+        "the hidden state comes in at root mean square 1, times its gain",
+        close(only_hidden, hidden / level * gains[0] @ merge[:, :d].T, rtol=1e-3),
+        "each has its own gain; the mean of squares is taken over its d numbers, and no mean is "
+        "subtracted.",
+    )
+    both = only_hidden + attempt(hidden, embedded, *gains, right)
+    level = embedded.square().mean(-1, keepdim=True).add(1e-6).sqrt()
+    rest = embedded / level * gains[1] @ merge[:, d:].T
+    yield Claim(
+        "the result is the sum of what both halves of `merge` make",
+        close(out, both, rtol=1e-3) and close(out - only_hidden, rest, rtol=1e-3),
+        "one matrix product for both, with the embedding's own gain.",
+    )
+    one = attempt(hidden[:1, :1], embedded[:1, :1], *gains, merge)
+    yield Claim(
+        "one place of one row gives what it gives in a batch",
+        close(one, out[:1, :1], rtol=1e-3),
+        "nothing may be averaged over places or rows.",
+    )
+
+
+@checker(
+    "07.verify",
+    hints=(
+        "Compare from the left. The first draft that the model would not have written ends it.",
+        "kept = number of drafts equal to best, from the left. The model's own choice best[kept] "
+        "comes behind them, always.",
+        "return [*drafts[:kept], best[kept]]",
+    ),
+)
+def _(attempt: Callable[..., Any], g: torch.Generator) -> Iterator[Claim]:
+    a, b, c, d, e = torch.randperm(90, generator=g)[:5].tolist()
+    cases = {
+        "right": ([a, b, c], [a, b]),
+        "wrong": ([a, b, c], [d, b]),
+        "half": ([a, b, c, d], [a, e, c]),
+    }
+    out = {name: attempt(*case) for name, case in cases.items()}
+    yield Claim(
+        "the answer is a list of tokens",
+        all(isinstance(x, list) and all(isinstance(t, int) for t in x) for x in out.values()),
+        "return a list: the tokens that this pass adds to the text.",
+    )
+    yield Claim(
+        "without drafts it is plain writing",
+        attempt([a], []) == [a],
+        "no drafts: one token comes, the model's own choice. It comes in every pass.",
+    )
+    yield Claim(
+        "if all are right, all are kept, and the model's own choice behind the last comes too",
+        out["right"] == [a, b, c],
+        "best[i] is the choice in the place of drafts[i]; best has one entry more than drafts.",
+    )
+    yield Claim(
+        "no draft that the model would not have written is in the text",
+        d not in out["wrong"] and e not in out["half"],
+        "a wrong draft is dropped.",
+    )
+    yield Claim(
+        "nothing behind the first wrong draft counts",
+        len(out["wrong"]) == 1 and len(out["half"]) == 2,
+        "stop at the first wrong draft: later choices have read a draft that is wrong.",
+    )
+    yield Claim(
+        "what is dropped is replaced by the model's choice at that very place",
+        out["wrong"] == [a]
+        and out["half"] == [a, b]
+        and attempt([b, c, d, e], [b, c, a]) == [b, c, d],
+        "best[kept], where kept drafts were right: the choice at that very place.",
+    )
+
+
+def _spread(attempt: Callable[..., Any], p: Tensor, q: Tensor) -> Tensor:
+    """The distribution of the first token that comes out, with one draft, integrated exactly."""
+    out = torch.zeros_like(p[0])
+    for draft in range(q.shape[1]):
+        chance = float((p[0, draft] / q[0, draft]).clamp(max=1))
+        for weight, coin in ((chance, chance / 2), (1 - chance, (1 + chance) / 2)):
+            if weight > 0:
+                kept, rest = _kept(attempt, p, q, [draft], [coin])
+                new = torch.eye(p.shape[1])[draft] if kept else rest
+                out = out + q[0, draft] * weight * new
+    return out
+
+
+def _kept(
+    attempt: Callable[..., Any], p: Tensor, q: Tensor, drafts: list[int], coins: list[float]
+) -> tuple[int, Tensor]:
+    kept, rest = _pair(attempt(p, q, torch.tensor(drafts), torch.tensor(coins)))
+    return (
+        (int(kept), rest)
+        if isinstance(kept, int | Tensor) and isinstance(rest, Tensor)
+        else (-1, p[0])
+    )
+
+
+@checker(
+    "07.accept",
+    hints=(
+        "A draft that q proposes too often must be dropped in so many cases that just p of them "
+        "are left. What is dropped must come back where q proposes too rarely.",
+        "From the left: keep draft i if coins[i] < p[i, x] / q[i, x]. At the first that is not "
+        "kept: max(p[i] - q[i], 0), divided by its sum. If all are kept: the last row of p.",
+        "rest = (p[i] - q[i]).clamp(min=0); return i, rest / rest.sum()",
+    ),
+)
+def _(attempt: Callable[..., Any], g: torch.Generator) -> Iterator[Claim]:
+    p = torch.tensor([[0.5, 0.3, 0.2, 0.0], [0.1, 0.2, 0.3, 0.4], [0.25, 0.25, 0.4, 0.1]])
+    q = torch.tensor([[0.1, 0.6, 0.1, 0.2], [0.3, 0.4, 0.2, 0.1]])
+    mixed = torch.randperm(4, generator=g)
+    p, q = p[:, mixed], q[:, mixed]
+    where = {name: int((mixed == i).nonzero()) for i, name in enumerate("abcd")}
+    a, b, c = (where[name] for name in "abc")
+
+    first = _pair(attempt(p, q, torch.tensor([b, a]), torch.tensor([0.9, 0.1])))
+    yield Claim(
+        "the answer is a pair: how many drafts are kept, and a distribution",
+        int(first[0] if isinstance(first[0], int | Tensor) else -1) in (0, 1, 2)
+        and isinstance(first[1], Tensor)
+        and tuple(first[1].shape) == (4,)
+        and close(float(first[1].sum()), 1.0, rtol=1e-3),
+        "return kept, weights: an int and (v,) numbers that sum to 1.",
+    )
+    yield Claim(
+        "drafts that p likes at least as much as q are kept, whatever the coin",
+        _kept(attempt, p, q, [a, c], [0.99, 0.99])[0] == 2,
+        "keep a draft if its coin lies below the ratio p / q of that draft, in its own row.",
+    )
+    yield Claim(
+        "a draft that q likes twice as much is kept if its coin lies below one half",
+        _kept(attempt, p[:2], q[:1], [b], [0.49])[0] == 1
+        and _kept(attempt, p[:2], q[:1], [b], [0.51])[0] == 0,
+        "the coin decides, by the ratio p / q: 0.3 / 0.6 here.",
+    )
+    yield Claim(
+        "each draft has a coin of its own",
+        _kept(attempt, p, q, [a, b], [0.9, 0.45])[0] == 2
+        and _kept(attempt, p, q, [a, b], [0.1, 0.55])[0] == 1,
+        "a coin of its own for each draft: coins[i].",
+    )
+    kept, rest = _kept(attempt, p, q, [b, c], [0.9, 0.1])
+    yield Claim(
+        "the first draft that is dropped ends it: nothing behind it counts",
+        kept == 0,
+        "count from the left; nothing behind it counts, because it was read behind a wrong token.",
+    )
+    more = (p[0] - q[0]).clamp(min=0)
+    yield Claim(
+        "in its place comes what p has more than q",
+        close(rest, more / more.sum(), rtol=1e-3),
+        "draw from what p has more than q, at that place: max(p - q, 0), divided by its sum.",
+    )
+    kept, rest = _kept(attempt, p, q, [a, a], [0.5, 0.9])
+    more = (p[1] - q[1]).clamp(min=0)
+    yield Claim(
+        "the same one place further",
+        kept == 1 and close(rest, more / more.sum(), rtol=1e-3),
+        "rows of p and q at the place of the dropped draft.",
+    )
+    kept, rest = _kept(attempt, p, q, [a, c], [0.5, 0.5])
+    yield Claim(
+        "if all are kept, one more token comes from the last row of p",
+        kept == 2 and close(rest, p[2], rtol=1e-3),
+        "p has one row more than q: the last row of p.",
+    )
+    few = torch.rand(3, 1, 5, generator=g) + 0.05
+    few = few / few.sum(-1, keepdim=True)
+    yield Claim(
+        "with one draft, what comes out follows p exactly",
+        close(_spread(attempt, torch.cat([few[0], few[1]]), few[2]), few[0, 0], rtol=1e-3),
+        "add up: chance to draft x, times chance to keep it, plus what replaces it.",
+    )
+
+
+class _Counted:
+    """A model that counts its passes and the tokens it reads; its answers are the model's."""
+
+    def __init__(self, model: Transformer) -> None:
+        self.model, self.c, self.new_cache = model, model.c, model.new_cache
+        self.passes = self.read = 0
+
+    def __call__(self, tokens: Tensor, cache: Any = None, *, last: int | None = None) -> Any:
+        self.passes += 1
+        self.read += tokens.numel()
+        if self.passes > 60:
+            raise ValueError("60 passes for a dozen tokens: does every pass add a token?")
+        with torch.no_grad():
+            return self.model(tokens, cache, last=last)
+
+
+def _writer(g: torch.Generator) -> Transformer:
+    heads = GQAConfig(n_heads=2, n_kv_heads=1, head_dim=4)
+    c = ModelConfig(
+        name="writer", vocab=13, dim=8, n_layers=2, hidden=16, attention=heads, context=256
+    )
+    model = Transformer(c)
+    init_weights(model, 0.6, g)
+    return model.double().eval()
+
+
+def _plain(model: Transformer, prompt: list[int], n: int) -> list[int]:
+    text = list(prompt)
+    with torch.no_grad():
+        for _ in range(n):
+            text.append(int(model(torch.tensor([text])).logits[0, -1].argmax()))
+    return text
+
+
+@checker(
+    "07.write",
+    hints=(
+        "The cache may hold what was right, and nothing else. All of it but the last token of the "
+        "text has been read.",
+        "Each pass: read the tokens that the cache lacks, then the drafts; best = argmax at the "
+        "last len(drafts) + 1 places; verify; rewind the cache to the text without its last token.",
+        "cache.rewind(len(text) - 1), after the new tokens have been added to `text`",
+    ),
+)
+def _(attempt: Callable[..., Any], g: torch.Generator) -> Iterator[Claim]:
+    model, n = _writer(g), 10
+    prompt = torch.randint(13, (5,), generator=g).tolist()
+    whole = _plain(model, prompt, n + 4)
+    plain = whole[5 : 5 + n]
+
+    def knows(text: list[int]) -> list[int]:
+        return whole[len(text) : len(text) + 3]
+
+    def errs(text: list[int]) -> list[int]:
+        return [(token + 1) % 13 for token in knows(text)]
+
+    def half(text: list[int]) -> list[int]:
+        good = knows(text)
+        return [*good[:1], *[(token + 1) % 13 for token in good[1:]]]
+
+    def run(draft: Callable[..., Any], n: int = n) -> tuple[Any, Any, _Counted]:
+        counted = _Counted(model)
+        out = _pair(call(attempt, counted, draft, prompt, n))
+        return *out, counted
+
+    new, passes, counted = run(knows)
+    yield Claim(
+        "the answer is a pair: the new tokens and the number of passes",
+        isinstance(new, list) and isinstance(passes, int) and passes == counted.passes,
+        "return a pair: a list of n_new tokens, and how often the model was called.",
+    )
+    yield Claim(
+        "it writes exactly n_new tokens",
+        len(new) == n,
+        "the last pass may bring more than is asked: return exactly n_new of them.",
+    )
+    wrong, _, counted_wrong = run(errs)
+    yield Claim(
+        "with wrong drafts the first token is the model's own",
+        wrong[:1] == plain[:1],
+        "wrong drafts are dropped, and the model's own choice stands in their place.",
+    )
+    yield Claim(
+        "nothing of a wrong draft stays behind",
+        wrong == plain,
+        "rewind the cache to what is right: the text without its last token, which is unread.",
+    )
+    yield Claim("with right drafts it is the same text", new == plain, "verify from the left.")
+    yield Claim(
+        "right drafts save passes: several tokens a pass",
+        counted.passes <= 1 + math.ceil((n - 1) / 4) + 1,
+        "read all drafts in one pass, and keep all that are right: several tokens a pass.",
+    )
+    yield Claim(
+        "what is right is read once",
+        counted.read <= 5 + n + 4 + 3 and counted_wrong.read <= 5 + n * 4,
+        "the cache holds what was read: each pass reads nothing twice but what it had to drop.",
+    )
+    mixed, *_ = run(half)
+    none, none_passes, _ = run(lambda text: [])
+    yield Claim(
+        "drafts that begin well and no drafts at all give the same text",
+        mixed == plain and none == plain and none_passes == n,
+        "rewind by what was dropped, whatever their number; no drafts: one token a pass.",
+    )
+    one, *_ = run(knows, 1)
+    yield Claim("one token is one token", one == plain[:1], "n_new = 1 is a text, too.")
+
+
+@checker(
+    "07.measure",
+    hints=(
+        "A draft is tested only if its turn comes: all before it were kept.",
+        "Position i is tested in rounds with drafts > i and kept >= i, and kept in those with "
+        "kept > i.",
+        "turns = [kept > i for drafts, kept in rounds if drafts > i and kept >= i]",
+    ),
+)
+def _(attempt: Callable[..., Any], g: torch.Generator) -> Iterator[Claim]:
+    simple = [(1, 1), (1, 0), (1, 1), (1, 1)]
+    out = attempt(simple)
+    yield Claim(
+        "the answer is a list, a share for each position",
+        isinstance(out, list) and len(out) == 1,
+        "return a list: as many shares as the longest round has drafts.",
+    )
+    yield Claim(
+        "three of four kept is 0.75",
+        close(float(out[0]), 0.75),
+        "the share that was kept, not rejected.",
+    )
+    two = attempt([(2, 2), (2, 0), (2, 1), (2, 2)])
+    yield Claim(
+        "the second position is judged by the rounds whose turn came",
+        len(two) == 2 and close(float(two[0]), 0.75) and close(float(two[1]), 2 / 3),
+        "for each position: of the rounds whose turn came, all before it kept, which share kept "
+        "this one?",
+    )
+    uneven = attempt([(2, 1), (1, 1), (3, 3), (2, 2), (1, 0), (3, 2)])
+    yield Claim(
+        "rounds of different length count as far as they go",
+        len(uneven) == 3
+        and all(close(float(x), y) for x, y in zip(uneven, (5 / 6, 0.75, 0.5), strict=True)),
+        "every round counts at position i if it drafted so many, and none where it did not.",
+    )
+    n = 400
+    kept = torch.rand(n, 3, generator=g) < torch.tensor([0.9, 0.6, 0.3])
+    counts = kept.long().cumprod(-1).sum(-1).tolist()
+    found = attempt([(3, count) for count in counts])
+    tested = [sum(count >= i for count in counts) for i in range(3)]
+    truth = [sum(count > i for count in counts) / tested[i] for i in range(3)]
+    yield Claim(
+        "shares of 400 rounds",
+        len(found) == 3 and all(close(float(x), y) for x, y in zip(found, truth, strict=True)),
+        "given that those before it were kept.",
+    )
+
+
+_PREDICT = ("tokens per round", "V3", "needed", "two drafts")
+
+
+@checker(
+    "07.predict",
+    takes=dict,
+    hints=(
+        "A round brings one token of the model's own, and every draft that is kept.",
+        "1 + a tokens for one draft, 1 + a + a * a for two; divided by what a round costs.",
+        '"V3": 1.9 / 1.044',
+    ),
+)
+def _(attempt: dict[str, Any], g: torch.Generator) -> Iterator[Claim]:
+    yield Claim(
+        "every question has a number",
+        set(attempt) == set(_PREDICT)
+        and all(isinstance(x, int | float) and not isinstance(x, bool) for x in attempt.values()),
+        f"the keys are {', '.join(_PREDICT)}; write numbers.",
+    )
+    yield Claim(
+        "tokens of a round at 90 %",
+        close(float(attempt["tokens per round"]), 1.9, rtol=5e-3),
+        "a round brings its drafts that are kept and one of its own.",
+    )
+    yield Claim(
+        "V3's speed-up, at a cost of 1.044",
+        close(float(attempt["V3"]), 1.9 / 1.044, rtol=5e-3),
+        "1.9 tokens for 1.044 steps: divide by what a round costs.",
+    )
+    yield Claim(
+        "what must be kept if a round costs 1.8 steps",
+        close(float(attempt["needed"]), 0.8, rtol=5e-3),
+        "it pays if 1 + a is more than the cost: a share between 0 and 1.",
+    )
+    yield Claim(
+        "tokens of a round with two drafts, each kept at 80 %",
+        close(float(attempt["two drafts"]), 1 + 0.8 + 0.64, rtol=5e-3),
+        "the second is kept only if the first was.",
+    )
+
+
+@checker(
+    "07.explain",
+    takes=dict,
+    hints=(
+        "Go through the drafts one by one: chance to be drafted, chance to be kept, and what comes "
+        "instead.",
+        "q drafts token 0 with 0.1, and it is kept. 0.6 of all drafts are rejected. A fresh draw "
+        "gives token 0 with 0.7.",
+        '"naive": 0.1 + 0.6 * 0.7',
+    ),
+)
+def _(attempt: dict[str, Any], g: torch.Generator) -> Iterator[Claim]:
+    yield Claim(
+        "three entries: right, naive, because",
+        set(attempt) == {"right", "naive", "because"},
+        'three entries: write {"right": …, "naive": …, "because": "…"}.',
+    )
+    yield Claim(
+        "the chance that token 0 should have",
+        close(float(attempt["right"]), 0.7, rtol=5e-3),
+        "what comes out follows p.",
+    )
+    yield Claim(
+        "the chance that it gets if a rejected draft is replaced by a fresh draw from p",
+        close(float(attempt["naive"]), 0.52, rtol=5e-3),
+        "0.1 + (share of rejected drafts) x 0.7: how often is a draft rejected?",
+    )
+    words = str(attempt["because"])
+    numbers = {float(x) for x in re.findall(r"\d*\.\d+", words)}
+    yield Claim(
+        "the explanation is a sentence with both numbers",
+        len(words.split()) >= 8 and {0.52, 0.7} <= numbers,
+        "say both numbers, and what a fresh draw forgets about the draft that was rejected.",
+    )

@@ -1,0 +1,176 @@
+"""Speed of experts: a layer beside dense and loop, and training of a V3-shaped toy.
+
+The layer's peers do the same arithmetic: a dense feed-forward with as many FLOPs a token, and the
+same experts one after another. The toy's peer is Hugging Face's `DeepseekV3ForCausalLM` with the
+same config and the same weights, in fp32 as it comes.
+"""
+
+import statistics
+from collections.abc import Callable
+from dataclasses import replace
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from minids import accounting
+from minids.config import ModelConfig, MoEConfig
+from minids.huggingface import to_hf
+from minids.model.layers import SwiGLU, init_weights
+from minids.model.moe import MoE, experts_loop
+from minids.model.products import Products, fastest, products
+from minids.model.transformer import Transformer
+from minids.presets import preset
+from minids.study.bench import Row, gemm_rate, in_turns, spread
+from minids.study.scale import keep_memory, threads
+from minids.weights import to_hf_weights
+
+LAYER = replace(
+    preset("toy-llama"),
+    name="bench-moe",
+    dim=512,
+    moe=MoEConfig(n_routed=64, n_shared=0, top_k=6, hidden=128),
+    init_std=0.02,
+)
+"""Widths of the layer: 64 experts, 6 of them for a token, 128 hidden numbers each."""
+
+
+def measure(repeats: int = 9, n_tokens: int = 4096, rows: int = 32, length: int = 128) -> list[Row]:
+    """Return the layer forward and backward on `n_tokens`, and training on `rows` x `length`.
+
+    The limit is the time that the matrix products alone would take at the measured rate. Ratios
+    are in speed: 0.63 beside the dense layer says that experts take 1.6 times as long.
+    """
+    keep_memory()  # helps the peers as much
+    torch.set_num_threads(threads())
+    return [*_layer(repeats, n_tokens), *_training(repeats, rows, length)]
+
+
+def _layer(repeats: int, n_tokens: int) -> list[Row]:
+    kind = fastest(exact=True)
+    m = LAYER.moe
+    assert m is not None
+    experts, dense = MoE(LAYER), SwiGLU(LAYER.dim, m.top_k * m.hidden)
+    init_weights(dense, LAYER.init_std)
+    x = torch.randn(1, n_tokens, LAYER.dim, generator=torch.Generator().manual_seed(0))
+    seconds = in_turns(
+        {
+            "grouped": _there_and_back(lambda y: experts(y)[0], experts, x, kind),
+            "dense": _there_and_back(dense, dense, x, kind),
+            "loop": _there_and_back(lambda y: one_by_one(experts, y), experts, x, kind),
+        },
+        repeats,
+    )
+    middle = {name: statistics.median(times) for name, times in seconds.items()}
+    ours = middle["grouped"]
+    flops = 6 * n_tokens * (3 * LAYER.dim * m.top_k * m.hidden + LAYER.dim * m.n_routed)
+    limit = flops / gemm_rate(kind) / ours
+    return [
+        Row(
+            f"MoE layer, top-6 of 64, fp32, beside {words}",
+            n_tokens / ours,
+            n_tokens / middle[peer],
+            "tokens/s",
+            middle[peer] / ours,
+            limit,
+            spread(seconds["grouped"]),
+        )
+        for peer, words in (("dense", "dense"), ("loop", "a loop"))
+    ]
+
+
+def one_by_one(layer: MoE, x: Tensor) -> Tensor:
+    """Return what `layer` makes of `x`, its routed experts computed one after another."""
+    flat = x.flatten(0, 1)
+    return experts_loop(flat, layer.experts.gate_up, layer.experts.down, layer.router(flat))
+
+
+def _there_and_back(
+    layer: Callable[[Tensor], Tensor], owner: nn.Module, x: Tensor, kind: Products
+) -> Callable[[], None]:
+    """Forward and backward, to the weights of `owner` and to the input, as an action."""
+    upstream = torch.randn(x.shape, generator=torch.Generator().manual_seed(1))
+
+    def action() -> None:
+        y = x.detach().requires_grad_()
+        with products(kind):
+            out = layer(y)
+        out.view_as(upstream).backward(upstream)
+        owner.zero_grad()
+
+    return action
+
+
+def toy(context: int = 128) -> ModelConfig:
+    """Return V3 in small: MLA, 4 layers of width 128, all but the first with top-4 of 16 experts.
+
+    Without multi-token prediction, which the peer does not have.
+    """
+    return replace(preset("toy-v3"), mtp_depth=0, context=context)
+
+
+def _training(repeats: int, n_rows: int, length: int) -> list[Row]:
+    c = toy(length)
+    g = torch.Generator().manual_seed(0)
+    tokens = torch.randint(0, c.vocab, (n_rows, length + 1), generator=g)
+    kinds: dict[str, Products] = {"fp32": fastest(exact=True), "bf16": "bf16"}
+    actions = {name: _our_step(c, tokens, kind) for name, kind in kinds.items()}
+    peer = peer_model(c)
+    if peer is not None:
+        actions["peer"] = _step(lambda x: peer(input_ids=x).logits, peer, tokens, "plain")
+    seconds = in_turns(actions, repeats)
+    theirs = statistics.median(seconds["peer"]) if peer else None
+    n = n_rows * length
+    flops = 6 * n * accounting.activated(c, "head only")
+    out = []
+    for name, kind in kinds.items():
+        ours = statistics.median(seconds[name])
+        out.append(
+            Row(
+                f"train V3 toy 128 wide, {name} ({kind})",
+                n / ours,
+                n / theirs if theirs else None,
+                "tokens/s",
+                theirs / ours if theirs else None,
+                flops / gemm_rate(kind) / ours,
+                spread(seconds[name]),
+            )
+        )
+    return out
+
+
+def peer_model(c: ModelConfig, seed: int = 0) -> nn.Module | None:
+    """Return Hugging Face's V3 with the weights of `Transformer(c, seed=seed)`, or None."""
+    try:
+        from transformers import DeepseekV3Config, DeepseekV3ForCausalLM
+    except ImportError:
+        return None
+    fields = {k: v for k, v in to_hf(c).items() if k not in ("model_type", "rope_scaling")}
+    model = DeepseekV3ForCausalLM(DeepseekV3Config(**fields))
+    weights = to_hf_weights(Transformer(c, seed=seed), fused_experts=True)
+    model.load_state_dict(weights)
+    trained: nn.Module = model.train()
+    return trained
+
+
+def _our_step(c: ModelConfig, tokens: Tensor, kind: Products) -> Callable[[], None]:
+    model = Transformer(c)
+    return _step(lambda x: model(x).logits, model, tokens, kind)
+
+
+def _step(
+    logits_of: Callable[[Tensor], Tensor], model: nn.Module, tokens: Tensor, kind: Products
+) -> Callable[[], None]:
+    """One training step as an action: loss, gradients, clipping, AdamW."""
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3, fused=True)
+
+    def step() -> None:
+        with products(kind):
+            logits = logits_of(tokens[:, :-1])
+            loss = F.cross_entropy(logits.flatten(0, 1), tokens[:, 1:].flatten())
+        loss.backward()
+        nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        optimizer.zero_grad()
+
+    return step

@@ -1,0 +1,87 @@
+"""Who does what: which expert serves which domain, and what is lost without it.
+
+axes: b rows, e routed experts, d domains
+"""
+
+import copy
+from collections.abc import Callable
+from functools import partial
+
+import torch
+from einops import repeat
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from minids.model.moe import MoE
+from minids.model.routing import Routing, route
+from minids.model.transformer import Transformer
+
+
+def by_domain(routing: Routing, domain: Int[Tensor, " b"], n_domains: int) -> Float[Tensor, "d e"]:
+    """Return how often tokens of each domain chose each expert. Rows lie one after another."""
+    n_experts = routing.scores.shape[-1]
+    if len(routing.experts) % len(domain):
+        raise ValueError(f"{len(routing.experts)} tokens do not split into {len(domain)} rows")
+    per_row = routing.experts.numel() // len(domain)
+    pair = repeat(domain, "b -> (b n)", n=per_row) * n_experts + routing.experts.flatten()
+    return torch.bincount(pair, minlength=n_domains * n_experts).view(n_domains, n_experts).float()
+
+
+def relative_load(counts: Float[Tensor, "d e"]) -> Float[Tensor, "d e"]:
+    """Return how often a domain chose an expert, over the even share: 1 if it chose by chance."""
+    return counts / counts.sum(1, keepdim=True) * counts.shape[1]
+
+
+def specialisation(counts: Float[Tensor, "d e"]) -> float:
+    """Return I(expert; domain) / H(domain): 0 if experts tell nothing of the domain, 1 if all."""
+    joint = (counts / counts.sum()).double()
+    domain, expert = joint.sum(1, keepdim=True), joint.sum(0, keepdim=True)
+    shared = torch.xlogy(joint, joint).sum() - torch.xlogy(joint, domain * expert).sum()
+    return float(shared / -torch.xlogy(domain, domain).sum())
+
+
+def shuffled(domain: Int[Tensor, " b"], seed: int) -> Int[Tensor, " b"]:
+    """Return the labels of whole rows dealt out anew: the tokens of a row count as one draw."""
+    return domain[torch.randperm(len(domain), generator=torch.Generator().manual_seed(seed))]
+
+
+def by_chance(routing: Routing, domain: Int[Tensor, " b"], n_domains: int, *, n: int = 20) -> float:
+    """Return the mean specialisation under `n` deals of shuffled labels: what chance alone gives.
+
+    It is not 0: few rows never share evenly.
+    """
+    deals = (by_domain(routing, shuffled(domain, seed), n_domains) for seed in range(n))
+    return sum(map(specialisation, deals)) / n
+
+
+def change(model: Transformer, how: Callable[[MoE], None]) -> Transformer:
+    """Return a copy of `model` with something done to each layer of experts."""
+    changed = copy.deepcopy(model)
+    for layer in changed.modules():
+        if isinstance(layer, MoE):
+            how(layer)
+    return changed
+
+
+def shared_off(layer: MoE) -> None:
+    """Switch the shared expert off."""
+    if layer.shared is None:
+        raise ValueError("this layer has no shared expert to switch off")
+    layer.shared = None
+
+
+def more_routed(layer: MoE, n: int) -> None:
+    """Let each token have `n` routed experts more, or fewer if negative."""
+    settings = dict(layer.router.choose.keywords)
+    layer.router.choose = partial(route, **settings | {"top_k": settings["top_k"] + n})
+
+
+def masked(layer: MoE, n: int) -> None:
+    """Take each token's `n` best routed experts away; it takes the next ones instead."""
+    choose = layer.router.choose
+
+    def without_the_best(scores: Tensor, bias: Tensor | None = None) -> Routing:
+        best = scores.topk(n, dim=-1).indices
+        return choose(scores.scatter(-1, best, 0.0), bias)
+
+    layer.router.choose = partial(without_the_best)

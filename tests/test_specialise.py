@@ -1,0 +1,122 @@
+"""Who serves what, and what is lost without it: counts that can be checked by hand."""
+
+import math
+
+import pytest
+import torch
+
+from minids.check.bugs.ch03 import special_by_entropies
+from minids.config import GQAConfig, ModelConfig, MoEConfig
+from minids.model.moe import MoE
+from minids.model.routing import Routing, route
+from minids.model.transformer import Transformer
+from minids.study import specialise as s
+
+
+def routing_of(experts, n_experts):
+    experts = torch.as_tensor(experts)
+    return Routing(experts, torch.ones(experts.shape), torch.rand(len(experts), n_experts))
+
+
+def model(n_shared=1, top_k=2):
+    return Transformer(
+        ModelConfig(
+            name="tiny", vocab=11, dim=16, n_layers=2, hidden=8, context=8, init_std=0.5,
+            attention=GQAConfig(n_heads=2, n_kv_heads=2, head_dim=8),
+            moe=MoEConfig(n_routed=5, n_shared=n_shared, top_k=top_k, hidden=8),
+        )
+    )  # fmt: skip
+
+
+TOKENS = torch.arange(8)[None] % 11
+
+
+def test_choices_are_counted_by_the_domain_of_their_row():
+    routing = routing_of([[0, 1], [0, 2], [3, 1], [3, 2]], 4)
+    counts = s.by_domain(routing, torch.tensor([0, 1]), 2)
+    assert counts.tolist() == [[2, 1, 1, 0], [0, 1, 1, 2]]
+
+
+def test_tokens_that_do_not_split_into_rows_are_refused():
+    with pytest.raises(ValueError, match="4 tokens do not split into 3 rows"):
+        s.by_domain(routing_of([[0]] * 4, 2), torch.tensor([0, 1, 1]), 2)
+
+
+def test_relative_loads_average_to_1_in_every_domain():
+    loads = s.relative_load(torch.tensor([[2.0, 1, 1, 0], [10, 10, 10, 10]]))
+    assert loads.tolist() == [[2, 1, 1, 0], [1, 1, 1, 1]]
+
+
+@pytest.mark.parametrize(
+    ("counts", "expected"),
+    [([[4, 0], [0, 4]], 1.0), ([[3, 1], [3, 1]], 0.0), ([[9, 0, 1], [0, 10, 0]], 1.0)],
+)
+def test_specialisation_is_1_when_experts_give_the_domain_away_and_0_when_alike(counts, expected):
+    assert s.specialisation(torch.tensor(counts).float()) == pytest.approx(expected, abs=1e-9)
+
+
+def test_specialisation_is_what_three_entropies_say():
+    g = torch.Generator().manual_seed(0)
+    experts, domain = torch.randint(6, (90, 2), generator=g), torch.arange(3).repeat_interleave(30)
+    experts[:30] = experts[:30] // 2
+    counts = s.by_domain(routing_of(experts, 6), torch.tensor([0, 1, 2]), 3)
+    by_hand = special_by_entropies(experts, domain, 6)
+    assert 0.02 < by_hand == pytest.approx(s.specialisation(counts), rel=1e-5)
+
+
+def test_shuffling_keeps_the_domains_and_chance_is_small_but_not_0():
+    g = torch.Generator().manual_seed(1)
+    domain = torch.arange(4).repeat(16)
+    assert s.shuffled(domain, 3).bincount().tolist() == [16] * 4
+    assert not torch.equal(s.shuffled(domain, 3), domain)
+    routing = routing_of(torch.randint(8, (64 * 5, 2), generator=g), 8)
+    assert 0 < s.by_chance(routing, domain, 4) < 0.05
+
+
+def test_chance_is_far_below_real_specialists():
+    domain = torch.arange(4).repeat(16)
+    routing = routing_of(domain.repeat_interleave(5)[:, None], 4)
+    assert s.specialisation(s.by_domain(routing, domain, 4)) == pytest.approx(1)
+    assert s.by_chance(routing, domain, 4) < 0.3
+
+
+def test_a_change_is_made_to_a_copy():
+    whole = model()
+    before = whole(TOKENS).logits
+    changed = s.change(whole, s.shared_off)
+    assert all(layer.shared is None for layer in changed.modules() if isinstance(layer, MoE))
+    assert torch.equal(whole(TOKENS).logits, before)
+    assert not torch.allclose(changed(TOKENS).logits, before, atol=1e-4)
+
+
+def test_more_and_fewer_experts_are_chosen_with_the_same_weights():
+    whole = model()
+    for n in (-1, 1, 3):
+        routing = s.change(whole, lambda layer, n=n: s.more_routed(layer, n))(TOKENS).routings[0]
+        expected = route(routing.scores, top_k=2 + n)
+        assert torch.equal(routing.experts, expected.experts)
+        assert torch.equal(routing.weights, expected.weights)
+
+
+def test_masking_takes_the_best_experts_away_and_the_next_ones_serve():
+    whole = model()
+    plain = whole(TOKENS).routings[0]
+    masked = s.change(whole, lambda layer: s.masked(layer, 2))(TOKENS).routings[0]
+    ranks = plain.scores.argsort(dim=-1, descending=True)
+    assert torch.equal(masked.experts.sort().values, ranks[:, 2:4].sort().values)
+    assert not set(masked.experts[0].tolist()) & set(plain.experts[0].tolist())
+
+
+def test_masking_and_then_fewer_can_be_combined():
+    both = s.change(model(), lambda layer: s.masked(layer, 1))
+    assert both(TOKENS).routings[0].experts.shape == (8, 2)
+
+
+def test_a_model_without_shared_expert_has_none_to_switch_off():
+    with pytest.raises(ValueError, match="no shared expert"):
+        s.change(model(n_shared=0), s.shared_off)
+
+
+def test_the_even_table_has_no_information():
+    assert s.specialisation(torch.ones(4, 16)) == pytest.approx(0, abs=1e-12)
+    assert math.isfinite(s.specialisation(torch.eye(4)))
