@@ -19,6 +19,7 @@ from torch import Tensor
 from minids.checkpoint import with_weights
 from minids.config import ModelConfig
 from minids.huggingface import from_hf
+from minids.model import fp8_formats
 from minids.model.transformer import Transformer
 from minids.names import Source, Table, sources
 
@@ -105,8 +106,7 @@ def dequantise(
         raise WeightsError(
             f"scales {tuple(scale.shape)} do not fit {rows} x {columns} in blocks of {BLOCK}"
         )
-    spread = scale.repeat_interleave(BLOCK, 0)[:rows].repeat_interleave(BLOCK, 1)[:, :columns]
-    return weight.float() * spread.float()
+    return fp8_formats.dequantise(weight, scale, (BLOCK, BLOCK))
 
 
 def _refuse_other_names(table: Table, weights: Mapping[str, Tensor], c: ModelConfig) -> None:

@@ -8,6 +8,7 @@ from minids.model.balance import device_balance, expert_balance
 from minids.model.transformer import Transformer
 from minids.study import mixtures as m
 from minids.text.domains import DOMAINS
+from minids.text.tokenizer import default_tokenizer
 
 
 def test_every_mixture_is_as_wide_in_all_and_as_wide_for_a_token():
@@ -48,11 +49,11 @@ def test_every_character_has_a_number_and_an_exam_is_new_text():
     assert labels.tolist() == [0, 1, 2, 3] * 3
 
 
-def test_real_text_is_bytes_of_prose_and_code():
+def test_real_text_is_prose_and_code_in_the_tokens_of_the_course():
     texts = m.real(60_000)
     assert list(texts.train) == ["prose", "code"]
-    assert texts.vocab == 256
-    assert all(int(x.min()) >= 0 and int(x.max()) < 256 for x in texts.train.values())
+    assert texts.vocab == default_tokenizer().vocab
+    assert "def " in default_tokenizer().decode(texts.train["code"][:2000].tolist())
 
 
 def test_balance_losses_are_weighed_and_summed_over_layers():

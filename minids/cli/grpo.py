@@ -28,10 +28,16 @@ def grpo(
     if save_every < 1:
         refuse(f"--save-every {save_every}: give 1 or more")
     from minids.cli import zero_runs
+    from minids.cli.runs import scaled
+    from minids.train.world import launched
 
     with refusing_bad_input():
-        if resume is not None:
-            run = zero_runs.resumed(resume, scale=scale)
-        else:
-            run = zero_runs.fresh(seed=seed or 0, scale=scale, out=out)
-    raise typer.Exit(zero_runs.carry_out(run, as_json=as_json, save_every=save_every))
+        on = scaled(scale)
+    with launched(on.device) as world:
+        with refusing_bad_input():
+            if resume is not None:
+                run = zero_runs.resumed(resume, scale=scale, world=world)
+            else:
+                run = zero_runs.fresh(seed=seed or 0, on=on, out=out, world=world)
+        code = zero_runs.carry_out(run, as_json=as_json, save_every=save_every)
+    raise typer.Exit(code)

@@ -1,5 +1,6 @@
 """What a run of `minids train` shows while it works, and what it leaves behind when it ends."""
 
+import os
 import signal
 import sys
 import threading
@@ -27,6 +28,7 @@ INTERRUPTED = 130  # the exit code of a command that Ctrl-C ended
 def carry_out(run: Run, *, save_every: int) -> int:
     """Train to the end or to Ctrl-C, save, show samples, and return the exit code."""
     plan, done = run.plan, run.start
+    say = typer.echo if run.world.leads else _silent
     steps = fit(
         run.model,
         packed(run.tokens, batch=plan.batch, length=plan.length, seed=plan.seed),
@@ -36,31 +38,49 @@ def carry_out(run: Run, *, save_every: int) -> int:
         products=plan.products,
         start=run.start,
         optimizer=run.optimizer,
+        world=run.world,
     )
     rate = len(run.tokens) / len(run.corpus.train.encode())
     again = f"minids train --resume {run.folder}"
     try:
         with stopping_after_this_step() as stopped:
-            watched = watch(steps, vocab=run.model.c.vocab, say=tqdm.write)
-            for step in shown(watched, total=plan.steps, start=run.start, tokens_per_byte=rate):
-                done = step.i + 1
-                if done % save_every == 0 or done == plan.steps or stopped():
+            if run.world.leads:
+                watched = watch(steps, vocab=run.model.c.vocab, say=tqdm.write)
+                steps = shown(watched, total=plan.steps, start=run.start, tokens_per_byte=rate)
+            for step in steps:
+                done, stop = step.i + 1, run.world.any(stopped())
+                if done % save_every == 0 or done == plan.steps or stop:
                     save(run, done)
-                if stopped():
+                if stop:
                     break
     except (Diverged, OSError) as error:
-        typer.echo(f"minids: {error}\ngo on from the last checkpoint with: {again}", err=True)
+        say(f"minids: {error}\ngo on from the last checkpoint with: {again}", err=True)
         return 1
     if done < plan.steps:
-        typer.echo(f"\nstopped and saved after {done} steps. Go on with: {again}")
+        say(f"\nstopped and saved after {done} steps. Go on with: {again}")
         return INTERRUPTED
-    unseen = run.corpus.held_out
-    bits = bits_of_unseen(run.model, run.tokenizer, unseen, length=plan.length)
-    typer.echo(f"text that it has not seen costs it {bits:.3f} bits per byte")
-    for prompt, answer in samples(run.model, run.tokenizer, openings(unseen)):
-        typer.echo("\n" + quoted(prompt, answer))
-    typer.echo(f"\nsaved in {run.folder}. Longer: {again} --steps {2 * plan.steps}")
+    model = run.model
+    if run.world.mesh is not None:
+        from minids.train.parallel import in_one_piece
+
+        model = in_one_piece(run.model, run.model.c, run.world.device)
+    if run.world.leads:
+        _told(run, model)
+        typer.echo(f"\nsaved in {run.folder}. Longer: {again} --steps {2 * plan.steps}")
     return 0
+
+
+def _told(run: Run, model: Transformer) -> None:
+    """Say what the trained model makes of unseen text, and what it writes."""
+    unseen = run.corpus.held_out
+    bits = bits_of_unseen(model, run.tokenizer, unseen, length=run.plan.length)
+    typer.echo(f"text that it has not seen costs it {bits:.3f} bits per byte")
+    for prompt, answer in samples(model, run.tokenizer, openings(unseen)):
+        typer.echo("\n" + quoted(prompt, answer))
+
+
+def _silent(words: str, err: bool = False) -> None:
+    """What other processes than the first say."""
 
 
 def shown(
@@ -94,7 +114,10 @@ def stopping_after_this_step() -> Iterator[Callable[[], bool]]:
         if stopped.is_set():
             signal.default_int_handler(number, frame)
         stopped.set()
-        typer.echo("\nstopping after this step, to save it; Ctrl-C again ends at once", err=True)
+        if os.environ.get("RANK", "0") == "0":  # torchrun numbers the processes that it starts
+            typer.echo(
+                "\nstopping after this step, to save it; Ctrl-C again ends at once", err=True
+            )
 
     before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
     try:

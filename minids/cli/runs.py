@@ -1,7 +1,8 @@
 """A run of `minids train`: everything checked before it starts, saved so that it can go on.
 
 What a run is, is fixed by its `Plan`, which lies in every checkpoint. Batch i is a function of the
-plan and i, so a run that was stopped and resumed ends with the weights of one that was not.
+plan and i, so a run that was stopped and resumed ends with the weights of one that was not. Started
+by torchrun, a run is the same in several processes; each has a part of the weights.
 """
 
 import hashlib
@@ -15,7 +16,7 @@ from torch import Tensor
 
 from minids import accounting, checkpoint
 from minids.cli.count import find, humanly, shape
-from minids.config import ModelConfig
+from minids.cli.fitting import refuse_what_does_not_fit
 from minids.model.products import Products
 from minids.model.transformer import Transformer
 from minids.study.scale import Scale, keep_memory, threads
@@ -23,8 +24,7 @@ from minids.text.batches import packed, stream
 from minids.text.corpus import Corpus, own_text, real_text
 from minids.text.tokenizer import Tokenizer, default_tokenizer
 from minids.train.update import adamw
-
-BYTES_PER_PARAMETER = 16  # weight, gradient and AdamW's two moments, in fp32
+from minids.train.world import World, shards_for
 
 
 class Plan(NamedTuple):
@@ -51,13 +51,15 @@ class Run(NamedTuple):
     corpus: Corpus
     tokenizer: Tokenizer
     tokens: Int[Tensor, " n"]  # of the text to learn from
+    world: World
 
 
 def fresh(
     name: str,
     *,
+    on: Scale,
+    world: World,
     steps: int | None = None,
-    scale: str | None = None,
     text: Path | None = None,
     out: Path | None = None,
     seed: int = 0,
@@ -66,7 +68,8 @@ def fresh(
     lr: float = 3e-3,
 ) -> Run:
     """Return a run from the start; ValueError names what cannot be trained, and why."""
-    config, on = find(name), scaled(scale)
+    config = find(name)
+    shards = shards_for(config, world.size)
     folder = out or Path("runs") / config.name
     _unused(folder)
     corpus, tokenizer = _read(text), default_tokenizer()
@@ -80,18 +83,31 @@ def fresh(
         seed=seed,
         products=on.products,
     )
-    _fits(config, plan, tokenizer, on)
+    refuse_what_does_not_fit(config, tokenizer.vocab, plan.length, on, shards)
     tokens = _tokens(corpus, tokenizer, plan)
+    plan = _agreed(plan, world)
     folder.mkdir(parents=True, exist_ok=True)
-    model = Transformer(config, seed=seed).to(on.device)
-    return Run(plan, model, adamw(model, lr=lr), 0, folder, corpus, tokenizer, tokens)
+    world = world.split(shards)
+    model = Transformer(config, seed=seed)
+    if world.mesh is None:
+        model = model.to(world.device)
+    else:
+        from minids.train.parallel import spread  # half a second, which one process can spare
+
+        spread(model, world)
+    return Run(plan, model, adamw(model, lr=lr), 0, folder, corpus, tokenizer, tokens, world)
 
 
 def resumed(
-    folder: Path, *, model: str | None = None, steps: int | None = None, scale: str | None = None
+    folder: Path, *, world: World, model: str | None = None, steps: int | None = None
 ) -> Run:
-    """Return the run saved in `folder`, to be gone on with; `steps` may make it longer."""
-    saved = checkpoint.load(folder)
+    """Return the run saved in `folder`, to be gone on with; `steps` may make it longer.
+
+    By any number of processes: it need not be the number that saved it.
+    """
+    from minids.train.sharded_checkpoint import look, resume
+
+    saved = look(folder, world)
     if not isinstance(saved.extra, dict) or set(saved.extra) != set(Plan._fields):
         raise ValueError(f"{folder} was not written by `minids train`, so it cannot be resumed")
     if model is not None and find(model) != saved.config:
@@ -107,33 +123,37 @@ def resumed(
     if _digest(corpus) != plan.digest:
         source = plan.text or "the text that comes with Python"
         raise ValueError(f"{source} is not what {folder} learned from: start a new run with --out")
-    tokens = _tokens(corpus, tokenizer, plan)
-    network = checkpoint.build(saved).to(scaled(scale).device)
-    optimizer = adamw(network, lr=plan.lr)
-    if saved.optimizer_state is not None:
-        optimizer.load_state_dict(saved.optimizer_state)
-    return Run(plan, network, optimizer, saved.step, folder, corpus, tokenizer, tokens)
+    plan, tokens = _agreed(plan, world), _tokens(corpus, tokenizer, plan)
+    world = world.split(shards_for(saved.config, world.size))
+    network, optimizer = resume(saved, world, lr=plan.lr)
+    return Run(plan, network, optimizer, saved.step, folder, corpus, tokenizer, tokens, world)
 
 
-def save(run: Run, step: int) -> Path:
-    """Write the checkpoint after `step` steps, and return where it lies."""
+def save(run: Run, step: int) -> None:
+    """Write the checkpoint after `step` steps: each process its part, or the first one all."""
     plan: dict[str, Any] = run.plan._asdict()
-    return checkpoint.save(
-        run.folder, run.model, step=step, optimizer=run.optimizer, extra=plan, keep=2
-    )
+    if run.world.mesh is not None:
+        from minids.train.sharded_checkpoint import save as save_parts
+
+        save_parts(run.folder, run.model, run.optimizer, world=run.world, step=step, extra=plan)
+    elif run.world.leads:
+        checkpoint.save(run.folder, run.model, step=step, optimizer=run.optimizer, extra=plan)
 
 
 def introduction(run: Run) -> str:
     """Return what is about to happen, in a few lines."""
     c, plan = run.model.c, run.plan
     n = humanly(accounting.parameters(c).total).strip()
-    device = run.model.embed.weight.device.type
+    device, world = run.model.embed.weight.device.type, run.world
+    many = f", {world.size} processes" + f" with 1/{world.shards} of the weights each" * (
+        world.shards > 1
+    )
     done = f", {run.start} of them done" if run.start else ""
     return (
         f"{c.name}: {shape(c)}; {n} parameters\n"
         f"text: {plan.text or 'prose and code that come with Python'}; {run.corpus}\n"
         f"{plan.steps} steps of {plan.batch} x {plan.length} tokens{done}; "
-        f"seed {plan.seed}, {device}, {plan.products} products\n"
+        f"seed {plan.seed}, {device}{many if world.size > 1 else ''}, {plan.products} products\n"
         f"saved in {run.folder}"
     )
 
@@ -160,6 +180,22 @@ def _tokens(corpus: Corpus, tokenizer: Tokenizer, plan: Plan) -> Int[Tensor, " n
     return tokens
 
 
+def _agreed(plan: Plan, world: World) -> Plan:
+    """The first process's plan: its clock chose the products. Refused if it cannot be shared."""
+    agreed = world.told(plan)
+    if agreed.digest != plan.digest:
+        raise ValueError(
+            f"process {world.rank} reads another text than the first one: give all machines the "
+            "same file with --text"
+        )
+    if agreed.batch < world.size:
+        raise ValueError(
+            f"{world.size} processes share batches of {agreed.batch} rows, and each needs one: "
+            f"give --batch {world.size} or more, or start fewer"
+        )
+    return agreed
+
+
 def _unused(folder: Path) -> None:
     """Refuse a folder that holds a run, or that nothing can be written to."""
     if folder.exists() and not folder.is_dir():
@@ -172,33 +208,3 @@ def _unused(folder: Path) -> None:
     there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
     if not os.access(there, os.W_OK):
         raise ValueError(f"{there} cannot be written to: name another folder with --out")
-
-
-def _fits(config: ModelConfig, plan: Plan, tokenizer: Tokenizer, on: Scale) -> None:
-    """Refuse a model that cannot be trained here, before anything is built."""
-    if config.vocab < tokenizer.vocab:
-        raise ValueError(
-            f"{config.name} has {config.vocab} tokens and the texts here use {tokenizer.vocab}: "
-            f"set vocab_size to {tokenizer.vocab} or more"
-        )
-    if plan.length > config.context:
-        raise ValueError(
-            f"--length {plan.length} is longer than the context of {config.name}, {config.context}"
-        )
-    need = BYTES_PER_PARAMETER * accounting.parameters(config).total
-    have = _memory(on)
-    if have is not None and need > have:
-        raise ValueError(
-            f"training {config.name} takes {need / 1e9:,.0f} GB for weights and optimizer, and "
-            f"there are {have / 1e9:,.0f}: train a toy instead, such as toy-llama or toy-v3"
-        )
-
-
-def _memory(on: Scale) -> float | None:
-    """Bytes of memory where the model will be; None where nobody says."""
-    if on.device.type != "cpu":
-        known = getattr(torch.get_device_module(on.device), "mem_get_info", None)
-        return None if known is None else float(known()[1])
-    if hasattr(os, "sysconf"):
-        return float(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
-    return None

@@ -31,17 +31,23 @@ def train(
     fixed = {"text": text, "seed": seed, "batch": batch, "length": length, "lr": lr, "out": out}
     _check(model, resume, fixed, steps=steps, save_every=save_every)
     from minids.cli import progress, runs
+    from minids.train.world import launched
 
     with refusing_bad_input():
-        if resume is not None:
-            run = runs.resumed(resume, model=model, steps=steps, scale=scale)
-        else:
-            given: dict[str, Any] = {
-                name: value for name, value in fixed.items() if value is not None
-            }
-            run = runs.fresh(str(model), steps=steps, scale=scale, **given)
-    typer.echo(runs.introduction(run))
-    raise typer.Exit(progress.carry_out(run, save_every=save_every))
+        on = runs.scaled(scale)
+    with launched(on.device) as world:
+        with refusing_bad_input():
+            if resume is not None:
+                run = runs.resumed(resume, model=model, steps=steps, world=world)
+            else:
+                given: dict[str, Any] = {
+                    name: value for name, value in fixed.items() if value is not None
+                }
+                run = runs.fresh(str(model), steps=steps, on=on, world=world, **given)
+        if world.leads:
+            typer.echo(runs.introduction(run))
+        code = progress.carry_out(run, save_every=save_every)
+    raise typer.Exit(code)
 
 
 def _check(

@@ -1,7 +1,8 @@
 """A run of `minids grpo`: the base reads, then practises; saved so that it can go on.
 
 A checkpoint holds the policy, its optimizer and, as an extra, the base: the model that the KL term
-keeps the policy near. The base is fixed by the seed and the recipe alone.
+keeps the policy near. The base is fixed by the seed and the recipe alone. Started by torchrun,
+every process has the whole model; they share what it reads, asks and learns from.
 """
 
 import json
@@ -27,6 +28,7 @@ from minids.study.scale import Scale
 from minids.study.watch import watch
 from minids.text.alphabet import alphabet
 from minids.train.loop import Diverged
+from minids.train.world import World
 
 EXTRA = {"seed", "kind", "products", "before", "seconds", "base"}
 
@@ -45,6 +47,7 @@ class Run(NamedTuple):
     before: Exam | None
     seconds: float  # spent before it was stopped
     folder: Path
+    world: World
 
 
 def recipe_for(on: Scale) -> Recipe:
@@ -54,23 +57,22 @@ def recipe_for(on: Scale) -> Recipe:
     return on.pick(smoke=quick, laptop=Recipe())
 
 
-def fresh(*, seed: int, scale: str | None = None, out: Path | None = None) -> Run:
+def fresh(*, seed: int, on: Scale, world: World, out: Path | None = None) -> Run:
     """Return a run from the start; ValueError where the folder holds one already."""
-    on = scaled(scale)
     folder = out or Path("runs") / f"zero-{seed}"
     if checkpoint.steps(folder):
         raise ValueError(
             f"{folder} already holds a run: go on with it (minids grpo --resume {folder}), or "
             "name another folder with --out"
         )
+    kind = world.told(fastest(world.device, exact=True))  # the clock decides: one for all
     folder.mkdir(parents=True, exist_ok=True)
     recipe = recipe_for(on)
-    model = newborn(recipe, seed=seed).to(on.device)
-    kind = fastest(on.device, exact=True)
-    return Run(recipe, seed, on.kind, kind, model, None, None, 0, None, 0.0, folder)
+    model = newborn(recipe, seed=seed).to(world.device)
+    return Run(recipe, seed, on.kind, kind, model, None, None, 0, None, 0.0, folder, world)
 
 
-def resumed(folder: Path, *, scale: str | None = None) -> Run:
+def resumed(folder: Path, *, world: World, scale: str | None = None) -> Run:
     """Return the run saved in `folder`, to be gone on with."""
     saved = checkpoint.load(folder)
     extra = saved.extra
@@ -78,35 +80,35 @@ def resumed(folder: Path, *, scale: str | None = None) -> Run:
         raise ValueError(f"{folder} was not written by `minids grpo`, so it cannot be resumed")
     if scale not in (None, extra["kind"]):
         raise ValueError(f"{folder} was begun at scale {extra['kind']}: leave --scale out")
-    on = scaled(extra["kind"])
-    recipe = recipe_for(on)
+    recipe = recipe_for(scaled(extra["kind"]))
     if saved.step >= recipe.practice:
         raise ValueError(f"{folder} has done its {saved.step} steps: start another with --out")
     # Copied, not taken over: memory as a file laid it out rounds some products otherwise.
     model, base = newborn(recipe, seed=0), newborn(recipe, seed=0)
     model.load_state_dict(saved.weights)
     base.load_state_dict(extra["base"])
-    model, base = model.to(on.device), base.to(on.device)
+    model, base = model.to(world.device), base.to(world.device)
     optimizer = optimizer_for(model, recipe.settings)
     if saved.optimizer_state is not None:
         optimizer.load_state_dict(saved.optimizer_state)
     return Run(
         recipe, extra["seed"], extra["kind"], extra["products"], model, base, optimizer,
-        saved.step, Exam(*extra["before"]), extra["seconds"], folder,
+        saved.step, Exam(*extra["before"]), extra["seconds"], folder, world,
     )  # fmt: skip
 
 
 def carry_out(run: Run, *, as_json: bool, save_every: int) -> int:
     """Read, practise, test; print what happens, and return the exit code."""
     began = time.monotonic() - run.seconds
-    say = _quiet if as_json else typer.echo
+    say = _quiet if as_json or not run.world.leads else typer.echo
     test = questions(run.recipe, 8 if run.kind == "smoke" else 192, seed=run.seed)
     recipe = run.recipe
     if run.base is None:
         say(f"{recipe.reading} steps of reading answers, of which few are right …")
         for _ in tqdm(
-            read_lessons(run.model, recipe, seed=run.seed, kind=run.products),
-            total=recipe.reading, unit="step", disable=as_json, mininterval=_interval(),
+            read_lessons(run.model, recipe, seed=run.seed, kind=run.products, world=run.world),
+            total=recipe.reading, unit="step", disable=_no_bar(run, as_json),
+            mininterval=_interval(),
         ):  # fmt: skip
             pass
         before = _tested(run, test)
@@ -121,13 +123,14 @@ def carry_out(run: Run, *, as_json: bool, save_every: int) -> int:
     try:
         with stopping_after_this_step() as stopped:
             for step in _shown(run, as_json):
-                done = step.i + 1
-                if done % save_every == 0 or done == recipe.practice or stopped():
+                done, stop = step.i + 1, run.world.any(stopped())
+                if run.world.leads and (done % save_every == 0 or done == recipe.practice or stop):
                     _save(run, done, time.monotonic() - began)
-                if stopped():
+                if stop:
                     break
     except (Diverged, OSError) as error:
-        typer.echo(f"minids: {error}\ngo on from the last checkpoint with: {again}", err=True)
+        if run.world.leads or isinstance(error, OSError):
+            typer.echo(f"minids: {error}\ngo on from the last checkpoint with: {again}", err=True)
         return 1
     if done < recipe.practice:
         say(f"\nstopped and saved after {done} steps. Go on with: {again}")
@@ -142,10 +145,9 @@ def carry_out(run: Run, *, as_json: bool, save_every: int) -> int:
         "seconds": round(seconds, 1),
         "steps": done,
     }
-    if as_json:
+    if as_json and run.world.leads:
         typer.echo(json.dumps(summary))
-    else:
-        typer.echo(f"\n{seconds:.0f} s in all, reading included; saved in {run.folder}")
+    say(f"\n{seconds:.0f} s in all, reading included; saved in {run.folder}")
     return 0
 
 
@@ -153,8 +155,11 @@ def _shown(run: Run, as_json: bool) -> Any:
     """Yield the steps of practice, with a bar or as lines of JSON, and trouble by name."""
     steps = practise(
         run.model, run.recipe, seed=run.seed, kind=run.products, reference=run.base,
-        start=run.start, optimizer=run.optimizer,
+        start=run.start, optimizer=run.optimizer, world=run.world,
     )  # fmt: skip
+    if not run.world.leads:
+        yield from steps
+        return
     watched = watch(steps, say=_warn if as_json else tqdm.write)
     with tqdm(
         watched, total=run.recipe.practice, initial=run.start, unit="step", disable=as_json,
@@ -191,8 +196,13 @@ def _save(run: Run, step: int, seconds: float) -> None:
 
 
 def _tested(run: Run, test: Any) -> Exam:
+    """The exam, taken by the first process, whose policy is that of all."""
     longest = run.recipe.settings.max_new
-    return exam(run.model, test, alphabet(), max_new=longest, kind=run.products)
+
+    def take() -> Exam:
+        return exam(run.model, test, alphabet(), max_new=longest, kind=run.products)
+
+    return run.world.told_by_first(take)
 
 
 def _told(when: str, e: Exam) -> str:
@@ -201,6 +211,10 @@ def _told(when: str, e: Exam) -> str:
         f"{e.k} {e.majority:.1%}, once in {e.k} {e.pass_at_k:.1%}); {e.worked:.1%} show working; "
         f"{e.length:.1f} tokens"
     )
+
+
+def _no_bar(run: Run, as_json: bool) -> bool:
+    return as_json or not run.world.leads
 
 
 def _interval() -> float:

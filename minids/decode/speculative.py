@@ -1,25 +1,26 @@
 """Write several tokens in one pass: someone drafts, the model checks all drafts at once.
 
 Reading a few tokens costs a model little more than reading one. So the drafts are read in one
-pass, and as many are kept as the model would have written itself. Greedy text is the same, token
-for token; sampled text follows the same distribution, by a rule that accepts and resamples
-(arXiv 2211.17192, algorithm 1). The drafter decides how fast it goes, and never what is written.
+pass, and as many are kept as the model would have written itself (decode/accept.py). Greedy text
+is the same, token for token; sampled text follows the same distribution. The drafter decides how
+fast it goes, and never what is written.
 
 Rows of a batch accept different numbers and go on at their own pace (decode/rows.py).
 
 Left out: log-probabilities of what was written (one pass gives them: decode.sample.token_logp);
 trees of drafts.
 
-axes: b rows, n drafts, m = n + 1 places that are checked, v vocabulary
+axes: b rows, m places that are checked: the drafts and one behind them, d model width
 """
 
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor
 
+from minids.decode.accept import accept, accept_greedy
 from minids.decode.draft import ModelDraft, ModuleDraft, Pick, Text, read
 from minids.decode.rows import Rows, put, window
 from minids.model.mtp import MTP
@@ -49,38 +50,6 @@ class Speculated(NamedTuple):
     def acceptance(self) -> list[float]:
         """Return the share of drafts that were kept, at each position, given those before it."""
         return [a / max(1, n) for a, n in zip(self.accepted, self.tested, strict=True)]
-
-
-def accept(
-    p: Float[Tensor, "b m v"], q: Float[Tensor, "b n v"], drafts: Int[Tensor, "b n"], pick: Pick
-) -> tuple[Int[Tensor, " b"], Int[Tensor, " b"]]:
-    """Return how many drafts of each row are kept, and the token that follows them.
-
-    `p` are the model's probabilities at each draft and behind the last, `q` those that the drafts
-    were drawn from. A draft x is kept with chance p(x) / q(x), at most 1. The first that is not
-    gives its place to a token drawn from what p has and q has not, max(p - q, 0). What comes out
-    follows p, whatever q is.
-    """
-    n = drafts.shape[1]
-    odds = [x.gather(-1, drafts[..., None])[..., 0] for x in (p[:, :n], q)]
-    coins = torch.rand(drafts.shape, device=p.device, generator=pick.generator)
-    kept = (coins * odds[1] < odds[0]).long().cumprod(-1).sum(-1)
-    row = torch.arange(len(p), device=p.device)
-    here, drafted = p[row, kept], torch.cat([q, torch.zeros_like(p[:, :1])], dim=1)[row, kept]
-    rest = (here - drafted).clamp(min=0)
-    some = rest.sum(-1, keepdim=True) > 0  # nothing is left only by rounding
-    return kept, pick.draw(torch.where(some, rest, here))
-
-
-def accept_greedy(
-    best: Int[Tensor, "b m"], drafts: Int[Tensor, "b n"]
-) -> tuple[Int[Tensor, " b"], Int[Tensor, " b"]]:
-    """Return how many drafts of each row are the model's own choices, and its choice behind them.
-
-    `best` are the model's likeliest tokens at each draft and behind the last.
-    """
-    kept = (best[:, :-1] == drafts).long().cumprod(-1).sum(-1)
-    return kept, best.gather(-1, kept[:, None])[:, 0]
 
 
 def speculate(
@@ -228,6 +197,10 @@ def _check(
         )
     if pick.temperature < 0:
         raise ValueError(f"temperature={pick.temperature} must be 0 (greedy) or positive")
+    if pick.top_k is not None and pick.top_k < 1:
+        raise ValueError(f"top_k={pick.top_k} keeps no token: use 1 or more, or None for all")
+    if pick.top_p is not None and not 0 < pick.top_p <= 1:
+        raise ValueError(f"top_p={pick.top_p} must lie in (0, 1]")
     if drafter is None:
         return 0
     if n_drafts < 1:

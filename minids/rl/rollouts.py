@@ -135,7 +135,10 @@ def joined(several: Sequence[Scored]) -> Scored:
         return torch.nn.functional.pad(x, (width - first - after - x.shape[1], after))
 
     tokens = torch.cat(
-        [torch.nn.functional.pad(t, (0, width - t.shape[1])) for t in (s.learnt.tokens for s in several)]
+        [
+            torch.nn.functional.pad(t, (0, width - t.shape[1]))
+            for t in (s.learnt.tokens for s in several)
+        ]
     )
     mask, logp = (torch.cat([wide(s.learnt[field], s) for s in several]) for field in (2, 3))
     parts = {name: torch.cat([s.parts[name] for s in several]) for name in several[0].parts}

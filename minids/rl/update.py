@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import torch
 from einops import rearrange
-from torch import Tensor, nn
+from torch import Tensor
 
 from minids.model.balance import load
 from minids.model.products import Products, products
@@ -171,6 +171,6 @@ def _share(n: int, world: World, device: torch.device) -> tuple[Tensor, Tensor]:
 
 
 def _elsewhere(logp: Tensor, ref: Tensor, mine: Tensor, counts: Tensor) -> Tensor:
-    """The reference in rows that count here; the policy itself elsewhere, from which it is 0 away."""
+    """The reference in rows that count here; elsewhere the policy, which is 0 away from itself."""
     there = logp.detach()
     return there.index_put((mine,), ref).where(counts[:, None], there)

@@ -49,7 +49,7 @@ WAYS: dict[str, Way] = {
     "loss 0.01": Way(loss=0.01),
     "loss 0.1": Way(loss=0.1),
     "by sequence": Way(by_sequence=0.01),
-    "bias, two speeds": Way(speed=0.01, last_speed=0.002),
+    "bias, two speeds": Way(speed=0.01, last_speed=0.003),
     "bias 0.01": Way(speed=0.01, last_speed=0.01),
     "bias 0.001": Way(speed=0.001, last_speed=0.001),
     "bias 0.0001": Way(speed=0.0001, last_speed=0.0001),

@@ -46,7 +46,7 @@ def run(
 ) -> dict[str, float]:
     """Return what a run ended with, by name; NaN where a thing does not apply to the arm.
 
-    "loss" and the loss of each domain in nats per character; what each of `PROBES` adds to it;
+    "loss" and the loss of each domain in nats per token; what each of `PROBES` adds to it;
     "after i" the mean specialisation after i steps, `marks` times; "specialisation" of both
     layers and by chance; "MaxVio" of the exam. The loss is taken on `n` rows of each domain, all
     else on a quarter of them. `seed` decides first weights and order of the text. `keep`

@@ -3,12 +3,12 @@
 Two budgets are kept apart. All mixtures have the same *total* width of experts and the same
 *active* one, an eighth of it; one dense model has the active width, another the total. Gates are
 V1's: the raw softmax over the routed experts, with its balance loss over the whole batch
-(DeepSeekMoE, arXiv 2401.06066, section 3). Tokens are characters, so that no token tells by itself
-which domain it is from, but for Chinese.
+(DeepSeekMoE, arXiv 2401.06066, section 3). Made texts are read by the character, so that few
+tokens tell by themselves which domain they are from.
 
 Left out: more than one size, a learning rate for each arm.
 
-axes: b rows of a batch, t tokens of a row, n characters of a text
+axes: b rows of a batch, t tokens of a row, n tokens of a text
 """
 
 from collections.abc import Callable, Mapping
@@ -28,6 +28,7 @@ from minids.text.batches import Batch
 from minids.text.corpus import real_text
 from minids.text.domains import DOMAINS, domain
 from minids.text.labelled import Labelled, labelled, labelled_windows
+from minids.text.tokenizer import default_tokenizer
 from minids.train.gradients import ExtraLosses
 from minids.train.losses import next_token_by_row
 
@@ -86,7 +87,7 @@ def toy(arm: str, vocab: int | None = None) -> ModelConfig:
 
 
 class Texts(NamedTuple):
-    """What is read and what is asked, by domain, as numbers of characters."""
+    """What is read and what is asked, by domain, as numbers of tokens."""
 
     train: Mapping[str, Int[Tensor, " n"]]
     held_out: Mapping[str, Int[Tensor, " n"]]
@@ -124,13 +125,14 @@ def controlled() -> Texts:
 
 @cache
 def real(n_chars: int = 300_000) -> Texts:
-    """Return prose and code that come with this Python, as bytes; other Pythons have others."""
+    """Return prose and code that come with this Python, in tokens; other Pythons have others."""
+    tokenizer = default_tokenizer()
     parts: dict[str, dict[str, Tensor]] = {"train": {}, "held_out": {}}
     for kind in ("prose", "code"):
         text = real_text(kind, n_chars=n_chars)
         for part, by_kind in parts.items():
-            by_kind[kind] = torch.tensor(list(getattr(text, part).encode()))
-    return Texts(parts["train"], parts["held_out"], 256)
+            by_kind[kind] = torch.tensor(tokenizer.encode(getattr(text, part)))
+    return Texts(parts["train"], parts["held_out"], tokenizer.vocab)
 
 
 TEXTS: dict[str, Callable[[], Texts]] = {"controlled": controlled, "real": real}
@@ -158,7 +160,7 @@ def balanced(alpha: float, device_alpha: float = 0.0, n_devices: int = 4) -> Ext
 class Marks(NamedTuple):
     """What a model did in an exam: its loss, and its choices in every layer."""
 
-    loss: float  # nats per character, mean over the domains
+    loss: float  # nats per token, mean over the domains
     by_domain: dict[str, float]
     routings: tuple[Routing, ...]
 

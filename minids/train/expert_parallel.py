@@ -12,7 +12,7 @@ axes: t tokens of this process, d model width, e experts of this process, ff twi
 of an expert, n rows that are sent, m rows that arrive, p processes
 """
 
-from typing import Any
+from typing import Any, cast
 
 import torch
 import torch.distributed as dist
@@ -26,7 +26,7 @@ from minids.model.moe import Experts, grouped_linear
 from minids.model.routing import Routing
 from minids.train.world import SHARDS
 
-Group = Any  # torch.distributed.ProcessGroup, which builds without distributed lack
+Group = dist.ProcessGroup
 
 
 class _Exchange(torch.autograd.Function):
@@ -119,8 +119,8 @@ class ExpertsApart(nn.Module):
 
     def forward(self, x: Float[Tensor, "t d"], routing: Routing) -> Float[Tensor, "t d"]:
         """Return for each token of this process the weighted sum of its experts."""
-        gate_up, down = (w.to_local() for w in (self.gate_up, self.down))
-        return experts_apart(x, gate_up, down, routing, self.group)
+        gate_up, down = cast(DTensor, self.gate_up), cast(DTensor, self.down)
+        return experts_apart(x, gate_up.to_local(), down.to_local(), routing, self.group)
 
 
 def cut(whole: Tensor, mesh: DeviceMesh) -> DTensor:

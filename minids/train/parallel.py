@@ -10,6 +10,8 @@ of it: nothing is averaged.
 Left out: tensor and pipeline parallelism; bf16 all-gathers; blocks compiled or recomputed.
 """
 
+from typing import TypeVar
+
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
@@ -20,26 +22,30 @@ from torch.distributed.tensor import DTensor
 from minids.config import ModelConfig
 from minids.model.moe import MoE
 from minids.model.transformer import Block, Transformer
-from minids.train.expert_parallel import ExpertsApart
+from minids.train.expert_parallel import ExpertsApart, Group
 from minids.train.world import REPLICAS, World
 
+M = TypeVar("M", bound=nn.Module)
 
-def spread(model: nn.Module, world: World) -> nn.Module:
-    """Return `model` with this process's part of its weights, changed in place.
 
-    Every process must come with the same weights, on its own device. Names in `state_dict` stay
-    as they were. A world without a mesh leaves the model as it is. Make the optimizer afterwards.
+def spread(model: M, world: World) -> M:
+    """Return `model` on the world's device with this process's part of its weights, in place.
+
+    Every process must come with the same weights. They may lie on the CPU: a device never holds
+    more than its parts and one block. Names in `state_dict` stay as they were. A world without a
+    mesh moves the model and no more. Make the optimizer afterwards.
     """
     if world.mesh is None:
-        return model
+        return model.to(world.device)
     apart: set[nn.Parameter] = set()
     for layer in model.modules():
         if isinstance(layer, MoE):
             layer.experts = ExpertsApart(layer.experts, world.mesh)  # type: ignore[assignment]
             apart |= set(layer.experts.parameters())
     blocks = [module for module in model.modules() if isinstance(module, Block)]
-    for module in (*blocks, model):
-        _split(module, world.mesh, apart)
+    for block in blocks:
+        _split(block, world.mesh, apart)
+    _split(model, world.mesh, apart)
     return model
 
 
@@ -58,24 +64,26 @@ def add_up(model: nn.Module, world: World) -> None:
     """
     if world.size == 1:
         return
-    weights = [p for p in model.parameters() if p.requires_grad]
-    _all_reduce([p for p in weights if not isinstance(p, DTensor)])
-    experts = [p for m in model.modules() if isinstance(m, ExpertsApart) for p in m.parameters()]
-    several = world.mesh is not None and REPLICAS in (world.mesh.mesh_dim_names or ())
-    group = world.mesh.get_group(REPLICAS) if world.mesh is not None and several else None
-    _all_reduce(experts, group, alone=not several)
+    everywhere = [p for p in model.parameters() if not isinstance(p, DTensor) and p.requires_grad]
+    apart = [p for m in model.modules() if isinstance(m, ExpertsApart) for p in m.parameters()]
+    _sum_up(_gradients(everywhere), None)
+    experts = _gradients(apart)
+    if world.mesh is not None and REPLICAS in (world.mesh.mesh_dim_names or ()):
+        _sum_up(experts, world.mesh.get_group(REPLICAS))
 
 
-def _all_reduce(weights: list[nn.Parameter], group: object = None, *, alone: bool = False) -> None:
-    """Sum gradients over a group in one message; a missing one becomes 0."""
-    if not weights:
-        return
+def _gradients(weights: list[nn.Parameter]) -> list[Tensor]:
+    """This process's part of each gradient; one that is missing becomes 0."""
     for weight in weights:
         if weight.grad is None:
             weight.grad = torch.zeros_like(weight)
-    if alone:
+    return [local(weight.grad) for weight in weights if weight.grad is not None]
+
+
+def _sum_up(grads: list[Tensor], group: Group | None) -> None:
+    """Sum gradients over a group, or over all processes, in place and in one message."""
+    if not grads:
         return
-    grads = [local(weight.grad) for weight in weights if weight.grad is not None]
     flat = torch.cat([grad.flatten() for grad in grads])
     dist.all_reduce(flat, group=group)
     for grad, summed in zip(grads, flat.split([g.numel() for g in grads]), strict=True):

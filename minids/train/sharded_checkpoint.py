@@ -13,9 +13,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-import torch.distributed.checkpoint as dcp
+import torch.distributed.checkpoint
 from torch import Tensor, nn
 from torch.distributed.checkpoint.api import CheckpointException
+from torch.distributed.checkpoint.state_dict_loader import load as load_parts
+from torch.distributed.checkpoint.state_dict_saver import save as save_parts
 from torch.distributed.tensor import DTensor
 
 from minids import checkpoint, durable
@@ -104,15 +106,15 @@ def look(folder: str | Path, world: World, *, step: int | None = None) -> Found:
     raise CheckpointError(str(found))
 
 
-def resume(found: Found, world: World, *, lr: float) -> tuple[nn.Module, Optimizer]:
+def resume(found: Found, world: World, *, lr: float) -> tuple[Transformer, Optimizer]:
     """Return the model of a checkpoint, spread over `world`, and its AdamW, ready to go on."""
     if found.processes is not None:
-        model = spread(Transformer(found.config).to(world.device), world)
+        model = spread(Transformer(found.config), world)
         optimizer = adamw(model, lr=lr)
         restore(found, model, optimizer)
         return model, optimizer
     saved = checkpoint.load(found.path.parent, step=found.step)
-    model = spread(checkpoint.build(saved).to(world.device), world)
+    model = spread(checkpoint.build(saved), world)
     optimizer = adamw(model, lr=lr)
     if saved.optimizer_state is not None:
         optimizer.load_state_dict(_cut_state(saved.optimizer_state, optimizer))
@@ -129,32 +131,38 @@ def restore(found: Found, model: nn.Module, optimizer: Optimizer) -> None:
     tensors = _tensors(model, optimizer)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "torch.distributed is disabled")  # alone, on purpose
-        dcp.load(tensors, storage_reader=dcp.HuggingFaceStorageReader(str(found.path)))
+        load_parts(tensors, storage_reader=_storage("Reader")(str(found.path)))
 
 
 def _look(folder: Path, step: int | None) -> Found:
     complete = durable.complete(folder)
-    wanted = max(complete, default=None) if step is None else step
-    if wanted is None or wanted not in complete:
-        have = f"steps {', '.join(map(str, complete))}" if complete else "no complete checkpoint"
-        raise CheckpointError(f"{folder} holds {have}. Check the folder, or start a new run")
-    path = complete[wanted]
-    noted = durable.check(path)
-    if noted["format"] == checkpoint.SHARDED:
-        processes, extra, moments = noted["processes"], decode(noted["extra"], {}), noted["moments"]
-        return Found(path, decode(noted["config"], {}), wanted, extra, processes, moments)
-    saved = checkpoint.load(folder, step=wanted)
+    path = complete.get(max(complete, default=-1) if step is None else step)
+    noted = {} if path is None else durable.check(path)
+    if path is not None and noted.get("format") == checkpoint.SHARDED:
+        config, extra = (decode(noted[name], {}) for name in ("config", "extra"))
+        return Found(path, config, noted["step"], extra, noted["processes"], noted["moments"])
+    saved = checkpoint.load(folder, step=step)  # which also says what is missing
     moments = saved.optimizer_state is not None
-    return Found(path, saved.config, wanted, saved.extra, None, moments)
+    return Found(complete[saved.step], saved.config, saved.step, saved.extra, None, moments)
 
 
 def _write(tensors: dict[str, Tensor], where: Path) -> None:
-    writer = dcp.HuggingFaceStorageWriter(str(where), save_distributed=True)
     try:
-        dcp.save(tensors, storage_writer=writer)
+        save_parts(tensors, storage_writer=_storage("Writer")(str(where), save_distributed=True))
     except CheckpointException as error:  # no Exception to Python; one for each process that failed
         failed = "; ".join(f"process {rank}: {e[0]}" for rank, e in error.failures.items())
         raise OSError(f"{where} could not be written by {failed}") from None
+
+
+def _storage(what: str) -> Any:
+    """torch's reader or writer of safetensors files that know their place in the whole."""
+    found = getattr(torch.distributed.checkpoint, f"HuggingFaceStorage{what}", None)
+    if found is None:
+        raise OSError(
+            f"torch {torch.__version__} cannot keep a checkpoint in parts: update torch, or give "
+            "every process all weights with world.split(1)"
+        )
+    return found
 
 
 def _tensors(model: nn.Module, optimizer: Optimizer) -> dict[str, Tensor]:

@@ -14,7 +14,7 @@ Left out: a process that joins or leaves while the others run; tensor and pipeli
 
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
@@ -76,10 +76,10 @@ class World:
             raise ValueError(f"{self.size} processes do not form groups of {shards}: give a factor")
         if shards == 1 or not self._can_split():
             return replace(self, mesh=None)
-        whole, names = (self.size // shards, shards), (REPLICAS, SHARDS)
+        axes = {REPLICAS: self.size // shards, SHARDS: shards}
         if self.size == shards:
-            whole, names = whole[1:], names[1:]
-        mesh = init_device_mesh(self.device.type, whole, mesh_dim_names=names)
+            del axes[REPLICAS]
+        mesh = init_device_mesh(self.device.type, tuple(axes.values()), mesh_dim_names=tuple(axes))
         return replace(self, mesh=mesh)
 
     def rows(self, batch: Batch) -> Batch:
@@ -101,7 +101,8 @@ class World:
         flat = torch.cat([value.flatten() for value in values])
         dist.all_reduce(flat)
         parts = flat.split([value.numel() for value in values])
-        return [part.view_as(value) for part, value in zip(parts, values, strict=True)]
+        pairs = zip(parts, values, strict=True)
+        return [part.view_as(value).to(value.dtype) for part, value in pairs]
 
     def gathered(self, value: T) -> list[T]:
         """Return what every process gave, in the order of their ranks."""
@@ -119,9 +120,16 @@ class World:
         dist.broadcast_object_list(box, src=0)
         return box[0]
 
+    def told_by_first(self, find: Callable[[], T]) -> T:
+        """Return what `find` returns in the first process, which alone calls it."""
+        found = [find()] if self.leads else []
+        return self.told(found)[0]
+
     def any(self, flag: bool) -> bool:
         """Return whether any process says so: an answer that all of them share."""
-        return flag if self.size == 1 else any(self.gathered(flag))
+        if self.size == 1:
+            return flag
+        return bool(self.summed([torch.tensor(float(flag), device=self.device)])[0] > 0)
 
     def _can_split(self) -> bool:
         """Whether the backend has the collective that split gradients are added with."""
@@ -150,7 +158,7 @@ def launched(device: torch.device | str = "cpu") -> Iterator[World]:
     here. Other devices have no backend for many processes: there, the CPU is used.
     """
     device = torch.device(device)
-    if "TORCHELASTIC_RUN_ID" not in os.environ or int(os.environ["WORLD_SIZE"]) == 1:
+    if not dist.is_torchelastic_launched() or int(os.environ["WORLD_SIZE"]) == 1:
         yield World.alone(device)
         return
     if device.type == "cuda":

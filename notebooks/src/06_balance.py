@@ -33,7 +33,7 @@ from minids.study.widgets import explore
 from minids.systems import dispatch
 
 scale = Scale.auto()  # the dial
-steps = scale.pick(smoke=8, laptop=160, gpu=600)
+steps = scale.pick(smoke=8, laptop=180, gpu=600)
 tunnel_steps = scale.pick(smoke=12, laptop=300)
 seeds = scale.pick(smoke=range(2), laptop=range(3), gpu=range(5))
 tunnel_seeds = scale.pick(smoke=range(2), laptop=range(3), gpu=range(5))
@@ -422,7 +422,7 @@ claim(
 # %% [markdown]
 # ## How fast should a bias be?
 #
-# 0.01, 0.001 and 0.0001. V3 takes 0.001, for more than two hundred thousand steps; we have a few hundred. The right panel above says the rest. But fast has a price. Freeze
+# 0.01, 0.001 and 0.0001. V3 takes 0.001, for more than two hundred thousand steps; we have a few hundred at most. The right panel above says the rest. But fast has a price. Freeze
 # the model and give it new text: nothing moves now, and what counts is where the biases stand.
 
 # %% tags=["nbval-ignore-output"]
@@ -514,6 +514,10 @@ losses = {way: results.mean(way, "loss") for way in balancing.WAYS}
 spread = max(losses.values()) - min(losses.values())
 claim("all nine means lie within 3 % of each other", spread < 0.03 * losses["none"])
 claim(
+    "the bias's mean lies below that of the strongest loss",
+    losses["bias, two speeds"] < losses["loss 0.1"],
+)
+claim(
     "the bias's mean lies within 1 % of no balancing",
     abs(losses["bias, two speeds"] / losses["none"] - 1) < 0.01,
 )
@@ -524,14 +528,18 @@ claim(
 claim("with the bias none is", max(results.of("bias, two speeds", "idle")) == 0, every)
 
 # %% [markdown]
-# At this size the loss does not tell the ways apart, and we claim no order. The gain that the papers report lies below one percent, with a billion parameters and more and
-# a hundred billion tokens of text. What the toy shows is what happens to load and experts.
+# What can be said? Some means lie outside the band of these few seeds, the bias's among them, below. That is not safe: in trials with three other seeds, and with the
+# same seeds in another arithmetic, the bias came out above no balancing by 0.001, inside the band. One order held in all our trials, seed by seed: the bias below the strongest
+# loss, by about one percent. So a strong loss does hurt a little here; a bias in place of *nothing* we cannot tell from nothing.
+#
+# The gain that the papers report lies below one percent, with a billion parameters and more and a hundred billion tokens of text. What the toy shows is what happens to load and
+# experts.
 
 # %% tags=["trap"]
 trap(
     "Without balancing, a mixture of experts collapses onto a few experts.",
     max(results.of("none", "idle")) > 16,
-    "Not here. In no seed more than 5 of 32 experts stood idle, and the loss is as good as any. The load is badly uneven all the same, and that is reason enough: "
+    "Not here. In no seed more than 5 of 32 experts stood idle, and the loss is within 3 % of every other way's. The load is badly uneven all the same, and that is reason enough: "
     "the busiest device sets the pace. Other sizes and gates may behave otherwise; these runs do not collapse.",
 )
 

@@ -19,7 +19,7 @@ import torch
 
 from minids import accounting
 from minids.check.bugs import ch07 as bugs
-from minids.decode import speculative
+from minids.decode import accept
 from minids.decode.draft import ModuleDraft, Pick
 from minids.decode.sample import generate
 from minids.decode.speculative import speculate
@@ -95,7 +95,9 @@ config = replace(
 )
 toy = MTP(Transformer(config))
 g = torch.Generator().manual_seed(0)
-text = torch.randint(64, (2, 11), generator=g)  # eleven tokens: ten to read, and the last as a target
+text = torch.randint(
+    64, (2, 11), generator=g
+)  # eleven tokens: ten to read, and the last as a target
 
 
 def norm(x, gain):
@@ -133,12 +135,14 @@ v3 = preset("deepseek-v3")
 with torch.device("meta"):
     modules_of_v3 = sum(p.numel() for p in mtp.Module(v3).parameters())
 counted = accounting.parameters(config)
-print(f"V3's module: {modules_of_v3:,} parameters; the model before it: {accounting.parameters(v3).total:,}")
+print(
+    f"V3's module: {modules_of_v3:,} parameters; the model before it: {accounting.parameters(v3).total:,}"
+)
 claim(
     "formula and tensors agree: the toy's module",
     counted.total + counted.mtp == sum(p.numel() for p in toy.parameters()),
 )
-claim("V3's module weighs 11.6 B", modules_of_v3 == accounting.parameters(v3).mtp == 11_609_545_216)
+claim("V3's module weighs 11.6 B", modules_of_v3 == accounting.parameters(v3).mtp == 11_610_067_968)
 
 # %% [markdown]
 # A module must not see the future either. Change one token and look which predictions move.
@@ -149,8 +153,14 @@ changed[:, 6] = (changed[:, 6] + 1) % 64
 with torch.no_grad():
     after = toy.ahead(toy(changed[:, :-1]).hidden, changed[:, 1:])[0].logits
 moved = (after != ours).any(-1).any(0).tolist()
-print("token 6 changed; predictions of the module that moved, by place:", [i for i, m in enumerate(moved) if m])
-claim("the module sees one token more than the model, and none after it", moved.index(True) == 5 and all(moved[5:]))
+print(
+    "token 6 changed; predictions of the module that moved, by place:",
+    [i for i, m in enumerate(moved) if m],
+)
+claim(
+    "the module sees one token more than the model, and none after it",
+    moved.index(True) == 5 and all(moved[5:]),
+)
 
 # %% [markdown]
 # Which half comes first? Equation 21 of the report puts the hidden state first. The released weights expect the embedding first. Trained from
@@ -163,7 +173,10 @@ with torch.no_grad():
     wrong = other.ahead(output.hidden, text[:, 1:])[0].logits
     other.depths[0].merge.weight.copy_(mtp.swap_order(other.depths[0].merge.weight))
     right = other.ahead(output.hidden, text[:, 1:])[0].logits
-claim("loaded in the wrong order, predictions are off by their own size", float((wrong - ours).std() / ours.std()) > 0.3)
+claim(
+    "loaded in the wrong order, predictions are off by their own size",
+    float((wrong - ours).std() / ours.std()) > 0.3,
+)
 claim("with the halves exchanged they are the same", torch.allclose(right, ours, atol=1e-5))
 
 # %% [markdown]
@@ -200,7 +213,10 @@ results = Results(
     machine=machine(),
 )
 print(results.table())
-print("the module's own loss, two tokens ahead:", *(f"{r.ahead[0]:.3f}" for r in by_arm["with a module"]))
+print(
+    "the module's own loss, two tokens ahead:",
+    *(f"{r.ahead[0]:.3f}" for r in by_arm["with a module"]),
+)
 print("the deep model:", f"{deep.nats:.3f};", "its modules:", *(f"{x:.3f}" for x in deep.ahead))
 
 # %%
@@ -212,21 +228,36 @@ figure(
 
 # %% tags=["claim"]
 change = results.mean("with a module") / results.mean("without") - 1
-reveal(loss_moves, "hardly move" if abs(change) < 0.03 else "fall clearly" if change < 0 else "rise clearly")
+reveal(
+    loss_moves,
+    "hardly move" if abs(change) < 0.03 else "fall clearly" if change < 0 else "rise clearly",
+)
 claim("with a module the model's own loss moves by less than 3 %", abs(change) < 0.03)
 
 # %% [markdown]
 # So no gain in the loss here, and no harm. Look at the table for your own signs: with three seeds neither is safe. What did DeepSeek find?
 
 # %%
-print(tables.text(tables.read("mtp_ablation"), ["measure", "small_base", "small_mtp", "large_base", "large_mtp"]))
+print(
+    tables.text(
+        tables.read("mtp_ablation"),
+        ["measure", "small_base", "small_mtp", "large_base", "large_mtp"],
+    )
+)
 
 # %% tags=["claim"]
 table = {row["measure"]: row for row in tables.read("mtp_ablation")}
 scores = [row for name, row in table.items() if name not in ("total_b", "tokens_b", "Pile BPB")]
-better = sum(row[f"{size}_mtp"] > row[f"{size}_base"] for row in scores for size in ("small", "large"))
-bits = [table["Pile BPB"][f"{size}_mtp"] - table["Pile BPB"][f"{size}_base"] for size in ("small", "large")]
-claim("there the loss hardly moves either: 0.001 bits per byte or less", max(map(abs, bits)) < 0.0011)
+better = sum(
+    row[f"{size}_mtp"] > row[f"{size}_base"] for row in scores for size in ("small", "large")
+)
+bits = [
+    table["Pile BPB"][f"{size}_mtp"] - table["Pile BPB"][f"{size}_base"]
+    for size in ("small", "large")
+]
+claim(
+    "there the loss hardly moves either: 0.001 bits per byte or less", max(map(abs, bits)) < 0.0011
+)
 claim("and most scores rise", better > 0.75 * 2 * len(scores), f"{better} of {2 * len(scores)}")
 
 # %% tags=["trap"]
@@ -293,7 +324,7 @@ claim("in fewer passes than tokens", passes < 40)
 # The package does it with caches, with any number of drafts, for rows that advance unevenly. What was read of a wrong draft is forgotten by `rewind`.
 
 # %%
-show_source(ModuleDraft.propose, speculative.accept_greedy)
+show_source(ModuleDraft.propose, accept.accept_greedy)
 
 # %% [markdown]
 # Is it always the same text? Every kind of text, one row and many, prompts of different length; drafts by one module, by two, and by another model altogether.
@@ -309,7 +340,11 @@ for rows in (*prompts.values(), ragged, *([p[0]] for p in prompts.values())):
     for drafter, n in ((writer, 1), (writer, 2), (shallow.main, 3)):
         got = speculate(writer.main, drafter, rows, room, n_drafts=n, temperature=0).answers
         equal += got == want
-claim("greedy text with drafts is plain greedy text, in every case", equal == 33, f"{equal} of 33 batches")
+claim(
+    "greedy text with drafts is plain greedy text, in every case",
+    equal == 33,
+    f"{equal} of 33 batches",
+)
 
 # %% [markdown]
 # ## Sampling: accept, or draw again
@@ -327,13 +362,18 @@ claim("greedy text with drafts is plain greedy text, in every case", equal == 33
 p, q = torch.tensor([0.7, 0.2, 0.1]), torch.tensor([0.1, 0.8, 0.1])
 kept = torch.minimum(p, q)
 instead = (p - q).clamp(min=0)
-print("drafted and kept:", kept.tolist(), " drawn instead:", [round(x, 2) for x in instead.tolist()])
+print(
+    "drafted and kept:", kept.tolist(), " drawn instead:", [round(x, 2) for x in instead.tolist()]
+)
 print(f"a draft is kept in {float(kept.sum()):.0%} of all cases")
 claim("together they are p", torch.allclose(kept + instead, p))
-claim("the share of drafts kept is 1 minus half the distance of p and q", torch.isclose(kept.sum(), 1 - (p - q).abs().sum() / 2))
+claim(
+    "the share of drafts kept is 1 minus half the distance of p and q",
+    torch.isclose(kept.sum(), 1 - (p - q).abs().sum() / 2),
+)
 
 # %%
-show_source(speculative.accept)
+show_source(accept.accept)
 
 # %% [markdown]
 # Theory is one thing. Here is a small model with five tokens, so all 625 texts of four tokens can be listed with their chances. Ten thousand texts are written, by
@@ -373,7 +413,10 @@ print(
 )
 
 # %% tags=["claim"]
-claim("sampled text with drafts follows the model's own distribution", min(t.p for t in tests.values()) > 0.001)
+claim(
+    "sampled text with drafts follows the model's own distribution",
+    min(t.p for t in tests.values()) > 0.001,
+)
 
 # %% [markdown]
 # ## Experiment 2: how often is a guess right?
@@ -384,7 +427,12 @@ claim("sampled text with drafts follows the model's own distribution", min(t.p f
 # **Predict first.** In arithmetic the digits of a sum follow from the question, and the question is random. In which text are guesses best?
 
 # %% tags=["predict"]
-easiest = predict("in which text are the most drafts of the first module kept?", ..., default="arithmetic", options=mtp_lab.TEXTS)
+easiest = predict(
+    "in which text are the most drafts of the first module kept?",
+    ...,
+    default="arithmetic",
+    options=mtp_lab.TEXTS,
+)
 
 # %% tags=["nbval-ignore-output"]
 shares, greedy, sampled = {}, {}, {}
@@ -396,7 +444,9 @@ for name in mtp_lab.TEXTS:
         "second, greedy": greedy[name].acceptance[1],
         "first, sampled": sampled[name].acceptance[0],
     }
-print(tables.text([{"text": n, **{k: f"{x:.2f}" for k, x in s.items()}} for n, s in shares.items()]))
+print(
+    tables.text([{"text": n, **{k: f"{x:.2f}" for k, x in s.items()}} for n, s in shares.items()])
+)
 reveal(easiest, max(shares, key=lambda name: shares[name]["first, greedy"]))
 
 # %%
@@ -408,11 +458,15 @@ figure(
 
 # %% tags=["claim"]
 overall = {
-    kind: sum(s[kind] for s in shares.values()) / len(shares) for kind in next(iter(shares.values()))
+    kind: sum(s[kind] for s in shares.values()) / len(shares)
+    for kind in next(iter(shares.values()))
 }
 claim("over all texts more than half of the first drafts are kept, greedy and sampled",
       min(overall["first, greedy"], overall["first, sampled"]) > 0.5)  # fmt: skip
-claim("if the first draft was kept, more than half of the second ones are", overall["second, greedy"] > 0.5)
+claim(
+    "if the first draft was kept, more than half of the second ones are",
+    overall["second, greedy"] > 0.5,
+)
 
 # %% [markdown]
 # These are small numbers of tokens from one model: the order of the texts may change with the seed, and we claim none. What can be said: real text is not worse
@@ -434,13 +488,20 @@ shallow_speed = predict(
 threads = torch.get_num_threads()
 torch.set_num_threads(1)
 repeats, n_prompts = scale.pick(smoke=(1, 1), laptop=(3, 2))
-deep_arms = {"plain": (None, 1), "1 draft": (writer, 1), "2 drafts": (writer, 2), "small model, 2 drafts": (shallow.main, 2)}
+deep_arms = {
+    "plain": (None, 1),
+    "1 draft": (writer, 1),
+    "2 drafts": (writer, 2),
+    "small model, 2 drafts": (shallow.main, 2),
+}
 shallow_arms = {"plain": (None, 1), "1 draft": (shallow, 1)}
 timed = {}
 for label, model, its_arms in (("deep", writer, deep_arms), ("shallow", shallow, shallow_arms)):
     for name in mtp_lab.TEXTS:
         rows = prompts[name][:n_prompts]
-        timed[label, name] = mtp_speed.seconds_per_token(model.main, its_arms, rows, repeats=repeats)
+        timed[label, name] = mtp_speed.seconds_per_token(
+            model.main, its_arms, rows, repeats=repeats
+        )
 
 
 def mean_speed(label, arm):
@@ -452,19 +513,27 @@ for label, its_arms in (("deep", deep_arms), ("shallow", shallow_arms)):
     took = sum(timed[label, name]["plain"] for name in mtp_lab.TEXTS) / len(mtp_lab.TEXTS)
     print(f"{label}: plain {1e6 * took:,.0f} µs a token")
     for arm in list(its_arms)[1:]:
-        by_text = ", ".join(f"{n} {timed[label, n]['plain'] / timed[label, n][arm]:.2f}" for n in mtp_lab.TEXTS)
+        by_text = ", ".join(
+            f"{n} {timed[label, n]['plain'] / timed[label, n][arm]:.2f}" for n in mtp_lab.TEXTS
+        )
         print(f"  {arm}: {mean_speed(label, arm):.2f} times as fast ({by_text})")
 reveal(shallow_speed, "slower" if mean_speed("shallow", "1 draft") < 1 else "faster")
 
 # %% tags=["claim"]
 real = scale.kind != "smoke"
-claim("with one draft the deep model writes more than 1.1 times as fast", mean_speed("deep", "1 draft") > 1.1 or not real)
+claim(
+    "with one draft the deep model writes more than 1.1 times as fast",
+    mean_speed("deep", "1 draft") > 1.1 or not real,
+)
 claim("with two drafts, more than 1.15 times", mean_speed("deep", "2 drafts") > 1.15 or not real)
 claim(
     "the same module does less for the shallow model: at most 0.8 of the deep model's gain in speed",
     mean_speed("shallow", "1 draft") < 0.85 * mean_speed("deep", "1 draft") or not real,
 )
-claim("at two layers it does not pay: less than 1.05 times as fast", mean_speed("shallow", "1 draft") < 1.05 or not real)
+claim(
+    "at two layers it does not pay: less than 1.05 times as fast",
+    mean_speed("shallow", "1 draft") < 1.05 or not real,
+)
 
 # %% [markdown]
 # ## Why depth decides
@@ -480,7 +549,9 @@ claim("at two layers it does not pay: less than 1.05 times as fast", mean_speed(
 depths = scale.pick(smoke=(1, 4), laptop=(1, 2, 4, 8, 12))
 costs = {n: mtp_speed.cost_of_a_round(n, repeats=scale.pick(smoke=1, laptop=5)) for n in depths}
 for n, c in costs.items():
-    print(f"{n:3} layers: a round with one draft costs {c:.2f} steps; pays from {c - 1:.0%} kept; at 90 %: {1.9 / c:.2f} times as fast")
+    print(
+        f"{n:3} layers: a round with one draft costs {c:.2f} steps; pays from {c - 1:.0%} kept; at 90 %: {1.9 / c:.2f} times as fast"
+    )
 two = mtp_speed.cost_of_a_round(deep_layers, 2, repeats=scale.pick(smoke=1, laptop=5))
 torch.set_num_threads(threads)
 
@@ -490,7 +561,9 @@ line_costs = {"2 layers, 1 draft": costs.get(2, costs[depths[0]]), f"{deep_layer
 points = {arm: [] for arm in line_costs}
 for name in mtp_lab.TEXTS:
     rows = prompts[name][:n_prompts]
-    for arm, label, model, n in zip(points, ("shallow", "deep", "deep"), (shallow, writer, writer), (1, 1, 2), strict=True):
+    for arm, label, model, n in zip(
+        points, ("shallow", "deep", "deep"), (shallow, writer, writer), (1, 1, 2), strict=True
+    ):
         brought = [speculate(model.main, model, [p], room, n_drafts=n, temperature=0) for p in rows]
         per_round = sum(len(b.answers[0]) - 1 for b in brought) / sum(b.passes - 1 for b in brought)
         took = timed[label, name]
@@ -502,11 +575,16 @@ figure(
 )
 
 # %% tags=["claim"]
-errors = [abs(speed / (x / line_costs[arm]) - 1) for arm, marks in points.items() for x, speed in marks]
+errors = [
+    abs(speed / (x / line_costs[arm]) - 1) for arm, marks in points.items() for x, speed in marks
+]
 claim("the deeper the model, the less a round costs", costs[depths[0]] > costs[depths[-1]])
 claim("two layers: a round costs more than 1.5 steps; twelve: less than 1.45",
       not real or (costs[2] > 1.5 and costs[12] < 1.45))  # fmt: skip
-claim("the two numbers a and c tell the measured speed within 20 % on average", sum(errors) / len(errors) < 0.2 or not real)
+claim(
+    "the two numbers a and c tell the measured speed within 20 % on average",
+    sum(errors) / len(errors) < 0.2 or not real,
+)
 
 # %% tags=["trap"]
 trap(
@@ -524,10 +602,15 @@ trap(
 # %% tags=["claim"]
 share = mtp_speed.share_of_a_module(v3)
 gain = {a: mtp_speed.speed_up([a], 1 + share) for a in (0.85, 0.9)}
-print(f"for one token the module reads {share:.1%} of what the model reads, the head counted in both")
+print(
+    f"for one token the module reads {share:.1%} of what the model reads, the head counted in both"
+)
 print({f"{a:.0%} kept": f"{x:.2f} times as fast" for a, x in gain.items()})
 reveal(times, 1.8)
-claim("so V3 could be 1.77 to 1.82 times as fast", [round(x, 2) for x in gain.values()] == [1.77, 1.82])
+claim(
+    "so V3 could be 1.77 to 1.82 times as fast",
+    [round(x, 2) for x in gain.values()] == [1.77, 1.82],
+)
 
 # %% [markdown]
 # The report says 1.8 times as many tokens per second, with 85 to 90 % of the guesses accepted (section 5.4.3). Our arithmetic is not theirs: with a mixture of
@@ -567,16 +650,28 @@ explore(
 # **A** is a module with a wonderful loss. It is trained like the small models above, one run.
 
 # %% tags=["nbval-ignore-output"]
-broken = mtp_lab.trained(seed=0, n_layers=2, steps=max(4, steps // 2), change=bugs.read_what_is_asked)
-broken.model.ahead = MTP.ahead.__get__(broken.model)  # it is mended for writing: the weights are what they are
+broken = mtp_lab.trained(
+    seed=0, n_layers=2, steps=max(4, steps // 2), change=bugs.read_what_is_asked
+)
+broken.model.ahead = MTP.ahead.__get__(
+    broken.model
+)  # it is mended for writing: the weights are what they are
 kept_a = mtp_lab.drafted(broken.model, "stories").acceptance[0]
 kept_right = mtp_lab.drafted(shallow, "stories").acceptance[0]
-print(f"loss two tokens ahead: {broken.ahead[0]:.3f}; of the right one {by_arm['with a module'][0].ahead[0]:.3f}")
+print(
+    f"loss two tokens ahead: {broken.ahead[0]:.3f}; of the right one {by_arm['with a module'][0].ahead[0]:.3f}"
+)
 print(f"drafts kept in stories: {kept_a:.2f}; of the right one {kept_right:.2f}")
 
 # %% tags=["claim"]
-claim("A knows the token after the next almost for certain: its loss is below a fifth of the model's", broken.ahead[0] < 0.2 * broken.nats or not real)
-claim("and its drafts are kept less than half as often as those of the right one", kept_a < 0.5 * kept_right or not real)
+claim(
+    "A knows the token after the next almost for certain: its loss is below a fifth of the model's",
+    broken.ahead[0] < 0.2 * broken.nats or not real,
+)
+claim(
+    "and its drafts are kept less than half as often as those of the right one",
+    kept_a < 0.5 * kept_right or not real,
+)
 
 # %% [markdown]
 # Nothing in a loss curve is as suspect as a good one. Looking further ahead cannot be that much easier. Here place `i` was given the embedding of the very token it had to predict.
@@ -585,7 +680,10 @@ claim("and its drafts are kept less than half as often as those of the right one
 
 # %% tags=["claim"]
 rows_p, rows_q = torch.stack([p, p]), q[None]
-right_rule, rule_b = bugs.spread(rows_p, rows_q, bugs.accept), bugs.spread(rows_p, rows_q, bugs.resamples_from_p)
+right_rule, rule_b = (
+    bugs.spread(rows_p, rows_q, bugs.accept),
+    bugs.spread(rows_p, rows_q, bugs.resamples_from_p),
+)
 print("p:    ", [round(x, 2) for x in p.tolist()])
 print("right:", [round(x, 2) for x in right_rule.tolist()])
 print("B:    ", [round(x, 2) for x in rule_b.tolist()])

@@ -14,6 +14,7 @@
 # %%
 import copy
 import inspect
+import random
 import re
 from concurrent.futures import ThreadPoolExecutor
 
@@ -39,7 +40,7 @@ from minids.study.widgets import explore
 from minids.text import dial, requests
 from minids.text.batches import padded
 from minids.text.bilingual import bilingual, language_of
-from minids.text.lessons import asked, told
+from minids.text.lessons import asked
 from minids.text.library import text
 
 scale = Scale.auto()
@@ -118,8 +119,9 @@ claim(
 # balancing bias. (Multi-token prediction is left out. Reinforcement does not train it.)
 
 # %%
-count = accounting.parameters(recipe.config)
-print(f"{count.total:,} parameters, {count.active:,} of them for each token")
+total = accounting.parameters(recipe.config).total
+active = accounting.activated(recipe.config)
+print(f"{total:,} parameters, {active:,} of them for each token")
 print(recipe.config.attention)
 print(recipe.config.moe)
 
@@ -320,10 +322,11 @@ explore(
 
 # %% tags=["claim"]
 questions = dial.sums(seed=1)
+tidy = [(q, dial.respond(q, dial.TIDY, random.Random(0))) for q in (questions(0), questions(1))]
 examples = [
-    (codec.encode(asked(q), special=True), codec.encode(told(dial.work(q, dial.TIDY, None).think, q.answer), special=True))
-    for q in (questions(0), questions(1))
-]  # fmt: skip
+    (codec.encode(asked(q), special=True), codec.encode(response, special=True))
+    for q, response in tidy
+]
 model = copy.deepcopy(base.model)
 surprises = []
 for prompt, response in examples:

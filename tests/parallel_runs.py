@@ -1,0 +1,298 @@
+"""What test_parallel.py runs in several processes, and in one to compare with.
+
+Every scenario is a function of a world. As a program, `parallel_runs.py everything FOLDER`, it is
+one process of those that torchrun starts, and writes what it saw to FOLDER as JSON.
+"""
+
+import json
+import os
+import sys
+from dataclasses import replace
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from minids.config import GQAConfig, ModelConfig, MoEConfig
+from minids.model.moe import experts_loop
+from minids.model.mtp import MTP
+from minids.model.routing import route
+from minids.model.transformer import Transformer
+from minids.presets import preset, shrink
+from minids.rl.grpo import Settings, grpo
+from minids.rl.rewards import Weighed
+from minids.rl.variants import DAPO, GRPO
+from minids.text.alphabet import alphabet
+from minids.text.arithmetic import problems
+from minids.text.batches import Batch
+from minids.train.loop import evaluate, fit
+from minids.train.mtp import mtp_loss
+from minids.train.update import adamw
+from minids.train.world import SHARDS, World, launched, shards_for
+
+DENSE = ModelConfig(
+    name="dense",
+    vocab=23,
+    dim=20,
+    n_layers=2,
+    hidden=28,
+    attention=GQAConfig(n_heads=5, n_kv_heads=1, head_dim=4),
+    context=16,
+    init_std=0.1,
+)
+V3 = replace(
+    shrink(preset("deepseek-v3"), dim=32, n_heads=2, n_layers=2, n_routed=8, vocab=23),
+    init_std=0.1,
+    mtp_depth=0,
+)
+SIX = replace(
+    DENSE,
+    name="six experts",
+    n_dense=1,
+    moe=MoEConfig(
+        n_routed=6, n_shared=1, top_k=2, hidden=8, scores="sigmoid", normalise=True, biased=True
+    ),
+)
+TIED = replace(DENSE, name="tied", tied=True)
+STEPS, STOPPED = 6, 3
+CONFIGS = {c.name: c for c in (DENSE, TIED, SIX)} | {"v3": V3}
+SAVED = ("tied", "six experts", "v3")
+
+
+def some_batch(i: int) -> Batch:
+    """Nine rows, which no number of processes here divides; they count different numbers."""
+    generator = torch.Generator().manual_seed(i)
+    text = torch.randint(23, (9, 12), generator=generator)
+    mask = torch.arange(11) < torch.randint(12, (9, 1), generator=generator)
+    return Batch(text[:, :-1], text[:, 1:], mask)
+
+
+def options(c: ModelConfig) -> dict[str, Any]:
+    return {"steps": STEPS, "balance": 0.1 if c.moe else 0.0, "bias_speed": 0.01}
+
+
+def seen(steps: Any) -> list[list[float]]:
+    return [[s.loss, s.grad_norm, *s.parts.values()] for s in steps]
+
+
+def biases(model: torch.nn.Module) -> list[list[float]]:
+    return [b.tolist() for name, b in model.state_dict().items() if name.endswith("router.bias")]
+
+
+def trained(name: str, world: World, *, shards: int | None = None, **how: Any) -> dict[str, Any]:
+    """A short run of one of the models, split as far as it goes or over `shards`."""
+    c = CONFIGS[name]
+    world = world.split(shards or shards_for(c, world.size))
+    model = spread_out(Transformer(c, seed=0).to(how.pop("weights", torch.float32)), world)
+    steps = seen(fit(model, some_batch, world=world, **options(c), **how))
+    return {"steps": steps, "biases": biases(model), "shards": world.shards}
+
+
+def spread_out(model: torch.nn.Module, world: World) -> Any:
+    """`spread`, which one process need not load."""
+    if world.size == 1:
+        return model
+    from minids.train.parallel import spread
+
+    return spread(model, world)
+
+
+def with_mtp(world: World) -> dict[str, Any]:
+    c = replace(V3, mtp_depth=1)
+    world = world.split(shards_for(c, world.size))
+    model = spread_out(MTP(Transformer(c, seed=0)), world)
+    extra = mtp_loss(0.3)
+    return {"steps": seen(fit(model, some_batch, world=world, extra_losses=extra, **options(c)))}
+
+
+def length_mod_3(_problem: Any, answer: str) -> float:
+    return float(len(answer) % 3)
+
+
+def practised(world: World, *, dapo: bool) -> dict[str, Any]:
+    """Three steps of GRPO on answers of a model that knows nothing; the reward is a length."""
+    c = replace(DENSE, vocab=alphabet().vocab, context=48)
+    s = Settings(
+        variant=DAPO if dapo else replace(GRPO, kl_weight=0.1),
+        prompts=5, group=3, max_new=9, minibatches=2, lr=1e-2, warmup=1,
+    )  # fmt: skip
+    rewards = {"a": Weighed(length_mod_3, 1.0)}
+    model = Transformer(c, seed=0)
+    steps = grpo(
+        model, problems("add-2", seed=0), alphabet(), rewards, steps=3, settings=s, world=world
+    )
+    return {"steps": [[x.loss, x.grad_norm, x.tokens, *x.parts.values()] for x in steps]}
+
+
+def few_rows(world: World) -> dict[str, Any]:
+    """Updates of one row each: most processes have nothing to do."""
+    c = replace(DENSE, vocab=alphabet().vocab, context=48)
+    s = Settings(prompts=4, group=1, max_new=5, minibatches=4, variant=replace(GRPO, kl_weight=0.1))
+    rewards = {"a": Weighed(length_mod_3, 1.0)}
+    model, asked = Transformer(c, seed=0), problems("add-1", seed=0)
+    steps = grpo(model, asked, alphabet(), rewards, steps=2, settings=s, world=world)
+    return {"steps": [[x.loss, x.grad_norm, *x.parts.values()] for x in steps]}
+
+
+def routed(world: World, *, crowded: bool) -> dict[str, Any]:
+    """One layer's experts apart, in float64, beside the loop; crowded: all go to process 0."""
+    from minids.train.expert_parallel import experts_apart
+
+    world = world.split()
+    generator = torch.Generator().manual_seed(1)
+    n, d, ff = 4 * world.size, 6, 10
+    gate_up, down = (
+        torch.randn(n, *shape, generator=generator, dtype=torch.float64)
+        for shape in ((ff, d), (d, ff // 2))
+    )
+    x = torch.randn(7, d, generator=generator, dtype=torch.float64) * (1 + world.rank)
+    scores = torch.rand(7, n, generator=generator, dtype=torch.float64)
+    routing = route(
+        scores, torch.where(torch.arange(n) < 4, 9.0, 0.0) if crowded else None, top_k=3
+    )
+    mine = slice(4 * world.rank, 4 * world.rank + 4)
+    parts = [w[mine].clone().requires_grad_() for w in (gate_up, down)]
+    x_apart, x_whole = x.clone().requires_grad_(), x.clone().requires_grad_()
+    group = world.mesh[SHARDS].get_group()
+    y = experts_apart(x_apart, *parts, routing, group)
+    y.sin().sum().backward()
+    wholes = [w.clone().requires_grad_() for w in (gate_up, down)]
+    expected = experts_loop(x_whole, *wholes, routing)
+    expected.sin().sum().backward()
+    found = [(y, expected), (x_apart.grad, x_whole.grad)]
+    for part, whole in zip(parts, wholes, strict=True):
+        summed = world.summed([whole.grad])[0][mine]
+        found.append((torch.zeros_like(summed) if part.grad is None else part.grad, summed))
+    return {"off": max(float((a - b).abs().max()) for a, b in found)}
+
+
+def saved(world: World, folder: Path, *, of: int) -> dict[str, Any]:
+    """Go on with what was saved, or begin; save after STOPPED more steps."""
+    from minids.train.sharded_checkpoint import look, resume, save
+
+    told: dict[str, Any] = {}
+    for name in SAVED:
+        c, where = CONFIGS[name], folder / name
+        w = world.split(shards_for(c, world.size))
+        start, model = 0, None
+        if where.exists():
+            found = look(where, w)
+            model, optimizer = resume(found, w, lr=3e-3)
+            start = found.step
+        world.any(False)  # nobody writes before all have looked
+        if model is None:
+            model = spread_out(Transformer(c, seed=0), w)
+            optimizer = adamw(model)
+        how = options(c) | {"steps": 3 * STOPPED, "start": start}
+        steps = islice(fit(model, some_batch, optimizer=optimizer, world=w, **how), STOPPED)
+        told[name] = {"start": start, "steps": seen(steps)}
+        extra = {"by": world.size, "pair": (1, None)}
+        save(where, model, optimizer, world=w, step=start + STOPPED, extra=extra)
+    assert of == world.size
+    return told
+
+
+def refused(world: World, folder: Path) -> dict[str, Any]:
+    """What every process says where nothing can be saved, or where nothing is."""
+    from minids.train.parallel import spread
+    from minids.train.sharded_checkpoint import look, save
+
+    w = world.split()
+    said = {}
+    model = spread(Transformer(DENSE, seed=0), w)
+    if world.leads:
+        (folder / "file").write_text("not a folder")
+    world.any(False)
+    for name, action in {
+        "save": lambda: save(folder / "file" / "x", model, adamw(model), world=w, step=1),
+        "look": lambda: look(folder / "nowhere", w),
+        "split": lambda: spread(Transformer(SIX), world.split(world.size)) if world.size == 4 else 1,
+        "groups": lambda: world.split(world.size + 1),
+        "rows": lambda: list(fit(model, some_batch, steps=1, accumulate=9, world=w)),
+        "prompts": lambda: list(islice(grpo(
+            model, None, None, {}, steps=1, settings=Settings(prompts=1), world=w), 1)),
+    }.items():  # fmt: skip
+        try:
+            action()
+        except (OSError, ValueError) as error:
+            said[name] = f"{type(error).__name__}: {error}"
+    return said
+
+
+def gathered(world: World) -> dict[str, Any]:
+    """Values that travel, and a model that comes back in one piece."""
+    from minids.train.parallel import in_one_piece, spread
+
+    w = world.split(shards_for(V3, world.size))
+    model = spread(Transformer(V3, seed=5), w)
+    again = in_one_piece(model, V3, w.device).state_dict()
+    same = all(torch.equal(again[n], t) for n, t in Transformer(V3, seed=5).state_dict().items())
+    here = sum(p.to_local().numel() for p in model.parameters())
+    tested = evaluate(model, [some_batch(0), some_batch(1)])
+    return {
+        "same": same,
+        "tested": tested,
+        "here": here,
+        "ranks": world.gathered(world.rank),
+        "first": world.told(f"from {world.rank}"),
+        "by first": world.told_by_first(lambda: world.rank + 100),
+        "any": [world.any(world.rank == 1), world.any(False)],
+        "sum": [t.tolist() for t in world.summed([torch.ones(2), torch.tensor(world.rank)])],
+    }
+
+
+def until_killed(world: World, folder: Path) -> None:
+    """Train and save after every second step, for ever."""
+    from minids.train.sharded_checkpoint import save
+
+    w = world.split(shards_for(V3, world.size))
+    model = spread_out(Transformer(V3, seed=0), w)
+    optimizer = adamw(model)
+    how = options(V3) | {"steps": 10**6}
+    for step in fit(model, some_batch, optimizer=optimizer, world=w, **how):
+        if step.i % 2:
+            save(folder, model, optimizer, world=w, step=step.i + 1)
+
+
+SCENARIOS = {
+    "dense": lambda w: trained("dense", w),
+    "dense in parts": lambda w: trained("dense", w, accumulate=2),
+    "tied": lambda w: trained("tied", w),
+    "dense in copies": lambda w: trained("dense", w, shards=1),
+    "v3": lambda w: trained("v3", w),
+    "v3 in parts": lambda w: trained("v3", w, accumulate=2),
+    "v3 in copies": lambda w: trained("v3", w, shards=1),
+    "v3 in float64": lambda w: trained("v3", w, weights=torch.float64),
+    "six experts": lambda w: trained("six experts", w),
+    "six experts in float64": lambda w: trained("six experts", w, weights=torch.float64),
+    "v3 with bf16 products": lambda w: trained("v3", w, dtype=torch.bfloat16),
+    "mtp": with_mtp,
+    "grpo": lambda w: practised(w, dapo=False),
+    "dapo": lambda w: practised(w, dapo=True),
+    "few rows": few_rows,
+}
+
+
+def everything(world: World, folder: Path) -> dict[str, Any]:
+    told = {name: scenario(world) for name, scenario in SCENARIOS.items()}
+    told["routed"] = routed(world, crowded=False)
+    told["crowded"] = routed(world, crowded=True)
+    told["gathered"] = gathered(world)
+    told["refused"] = refused(world, folder)
+    told["saved"] = saved(world, folder / "shared", of=world.size)
+    return told
+
+
+def main() -> None:
+    what, folder = sys.argv[1], Path(sys.argv[2])
+    with launched() as world:
+        if what == "until_killed":
+            until_killed(world, folder)
+        told = everything(world, folder)
+    name = f"of-{os.environ['WORLD_SIZE']}-{os.environ['RANK']}.json"
+    (folder / name).write_text(json.dumps(told))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,372 @@
+"""Several processes do what one does: real processes of this machine, that talk through gloo.
+
+Two and then four of them run everything in parallel_runs.py, once for all tests; the four go on
+with what the two saved. They are started as torchrun starts them; torchrun itself starts those of
+the command line at the end.
+"""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import islice
+from pathlib import Path
+
+import parallel_runs as runs
+import pytest
+import torch
+import typer
+from test_gradients import DENSE
+from typer.testing import CliRunner
+
+from minids import checkpoint
+from minids.cli.train import train
+from minids.durable import CheckpointError, complete
+from minids.train.loop import fit
+from minids.train.world import World, launched, shards_for
+
+TESTS = Path(__file__).parent
+SECONDS = 240  # until processes that hang are killed; they take 10 to 20
+CHECKED = (
+    "import runpy, sys; sys.path.insert(0, sys.argv.pop(1));"
+    "from jaxtyping import install_import_hook; install_import_hook('minids', 'typecheck.check');"
+    "runpy.run_path(sys.path[0] + '/parallel_runs.py', run_name='__main__')"
+)
+EXACT = 1e-12
+CLOSE = 1e-5
+
+
+@contextmanager
+def processes(n: int, *command: str, folder: Path) -> Iterator[list[subprocess.Popen[bytes]]]:
+    """Yield n processes that know of each other as torchrun's do; none outlives the block."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    shared = os.environ | {
+        "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "WORLD_SIZE": str(n),
+        "LOCAL_WORLD_SIZE": str(n), "TORCHELASTIC_RUN_ID": "test", "OMP_NUM_THREADS": "1",
+        "MINIDS_SCALE": "smoke",
+    }  # fmt: skip
+    started = []
+    try:
+        for rank in range(n):
+            log = (folder / f"log-{n}-{rank}.txt").open("wb")
+            numbers = {"RANK": str(rank), "LOCAL_RANK": str(rank)}
+            started.append(
+                subprocess.Popen(
+                    [sys.executable, *command],
+                    env=shared | numbers, stdout=log, stderr=subprocess.STDOUT, cwd=folder,
+                )
+            )  # fmt: skip
+            log.close()
+        yield started
+    finally:
+        for process in started:
+            process.kill()
+            process.wait()
+
+
+def finish(started: list[subprocess.Popen[bytes]], folder: Path) -> None:
+    """Wait for all; if one fails, say what it printed."""
+    until = time.monotonic() + SECONDS
+    for rank, process in enumerate(started):
+        code = process.wait(max(0.1, until - time.monotonic()))
+        log = folder / f"log-{len(started)}-{rank}.txt"
+        assert code == 0, log.read_text("utf-8", errors="replace")[-4000:]
+
+
+def reports(n: int, folder: Path) -> list[dict]:
+    """What n processes saw, by rank."""
+    with processes(n, "-c", CHECKED, str(TESTS), "everything", str(folder), folder=folder) as all_n:
+        finish(all_n, folder)
+    return [json.loads((folder / f"of-{n}-{rank}.json").read_text()) for rank in range(n)]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> Path:
+    return tmp_path_factory.mktemp("parallel")
+
+
+@pytest.fixture(scope="module")
+def told(folder) -> dict[int, list[dict]]:
+    """What every process of two saw, and then of four."""
+    return {n: reports(n, folder) for n in (2, 4)}
+
+
+@pytest.fixture(scope="module")
+def alone() -> dict[str, dict]:
+    """What one process sees."""
+    return {name: scenario(World.alone()) for name, scenario in runs.SCENARIOS.items()}
+
+
+def off(found: list[list[float]], expected: list[list[float]]) -> float:
+    """The largest difference of losses, norms and parts of all steps."""
+    pairs = zip(found, expected, strict=True)
+    return max(abs(a - b) for x, y in pairs for a, b in zip(x, y, strict=True))
+
+
+# ---- training
+
+SINGLE = [name for name in runs.SCENARIOS if "float64" not in name and "bf16" not in name]
+
+
+@pytest.mark.parametrize("n", [2, 4])
+@pytest.mark.parametrize("name", SINGLE)
+def test_losses_are_those_of_one_process(told, alone, n, name):
+    found = told[n][0][name]["steps"]
+    assert len(found) >= 2
+    losses = [[step[0]] for step in found]
+    assert off(losses, [[step[0]] for step in alone[name]["steps"]]) < CLOSE
+    assert off(found, alone[name]["steps"]) < 1e-3  # norms and parts, GRPO's included
+
+
+@pytest.mark.parametrize("n", [2, 4])
+@pytest.mark.parametrize("name", ["v3 in float64", "six experts in float64"])
+def test_in_float64_nothing_but_the_order_of_additions_is_left(told, alone, n, name):
+    # Loads are counted in float32 whatever the weights are, so MaxVio is not as exact.
+    found, expected = (
+        [step[:2] for step in report[name]["steps"]] for report in (told[n][0], alone)
+    )
+    assert off(found, expected) < EXACT
+
+
+@pytest.mark.parametrize("n", [2, 4])
+def test_bf16_products_round_a_little_otherwise(told, alone, n):
+    name = "v3 with bf16 products"
+    found, exact = told[n][0][name]["steps"], alone["v3"]["steps"]
+    assert off([s[:1] for s in found], [s[:1] for s in alone[name]["steps"]]) < 2e-2
+    assert off([s[:1] for s in found], [s[:1] for s in exact]) > CLOSE
+
+
+@pytest.mark.parametrize("n", [2, 4])
+@pytest.mark.parametrize("name", ["v3", "v3 in parts", "v3 in copies", "six experts"])
+def test_the_bias_follows_the_load_of_all_processes(told, alone, n, name):
+    biases = [report[name]["biases"] for report in told[n]]
+    assert all(other == biases[0] for other in biases)
+    assert off(biases[0], alone[name]["biases"]) < 1e-6
+    assert any(b for layer in biases[0] for b in layer)
+
+
+def test_the_load_of_one_process_would_be_another():
+    """What the test above would miss if every batch had the same load everywhere."""
+    rows = World(rank=0, size=2).rows
+    model = runs.Transformer(runs.V3, seed=0)
+    few = list(fit(model, lambda i: rows(runs.some_batch(i)), **runs.options(runs.V3)))
+    assert runs.biases(model) != runs.trained("v3", World.alone())["biases"]
+    assert few[0].loss != runs.trained("v3", World.alone())["steps"][0][0]
+
+
+@pytest.mark.parametrize("n", [2, 4])
+@pytest.mark.parametrize("name", sorted(runs.SCENARIOS))
+def test_all_processes_yield_the_same_steps(told, n, name):
+    first, *others = (report[name]["steps"] for report in told[n])
+    assert all(other == first for other in others)
+
+
+def test_experts_that_do_not_come_even_are_split_as_far_as_they_go(told):
+    assert [told[n][0]["six experts"]["shards"] for n in (2, 4)] == [2, 2]
+    assert [told[n][0]["v3"]["shards"] for n in (2, 4)] == [2, 4]
+    assert shards_for(runs.SIX, 3) == 3 and shards_for(runs.SIX, 5) == 1
+    assert shards_for(DENSE, 7) == 7
+
+
+@pytest.mark.parametrize("n", [2, 4])
+def test_every_process_keeps_about_its_part_of_the_weights(told, n):
+    whole = sum(p.numel() for p in runs.Transformer(runs.V3).parameters())
+    here = [report["gathered"]["here"] for report in told[n]]
+    assert sum(here) == whole and max(here) < 1.1 * whole / n
+
+
+@pytest.mark.parametrize("n", [2, 4])
+def test_a_spread_model_is_tested_and_comes_back_in_one_piece(told, n):
+    model = runs.Transformer(runs.V3, seed=5)
+    expected = runs.evaluate(model, [runs.some_batch(0), runs.some_batch(1)])
+    for report in told[n]:
+        assert report["gathered"]["same"]
+        assert report["gathered"]["tested"] == pytest.approx(expected, abs=CLOSE)
+
+
+# ---- experts apart
+
+
+@pytest.mark.parametrize("n", [2, 4])
+@pytest.mark.parametrize("what", ["routed", "crowded"])
+def test_experts_apart_are_experts_in_a_loop(told, n, what):
+    """Output, gradients of tokens and of experts; crowded: some processes get no token at all."""
+    assert max(report[what]["off"] for report in told[n]) < EXACT
+
+
+# ---- saved, killed, resumed
+
+
+def test_a_run_goes_on_with_another_number_of_processes(told, folder):
+    """Three steps by two, three by four, three by one: the nine steps of one that never stopped."""
+    from minids.train.sharded_checkpoint import look, resume
+
+    for name in runs.SAVED:
+        c, how = runs.CONFIGS[name], {**runs.options(runs.CONFIGS[name]), "steps": 9}
+        straight = runs.seen(fit(runs.Transformer(c, seed=0), runs.some_batch, **how))
+        by_two, by_four = (told[n][0]["saved"][name] for n in (2, 4))
+        assert (by_two["start"], by_four["start"]) == (0, 3)
+        found = look(folder / "shared" / name, World.alone())
+        assert (found.step, found.processes) == (6, 4)
+        assert found.extra == {"by": 4, "pair": (1, None)} and found.config == c
+        model, optimizer = resume(found, World.alone(), lr=3e-3)
+        last = runs.seen(fit(model, runs.some_batch, start=6, optimizer=optimizer, **how))
+        losses = [step[:1] for step in by_two["steps"] + by_four["steps"] + last]
+        assert off(losses, [step[:1] for step in straight]) < CLOSE
+
+
+def test_without_the_moments_it_would_not_go_on(told, folder):
+    from minids.train.sharded_checkpoint import look, resume
+
+    c, how = runs.V3, {**runs.options(runs.V3), "steps": 9}
+    straight = runs.seen(fit(runs.Transformer(c, seed=0), runs.some_batch, **how))
+    model, _ = resume(look(folder / "shared" / "v3", World.alone()), World.alone(), lr=3e-3)
+    forgot = runs.seen(fit(model, runs.some_batch, start=6, **how))
+    assert off([s[:1] for s in forgot], [s[:1] for s in straight[6:]]) > 100 * CLOSE
+
+
+def test_what_several_saved_is_not_read_as_if_one_had(told, folder):
+    with pytest.raises(CheckpointError, match="several processes"):
+        checkpoint.load(folder / "shared" / "v3")
+
+
+def test_a_damaged_part_is_named(told, folder, tmp_path):
+    import shutil
+
+    from minids.train.sharded_checkpoint import look
+
+    copy = tmp_path / "v3"
+    shutil.copytree(folder / "shared" / "v3", copy)
+    part = sorted((copy / "step-000006").glob("*.safetensors"))[1]
+    part.write_bytes(part.read_bytes()[:-1] + b"x")
+    with pytest.raises(CheckpointError, match=part.name):
+        look(copy, World.alone())
+    assert look(copy, World.alone(), step=3).processes == 2
+
+
+def test_one_process_is_killed_and_the_run_goes_on(tmp_path):
+    from minids.train.sharded_checkpoint import look, resume
+
+    command = ("-c", CHECKED, str(TESTS), "until_killed", str(tmp_path / "run"))
+    with processes(2, *command, folder=tmp_path) as started:
+        until = time.monotonic() + SECONDS
+        while max(complete(tmp_path / "run"), default=0) < 4:
+            assert all(p.poll() is None for p in started) and time.monotonic() < until
+            time.sleep(0.05)
+        started[1].send_signal(signal.SIGKILL)
+        assert started[0].wait(SECONDS) != 0  # it cannot go on alone, and does not hang
+    found = look(tmp_path / "run", World.alone())
+    assert found.step >= 4 and found.step % 2 == 0
+    model, optimizer = resume(found, World.alone(), lr=3e-3)
+    how = {**runs.options(runs.V3), "steps": found.step + 3}
+    resumed = list(fit(model, runs.some_batch, start=found.step, optimizer=optimizer, **how))
+    straight = fit(runs.Transformer(runs.V3, seed=0), runs.some_batch, **how)
+    for a, b in zip(resumed, islice(straight, found.step, None), strict=True):
+        assert a.i == b.i and a.loss == pytest.approx(b.loss, abs=10 * CLOSE)
+
+
+# ---- refusals
+
+
+@pytest.mark.parametrize("n", [2, 4])
+def test_what_cannot_be_done_is_refused_in_every_process(told, n):
+    for report in told[n]:
+        said = report["refused"]
+        assert said["save"].startswith(("OSError", "NotADirectoryError", "FileExistsError"))
+        assert "could not be saved" in said["save"] and "no complete checkpoint" in said["look"]
+        assert "do not form groups" in said["groups"]
+        assert f"in {9 * n} parts" in said["rows"]
+        assert f"1 questions a step for {n} processes" in said["prompts"]
+    if n == 4:
+        assert "6 experts do not split over 4" in told[4][0]["refused"]["split"]
+
+
+# ---- the world
+
+
+@pytest.mark.parametrize("n", [2, 4])
+def test_values_travel(told, n):
+    for report in told[n]:
+        values = report["gathered"]
+        assert values["ranks"] == list(range(n))
+        assert values["first"] == "from 0" and values["by first"] == 100
+        assert values["any"] == [True, False]
+        assert values["sum"] == [[n, n], n * (n - 1) // 2]
+
+
+def test_alone_nothing_travels():
+    with launched() as world:
+        assert world == World.alone() == World()
+    assert world.leads and world.shards == 1 and world.split() == world
+    assert world.gathered(3) == [3] and world.told(4) == 4 and world.any(True)
+    batch = runs.some_batch(0)
+    assert world.rows(batch) is batch
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 4, 9, 11])
+def test_every_row_belongs_to_one_process(size):
+    batch = runs.some_batch(0)
+    worlds = [World(rank=rank, size=size) for rank in range(size)]
+    rows = torch.cat([world.rows(batch).tokens for world in worlds])
+    assert torch.equal(rows, batch.tokens)
+    lengths = [len(world.rows(batch).tokens) for world in worlds]
+    assert max(lengths) - min(lengths) <= 1
+    places = [i for world in worlds for i in range(9)[world.share(9)]]
+    assert places == list(range(9))
+    assert [len(range(9)[world.share(9)]) for world in worlds] == lengths
+
+
+def test_a_rank_outside_the_world_is_refused():
+    with pytest.raises(ValueError, match="rank=2 must lie"):
+        World(rank=2, size=2)
+
+
+# ---- the command line
+
+app = typer.Typer(pretty_exceptions_enable=False)
+app.command()(train)
+
+
+def test_minids_train_needs_torchrun_and_nothing_else(tmp_path):
+    """Two processes train and print once; one process goes on; the weights are those of one."""
+    how = ["toy-llama", "--batch", "4", "--length", "16", "--save-every", "4", "--steps"]
+    torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    ran = subprocess.run(
+        [sys.executable, *torchrun, "-m", "minids", "train", *how, "8", "--out", "two"],
+        cwd=tmp_path, capture_output=True, text=True, timeout=SECONDS, encoding="utf-8",
+        errors="replace",
+        env=os.environ | {"OMP_NUM_THREADS": "1", "MINIDS_SCALE": "smoke"},
+    )  # fmt: skip
+    assert ran.returncode == 0, ran.stderr
+    assert ran.stdout.count("2 processes with 1/2 of the weights each") == 1
+    assert ran.stdout.count("text that it has not seen costs it") == 1
+    two, one = str(tmp_path / "two"), str(tmp_path / "one")
+    resume = ["--resume", two, "--steps", "10", "--scale", "smoke"]
+    assert CliRunner().invoke(app, resume).exit_code == 0
+    assert checkpoint.load(two).step == 10
+    alone = CliRunner().invoke(app, [*how, "8", "--out", one, "--scale", "smoke"])
+    assert alone.exit_code == 0, alone.output
+    from minids.train.sharded_checkpoint import look, resume as go_on
+
+    model, _ = go_on(look(two, World.alone(), step=8), World.alone(), lr=3e-3)
+    for name, weight in checkpoint.load(one).weights.items():
+        torch.testing.assert_close(model.state_dict()[name], weight, atol=1e-4, rtol=0)
+
+
+def test_minids_grpo_needs_torchrun_and_nothing_else(tmp_path):
+    """Of two processes the first prints, and saves what one process can go on with."""
+    how = ("-m", "minids", "grpo", "--json", "--seed", "4", "--out", "run")
+    with processes(2, *how, folder=tmp_path) as started:
+        finish(started, tmp_path)
+    lines = (tmp_path / "log-2-0.txt").read_text("utf-8").splitlines()
+    rows = [json.loads(line) for line in lines if line.startswith("{")]
+    assert [row.get("step") for row in rows] == [0, 1, 2, None] and rows[-1]["steps"] == 3
+    assert "{" not in (tmp_path / "log-2-1.txt").read_text("utf-8")
+    assert checkpoint.load(tmp_path / "run").step == 3
