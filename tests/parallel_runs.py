@@ -110,12 +110,12 @@ def length_mod_3(_problem: Any, answer: str) -> float:
     return float(len(answer) % 3)
 
 
-def practised(world: World, *, dapo: bool) -> dict[str, Any]:
+def practised(world: World, *, dapo: bool, prompts: int = 5) -> dict[str, Any]:
     """Three steps of GRPO on answers of a model that knows nothing; the reward is a length."""
     c = replace(DENSE, vocab=alphabet().vocab, context=48)
     s = Settings(
         variant=DAPO if dapo else replace(GRPO, kl_weight=0.1),
-        prompts=5, group=3, max_new=9, minibatches=2, lr=1e-2, warmup=1,
+        prompts=prompts, group=3, max_new=9, minibatches=2, lr=1e-2, warmup=1,
     )  # fmt: skip
     rewards = {"a": Weighed(length_mod_3, 1.0)}
     model = Transformer(c, seed=0)
@@ -207,12 +207,11 @@ def refused(world: World, folder: Path) -> dict[str, Any]:
     for name, action in {
         "save": lambda: save(folder / "file" / "x", model, adamw(model), world=w, step=1),
         "look": lambda: look(folder / "nowhere", w),
-        "split": lambda: spread(Transformer(SIX), world.split(world.size)) if world.size == 4 else 1,
+        "split": lambda: spread(Transformer(SIX), world.split(4 if world.size == 4 else 1)),
         "groups": lambda: world.split(world.size + 1),
         "rows": lambda: list(fit(model, some_batch, steps=1, accumulate=9, world=w)),
-        "prompts": lambda: list(islice(grpo(
-            model, None, None, {}, steps=1, settings=Settings(prompts=1), world=w), 1)),
-    }.items():  # fmt: skip
+        "prompts": lambda: practised(world, dapo=False, prompts=1),
+    }.items():
         try:
             action()
         except (OSError, ValueError) as error:

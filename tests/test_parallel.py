@@ -353,7 +353,8 @@ def test_minids_train_needs_torchrun_and_nothing_else(tmp_path):
     assert checkpoint.load(two).step == 10
     alone = CliRunner().invoke(app, [*how, "8", "--out", one, "--scale", "smoke"])
     assert alone.exit_code == 0, alone.output
-    from minids.train.sharded_checkpoint import look, resume as go_on
+    from minids.train.sharded_checkpoint import look
+    from minids.train.sharded_checkpoint import resume as go_on
 
     model, _ = go_on(look(two, World.alone(), step=8), World.alone(), lr=3e-3)
     for name, weight in checkpoint.load(one).weights.items():

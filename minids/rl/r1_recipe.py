@@ -17,8 +17,8 @@ LONGEST = 14
 """Tokens of the longest response; a tidy working has 11."""
 
 
-def _practice() -> Settings:
-    return Settings(prompts=16, group=16, max_new=LONGEST, minibatches=2, lr=1e-3)
+def _practice(lr: float) -> Settings:
+    return Settings(prompts=16, group=16, max_new=LONGEST, minibatches=2, lr=lr)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,8 +49,8 @@ class Recipe:
     sft_batch: int = 64
     sft_lr: float = 1e-3
     practice: int = 50
-    first: Settings = field(default_factory=_practice)
-    last: Settings = field(default_factory=_practice)
+    first: Settings = field(default_factory=lambda: _practice(1.2e-3))
+    last: Settings = field(default_factory=lambda: _practice(1e-3))
     tested: int = 192
 
     def __post_init__(self) -> None:

@@ -84,6 +84,7 @@ def practised(
         steps=recipe.practice,
         settings=settings,
         seed=seed,
+        schedule=cosine(recipe.practice, warmup=0),
         kind=kind,
     )
     return finished(name, model, steps, recipe, seed=seed, kind=kind, began=began)

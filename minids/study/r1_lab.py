@@ -13,6 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from minids.model.products import Products
+from minids.model.transformer import Transformer
 from minids.presets import DATA
 from minids.rl import r1
 from minids.rl.r1_recipe import Recipe
@@ -26,9 +27,9 @@ STORED = DATA / "results" / "r1.json"
 REWARDED = "language rewarded"
 
 
-def rewarded(base: Stage, recipe: Recipe, *, seed: int, kind: Products = "plain") -> Stage:
+def rewarded(base: Transformer, recipe: Recipe, *, seed: int, kind: Products = "plain") -> Stage:
     """Return the base after R1-Zero's reinforcement with a reward for language added to it."""
-    return r1.reasoning(base.model, recipe, seed=seed, rewards=REASONING, name=REWARDED, kind=kind)
+    return r1.reasoning(base, recipe, seed=seed, rewards=REASONING, name=REWARDED, kind=kind)
 
 
 def languages(
@@ -40,7 +41,7 @@ def languages(
         [
             base,
             r1.zero(base.model, recipe, seed=seed, kind=kind),
-            rewarded(base, recipe, seed=seed, kind=kind),
+            rewarded(base.model, recipe, seed=seed, kind=kind),
         ]
     )
 
@@ -62,7 +63,7 @@ def everything(
     base = r1.pretrained(recipe, seed=seed, kind=kind, device=device)
     stages = [base, *r1.pipeline(base.model, recipe, seed=seed, kind=kind)]
     stages.append(r1.zero(base.model, recipe, seed=seed, kind=kind))
-    stages.append(rewarded(base, recipe, seed=seed, kind=kind))
+    stages.append(rewarded(base.model, recipe, seed=seed, kind=kind))
     return numbers(stages) | control(seed, recipe, kind, device)
 
 

@@ -22,7 +22,7 @@ from minids.text.bilingual import WORDS, digits_of, joined, language_of, other
 from minids.text.spoken import LANGUAGES, Language
 
 MARKS, TURNS, FURTHEST = 10, 5, 5
-SWITCHED = 0.3
+SWITCHED = 0.35
 """Chance of each word to be in the other language, in a working that switches."""
 
 

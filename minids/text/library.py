@@ -30,7 +30,7 @@ class Library:
 
     sums: float = 0.8
     faults: Faults = field(
-        default_factory=lambda: Faults(slip=0.03, habit=0.65, switch=0.6, guess=0.1, untidy=0.3)
+        default_factory=lambda: Faults(slip=0.03, habit=0.65, switch=0.65, guess=0.1, untidy=0.3)
     )
     manners: Manners = field(default_factory=lambda: Manners(slip=0.2, polite=0.3, refuse=0.1))
     textbook: float = 0.6
