@@ -20,7 +20,7 @@ class Stop(NamedTuple):
 
 def stops() -> tuple[Stop, ...]:
     """Return every stop in the order of the chapters; a new chapter adds one here."""
-    from minids.cli.stops import cost, distill, fp8, gqa, grpo, llama, map, mla, yarn
+    from minids.cli.stops import balance, cost, distill, fp8, gqa, grpo, llama, map, mla, yarn
 
     return (
         Stop("00", "What changed from V1 to R1, in numbers?", map.visit),
@@ -28,6 +28,7 @@ def stops() -> tuple[Stop, ...]:
         Stop("02", "What does sharing keys and values save?", gqa.visit),
         Stop("04", "How does a 70 kB cache replace 4 MB?", mla.visit),
         Stop("05", "How does a 4K model read 128K?", yarn.visit),
+        Stop("06", "How can experts share the load?", balance.visit),
         Stop("08", "What does training in 8 bits cost?", fp8.visit),
         Stop("09", "Why 5.576 million dollars?", cost.visit),
         Stop("10", "Can a model teach itself to add?", grpo.visit),

@@ -528,7 +528,7 @@ claim(
 claim("with the bias none is", max(results.of("bias, two speeds", "idle")) == 0, every)
 
 # %% [markdown]
-# What can be said? Some means lie outside the band of these few seeds, the bias's among them, below. That is not safe: in trials with three other seeds, and with the
+# What can be said? Some means lie outside the band of these few seeds, the bias's among them, below. That is not safe: in one trial with three other seeds, and in one with the
 # same seeds in another arithmetic, the bias came out above no balancing by 0.001, inside the band. One order held in all our trials, seed by seed: the bias below the strongest
 # loss, by about one percent. So a strong loss does hurt a little here; a bias in place of *nothing* we cannot tell from nothing.
 #
