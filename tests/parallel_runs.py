@@ -1,12 +1,17 @@
 """What test_parallel.py runs in several processes, and in one to compare with.
 
-Every scenario is a function of a world. As a program, `parallel_runs.py everything FOLDER`, it is
-one process of those that torchrun starts, and writes what it saw to FOLDER as JSON.
+Every scenario is a function of a world. As a program, `parallel_runs.py FOLDER`, it forks two and
+then four processes that know of each other as torchrun's do; each writes to FOLDER what it saw.
 """
 
 import json
 import os
+import signal
+import socket
 import sys
+import time
+import traceback
+from collections.abc import Callable
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
@@ -15,6 +20,7 @@ from typing import Any
 import torch
 
 from minids.config import GQAConfig, ModelConfig, MoEConfig
+from minids.durable import complete
 from minids.model.moe import experts_loop
 from minids.model.mtp import MTP
 from minids.model.routing import route
@@ -56,6 +62,7 @@ SIX = replace(
 )
 TIED = replace(DENSE, name="tied", tied=True)
 STEPS, STOPPED = 6, 3
+SECONDS = 200  # until a process that hangs is ended; everything takes a tenth of that
 CONFIGS = {c.name: c for c in (DENSE, TIED, SIX)} | {"v3": V3}
 SAVED = ("tied", "six experts", "v3")
 
@@ -112,10 +119,10 @@ def length_mod_3(_problem: Any, answer: str) -> float:
 
 def practised(world: World, *, dapo: bool, prompts: int = 5) -> dict[str, Any]:
     """Three steps of GRPO on answers of a model that knows nothing; the reward is a length."""
-    c = replace(DENSE, vocab=alphabet().vocab, context=48)
+    c = replace(DENSE, vocab=alphabet().vocab, context=128)
     s = Settings(
         variant=DAPO if dapo else replace(GRPO, kl_weight=0.1),
-        prompts=prompts, group=3, max_new=9, minibatches=2, lr=1e-2, warmup=1,
+        prompts=prompts, group=3, max_new=100, minibatches=2, lr=1e-2, warmup=1,
     )  # fmt: skip
     rewards = {"a": Weighed(length_mod_3, 1.0)}
     model = Transformer(c, seed=0)
@@ -128,7 +135,10 @@ def practised(world: World, *, dapo: bool, prompts: int = 5) -> dict[str, Any]:
 def few_rows(world: World) -> dict[str, Any]:
     """Updates of one row each: most processes have nothing to do."""
     c = replace(DENSE, vocab=alphabet().vocab, context=48)
-    s = Settings(prompts=4, group=1, max_new=5, minibatches=4, variant=replace(GRPO, kl_weight=0.1))
+    s = Settings(
+        prompts=4, group=2, max_new=5, minibatches=8, lr=1e-2, warmup=1,
+        variant=replace(GRPO, kl_weight=0.1),
+    )  # fmt: skip
     rewards = {"a": Weighed(length_mod_3, 1.0)}
     model, asked = Transformer(c, seed=0), problems("add-1", seed=0)
     steps = grpo(model, asked, alphabet(), rewards, steps=2, settings=s, world=world)
@@ -143,7 +153,7 @@ def routed(world: World, *, crowded: bool) -> dict[str, Any]:
     generator = torch.Generator().manual_seed(1)
     n, d, ff = 4 * world.size, 6, 10
     gate_up, down = (
-        torch.randn(n, *shape, generator=generator, dtype=torch.float64)
+        torch.randn(n, *shape, generator=generator, dtype=torch.float64) / 3
         for shape in ((ff, d), (d, ff // 2))
     )
     x = torch.randn(7, d, generator=generator, dtype=torch.float64) * (1 + world.rank)
@@ -164,7 +174,7 @@ def routed(world: World, *, crowded: bool) -> dict[str, Any]:
     for part, whole in zip(parts, wholes, strict=True):
         summed = world.summed([whole.grad])[0][mine]
         found.append((torch.zeros_like(summed) if part.grad is None else part.grad, summed))
-    return {"off": max(float((a - b).abs().max()) for a, b in found)}
+    return {"off": max(float((a - b).detach().abs().max()) for a, b in found)}
 
 
 def saved(world: World, folder: Path, *, of: int) -> dict[str, Any]:
@@ -283,14 +293,72 @@ def everything(world: World, folder: Path) -> dict[str, Any]:
     return told
 
 
-def main() -> None:
-    what, folder = sys.argv[1], Path(sys.argv[2])
+def report(folder: Path) -> None:
+    """Be one process of several: run everything, write it down."""
     with launched() as world:
-        if what == "until_killed":
-            until_killed(world, folder)
         told = everything(world, folder)
-    name = f"of-{os.environ['WORLD_SIZE']}-{os.environ['RANK']}.json"
-    (folder / name).write_text(json.dumps(told))
+    (folder / f"of-{world.size}-{world.rank}.json").write_text(json.dumps(told))
+
+
+def kill_me(folder: Path) -> None:
+    with launched() as world:
+        until_killed(world, folder / "killed")
+
+
+def practise(folder: Path) -> None:
+    """`minids grpo` with no flag that speaks of processes."""
+    from minids.cli import app
+
+    how = ["--json", "--seed", "4", "--scale", "smoke", "--out", str(folder / "practised")]
+    app(["grpo", *how], standalone_mode=False)
+
+
+def forked(n: int, action: Callable[[Path], None], folder: Path) -> list[int]:
+    """The ids of n new processes that carry out `action` as torchrun's would; none can hang."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    ids = []
+    for rank in range(n):
+        ids.append(os.fork())
+        if ids[-1] == 0:
+            signal.alarm(SECONDS)
+            log = os.open(folder / f"{action.__name__}-{n}-{rank}.txt", os.O_CREAT | os.O_WRONLY)
+            os.dup2(log, 1), os.dup2(log, 2)
+            os.environ |= {
+                "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "WORLD_SIZE": str(n),
+                "RANK": str(rank), "LOCAL_RANK": str(rank), "TORCHELASTIC_RUN_ID": "test",
+            }  # fmt: skip
+            code = 1
+            try:
+                action(folder)
+                code = 0
+            except BaseException:
+                traceback.print_exc()
+            sys.stdout.flush(), sys.stderr.flush()
+            os._exit(code)
+    return ids
+
+
+def codes(ids: list[int]) -> list[int]:
+    """How each process ended: 0, or what went wrong."""
+    return [os.waitpid(pid, 0)[1] for pid in ids]
+
+
+def main() -> None:
+    import minids.cli.zero_runs
+    import minids.train.sharded_checkpoint  # noqa: F401  once, before there are many
+
+    folder = Path(sys.argv[1])
+    ended = {f"{n} processes": codes(forked(n, report, folder)) for n in (2, 4)}
+    ended["minids grpo"] = codes(forked(2, practise, folder))
+    doomed = forked(2, kill_me, folder)
+    until = time.monotonic() + SECONDS
+    while max(complete(folder / "killed"), default=0) < 4 and time.monotonic() < until:
+        time.sleep(0.02)
+    os.kill(doomed[1], signal.SIGKILL)
+    ended["one of two killed"] = codes(doomed)
+    (folder / "ended.json").write_text(json.dumps(ended))
 
 
 if __name__ == "__main__":

@@ -248,7 +248,7 @@ def test_a_batch_in_parts_has_the_gradient_of_the_whole(parts):
         found.append((terms, [p.grad for p in model.parameters()]))
     assert list(found[0][0]) == ["loss", "mtp_1", "mtp_2"]
     for name, value in found[0][0].items():
-        assert float(found[1][0][name]) == pytest.approx(float(value))
+        assert found[1][0][name].item() == pytest.approx(value.item())
     for whole, cut in zip(found[0][1], found[1][1], strict=True):
         torch.testing.assert_close(whole, cut, atol=1e-7, rtol=1e-5)
 
@@ -259,7 +259,7 @@ def test_the_weight_is_shared_by_the_depths_and_zero_teaches_the_modules_nothing
     outputs = model(data.tokens)
     each = mtp_losses(model.ahead(outputs.hidden, data.targets), data)
     terms = mtp_loss(0.3)(model, outputs, data)
-    assert [float(x) for x in terms.values()] == pytest.approx([0.15 * float(x) for x in each])
+    assert [x.item() for x in terms.values()] == pytest.approx([0.15 * x.item() for x in each])
     add_gradients(model, data, extra_losses=mtp_loss(0.0))
     assert all(p.grad is None or not p.grad.any() for p in model.depths.parameters())
     with pytest.raises(ValueError, match=r"weight=-1: V3 takes 0\.3"):
@@ -274,7 +274,7 @@ def test_the_weight_falls_from_0_3_to_0_1_after_two_thirds_of_the_run():
     for step in (steps[0], steps[24], steps[25], steps[36]):
         data = batch(seed=step.i)
         loss = mtp_losses(fresh.ahead(fresh(data.tokens).hidden, data.targets), data)[0]
-        assert step.parts["mtp_1"] / float(loss) == pytest.approx(0.3 if step.i < 25 else 0.1)
+        assert step.parts["mtp_1"] / loss.item() == pytest.approx(0.3 if step.i < 25 else 0.1)
     assert V3_WEIGHTS[0][0] == pytest.approx(0.6757, abs=1e-4)
 
 

@@ -2,7 +2,8 @@
 
 The grouped product of `moe.py` carries every number of all experts through each operation in turn,
 which on a CPU means through the main memory. Here an expert's rows go up, through the
-activation and down before the next expert's turn, and its gradients likewise. The sums are the same.
+activation and down before the next expert's turn, and its gradients likewise. The sums are
+the same.
 
 Used by `moe.py` on a CPU, in float32, where an expert has enough rows to pay for its own calls.
 
@@ -16,7 +17,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 from torch.nn import functional as F
-from torch.overrides import _get_current_function_mode_stack  # type: ignore[attr-defined]
+from torch.overrides import _get_current_function_mode_stack
 
 from minids.model.multiply import BF16Linear, OneDNNLinear
 from minids.model.routing import Routing
@@ -128,5 +129,4 @@ class _Nearby(torch.autograd.Function):
 
 def _summed(y: Tensor, order: Tensor, k: int) -> Tensor:
     """Return the sum of each token's k rows, which lie in order of their experts."""
-    place = torch.empty_like(order).scatter_(0, order, torch.arange(len(order)))
-    return y.index_select(0, place).unflatten(0, (-1, k)).sum(1)
+    return y.new_zeros(len(order) // k, y.shape[1]).index_add_(0, order // k, y)

