@@ -39,7 +39,7 @@ def test_a_row_reads_as_text_and_as_json():
 
 
 def test_an_unknown_bench_lists_the_known_ones():
-    with pytest.raises(ValueError, match="there are: train, decode, grpo, import"):
+    with pytest.raises(ValueError, match="there are: train, decode, moe, grpo, import"):
         bench.bench("speed")
 
 

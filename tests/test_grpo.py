@@ -339,6 +339,21 @@ def test_joined_rollouts_keep_their_rows():
     assert len(both.rewards) == 8
 
 
+def test_joined_rollouts_of_longer_and_shorter_prompts_keep_their_probabilities():
+    """Targets of all begin behind the shortest prompt: what was sampled is what is predicted."""
+    model = tiny()
+    short, long = Problem("1+2", "3", "add-1"), Problem("12+34", "46", "add-2")
+    parts = [
+        roll_out(model, [p], CODEC, R1_ZERO, group=2, max_new=n) for p, n in ((short, 6), (long, 4))
+    ]
+    firsts = {p.learnt.tokens.shape[1] - p.learnt.targets.shape[1] for p in parts}
+    assert len(firsts) == 2
+    both = joined(parts).learnt
+    now = distribution(model, both).logp
+    torch.testing.assert_close(now[both.mask], both.logp[both.mask], atol=1e-5, rtol=1e-4)
+    assert both.mask.sum() == sum(p.learnt.mask.sum() for p in parts)
+
+
 def test_without_padding_nothing_is_moved():
     written = generate(tiny(), [[8, 9], [10, 11]], 5)
     learnt = aligned(written)

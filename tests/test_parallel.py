@@ -6,6 +6,7 @@ with what the two saved. torchrun itself starts those of the command line at the
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -19,6 +20,7 @@ import typer
 from test_gradients import DENSE
 from typer.testing import CliRunner
 
+import minids.cli
 from minids import checkpoint
 from minids.cli.train import train
 from minids.durable import CheckpointError
@@ -326,3 +328,19 @@ def test_minids_grpo_needs_torchrun_and_nothing_else(folder):
     assert [row.get("step") for row in rows] == [0, 1, 2, None] and rows[-1]["steps"] == 3
     assert "{" not in (folder / "practise-2-1.txt").read_text("utf-8")
     assert checkpoint.load(folder / "practised").step == 3
+
+
+def test_the_example_of_the_page_runs_alone_too(capsys):
+    page = (TESTS.parent / "docs" / "many_gpus.md").read_text("utf-8")
+    (example,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    exec(example, {})
+    assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == ["0", "1", "2"]
+
+
+def test_the_page_names_no_option_that_is_not_there():
+    page = (TESTS.parent / "docs" / "many_gpus.md").read_text("utf-8")
+    lines = re.findall(r"-m minids (train|grpo)([^`|]*)", page)
+    assert len(lines) >= 4
+    for command, rest in lines:
+        shown = CliRunner().invoke(minids.cli.app, [command, "--help"], env={"COLUMNS": "200"})
+        assert all(option in shown.output for option in re.findall(r"--[a-z-]+", rest))

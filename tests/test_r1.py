@@ -335,10 +335,10 @@ def test_the_lab_writes_what_it_found(tmp_path, monkeypatch, capsys):
     assert "language rewarded" in capsys.readouterr().out
 
 
-def test_the_stored_run_holds_three_seeds_of_every_stage_and_says_where_it_ran():
+def test_the_stored_runs_hold_the_language_with_the_reward_and_lose_it_without():
     run = r1_lab.stored()
-    assert len(run.seeds) == 3 and "torch" in run.machine
-    for seed in range(3):
+    assert len(run.seeds) == 5 and "torch" in run.machine
+    for seed in range(5):
         assert run.of("R1-Zero", "language")[seed] < 0.7
         assert run.of("language rewarded", "language")[seed] > 0.95
         assert run.of("R1-Zero of it", "language")[seed] > 0.95

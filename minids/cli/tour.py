@@ -20,18 +20,35 @@ class Stop(NamedTuple):
 
 def stops() -> tuple[Stop, ...]:
     """Return every stop in the order of the chapters; a new chapter adds one here."""
-    from minids.cli.stops import balance, cost, distill, fp8, gqa, grpo, llama, map, mla, yarn
+    from minids.cli.stops import (
+        balance,
+        cost,
+        distill,
+        fp8,
+        gqa,
+        grpo,
+        llama,
+        map,
+        mla,
+        moe,
+        mtp,
+        r1,
+        yarn,
+    )
 
     return (
         Stop("00", "What changed from V1 to R1, in numbers?", map.visit),
         Stop("01", "Does the V1 starting point learn?", llama.visit),
         Stop("02", "What does sharing keys and values save?", gqa.visit),
+        Stop("03", "Why many small experts and one that always works?", moe.visit),
         Stop("04", "How does a 70 kB cache replace 4 MB?", mla.visit),
         Stop("05", "How does a 4K model read 128K?", yarn.visit),
         Stop("06", "How can experts share the load?", balance.visit),
+        Stop("07", "Can one forward pass predict two tokens?", mtp.visit),
         Stop("08", "What does training in 8 bits cost?", fp8.visit),
         Stop("09", "Why 5.576 million dollars?", cost.visit),
         Stop("10", "Can a model teach itself to add?", grpo.visit),
+        Stop("11", "Why cold start, and what are the four stages?", r1.visit),
         Stop("12", "Is it better to learn from a teacher or to practise alone?", distill.visit),
     )
 

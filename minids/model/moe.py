@@ -48,13 +48,50 @@ def experts_grouped(
 
     The weights are applied before `down`, which is linear: the same sum, fewer numbers to weigh.
     """
-    order = routing.experts.flatten().argsort(stable=True)
-    token = order // routing.experts.shape[-1]
-    ends = torch.bincount(routing.experts.flatten(), minlength=len(down)).cumsum(0).int()
-    weights = routing.weights.flatten().index_select(0, order)
+    token, weights, ends = in_order(routing, len(down), _rows(x, gate_up, routing))
     hidden = gated_silu(grouped_linear(x.index_select(0, token), gate_up, ends))
     y = grouped_linear((hidden * weights[:, None]).to(hidden.dtype), down, ends)
     return y.new_zeros(x.shape).index_add(0, token, y)
+
+
+def in_order(
+    routing: Routing, n_experts: int, rows: int = 1
+) -> tuple[Int[Tensor, " n"], Float[Tensor, " n"], Int[Tensor, " e"]]:
+    """Return the token and the weight of each assignment, sorted by expert, and the groups' ends.
+
+    Groups are filled up to a multiple of `rows` with token 0 at weight 0, which adds nothing to
+    any sum or gradient.
+    """
+    flat = routing.experts.flatten()
+    order = flat.argsort(stable=True)
+    token, weights = order // routing.experts.shape[-1], routing.weights.flatten()[order]
+    counts = torch.bincount(flat, minlength=n_experts)
+    if rows == 1:
+        return token, weights, counts.cumsum(0).int()
+    full = (counts + rows - 1) // rows * rows
+    ends = full.cumsum(0)
+    shift = (ends - full) - (counts.cumsum(0) - counts)  # how far filling moves each group
+    place = torch.arange(len(flat), device=flat.device) + shift[flat[order]]
+    size = int(ends[-1])
+    return (
+        token.new_zeros(size).scatter(0, place, token),
+        weights.new_zeros(size).scatter(0, place, weights),
+        ends.int(),
+    )
+
+
+ROWS = 32
+"""Groups of tokens are filled up to multiples of this on a CPU, where products are large."""
+
+
+def _rows(x: Tensor, gate_up: Tensor, routing: Routing) -> int:
+    """Return to what multiple groups are filled up: 1 for not at all.
+
+    oneDNN writes a program for every new shape, which takes longer than a product of these sizes
+    itself. Groups have another size in each step of training; filled up they come in few shapes.
+    """
+    large = 2 * routing.experts.numel() * gate_up[0].numel() >= 4e6 * len(gate_up)
+    return ROWS if large and x.device.type == "cpu" else 1
 
 
 def experts_of_one_token(

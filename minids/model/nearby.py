@@ -127,6 +127,64 @@ class _Nearby(torch.autograd.Function):
         return _summed(dx, order, k), dups, ddowns, dweights, None, None, None
 
 
+class _Nearby2(torch.autograd.Function):
+    """All routed experts as one step of autograd."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        x: Tensor,
+        gate_up: Tensor,
+        down: Tensor,
+        weights: Tensor,
+        token: Tensor,
+        counts: list[int],
+        way: Way,
+    ) -> Tensor:
+        source, ups, downs = way.round(x), way.round(gate_up), way.round(down)
+        y, kept = x.new_empty(len(token), x.shape[1]), []
+        parts = (t.split(counts) for t in (y, token, weights))
+        for e, (out, tok, weight) in enumerate(zip(*parts, strict=True)):
+            if len(tok):
+                rows = source.index_select(0, tok)
+                hidden = way.ahead(rows, ups[e]).float()
+                gate, up = hidden.chunk(2, dim=-1)
+                active = F.silu(gate).mul_(up).mul_(weight[:, None])
+                out.copy_(way.ahead(way.round(active), downs[e]))
+                kept += [rows, hidden]
+        ctx.save_for_backward(ups, downs, weights, token, *kept)
+        ctx.counts, ctx.way = counts, way
+        return y.new_zeros(x.shape).index_add_(0, token, y)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        ups, downs, weights, token, *kept = ctx.saved_tensors
+        way = ctx.way
+        g, held = way.round(grads[0].contiguous()), iter(kept)
+        dx, dweights = g.new_empty(len(token), g.shape[1], dtype=weights.dtype), weights.clone()
+        dups, ddowns = (torch.zeros(w.shape) for w in (ups, downs))
+        parts = (t.split(ctx.counts) for t in (dx, dweights, token, weights))
+        for e, (out, dweight, tok, weight) in enumerate(zip(*parts, strict=True)):
+            if not len(tok):
+                continue
+            rows, hidden, inward = next(held), next(held), g.index_select(0, tok)
+            gate, up = hidden.chunk(2, dim=-1)
+            opened = F.silu(gate)
+            active = opened * up
+            dactive = way.to_input(inward, downs[e]).float()
+            torch.linalg.vecdot(dactive, active, out=dweight)
+            ddowns[e] = way.to_weight(inward, way.round(active.mul_(weight[:, None])))
+            dactive = dactive.mul_(weight[:, None])
+            dhidden = torch.empty_like(hidden)
+            dgate, dup = dhidden.chunk(2, dim=-1)
+            torch.mul(dactive, opened, out=dup)
+            torch.ops.aten.silu_backward.grad_input(dactive.mul_(up), gate, grad_input=dgate)
+            dhidden = way.round(dhidden)
+            dups[e] = way.to_weight(dhidden, rows)
+            out.copy_(way.to_input(dhidden, ups[e]))
+        return dx.new_zeros(grads[0].shape).index_add_(0, token, dx), dups, ddowns, dweights, None, None, None
+
+
 def _summed(y: Tensor, order: Tensor, k: int) -> Tensor:
     """Return the sum of each token's k rows, which lie in order of their experts."""
     return y.new_zeros(len(order) // k, y.shape[1]).index_add_(0, order // k, y)

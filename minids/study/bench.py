@@ -60,7 +60,7 @@ def gemm_rate(kind: Products, size: int = 1024) -> float:
     return 2 * size**3 / min(in_turns({"gemm": run}, 10)["gemm"])
 
 
-BENCHES = ("train", "decode", "grpo", "import")
+BENCHES = ("train", "decode", "moe", "grpo", "import")
 """What `minids bench` can measure: each is a function `measure` in a file `bench_<name>.py`."""
 
 

@@ -152,7 +152,7 @@ def group(weight: float = 1.0, mixed: float = 0.5) -> Figure:
     total = torch.tensor([[a + w for a, w in zip(accuracy, words, strict=True)]])
     right.bar(names, group_advantages(total)[0].tolist(), color=GREEN, edgecolor="white")
     right.axhline(0, color=GREY, linewidth=0.8)
-    right.set(ylabel="advantage, deviations of the group", title="advantage", ylim=(-2, 2))
+    right.set(ylabel="deviations of the group", title="advantage", ylim=(-2, 2))
     for axes in (left, right):
         axes.tick_params(axis="x", labelrotation=20)
         axes.set_xlabel("answer")

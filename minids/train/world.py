@@ -171,5 +171,5 @@ def launched(device: torch.device | str = "cpu") -> Iterator[World]:
     yield World(rank=dist.get_rank(), size=dist.get_world_size(), device=device)
     # Not after an error: the others may be waiting for what will never come.
     dist.barrier()
-    time.sleep(0.05)  # gloo's threads let go of the last tensors, which takes Python's lock
+    time.sleep(0.2)  # gloo's threads let go of the last tensors, which takes Python's lock
     dist.destroy_process_group()

@@ -201,8 +201,8 @@ show_source(r1.reasoning, r1.zero)
 print(inspect.getsource(scenarios).split("ZERO: Rewards")[1].split('"""R1\'s second')[0])
 
 # %% [markdown]
-# **What you should see.** Both runs learn to count in some thirty steps, to above nine right answers of ten. Without the reward the language wanders off,
-# slowly and not in a straight line. With it, it is held from the first steps on.
+# **What you should see.** Both runs learn to count, to above eight right answers of ten. Without the reward the language wanders off, slowly and not in a
+# straight line. With it, it is held from the first steps on, and accuracy takes longer.
 
 # %% tags=["nbval-ignore-output"]
 rewarded_for = {"accuracy and form": r1.zero, "and language": r1_lab.rewarded}
@@ -289,8 +289,8 @@ figure(
 # %% [markdown]
 # ## Stage 3: rejection sampling, and the base once more
 #
-# Dev2 reasons well, and has forgotten how to do anything else. So it becomes an author. It answers many questions several times, and a rule keeps what is
-# right and readable.
+# Dev2 reasons well, and was taught nothing else. So it becomes an author. It answers many questions several times, and a rule keeps what is right and
+# readable.
 
 # %%
 show_source(rejection.fault)
@@ -304,7 +304,7 @@ for reason in (None, *list(counts)[1:]):
         print(f"{reason or 'kept':16} {shown.problem.question:32} {shown.response}")
 figure(
     viz_r1.dropped(counts),
-    "Bars: most samples are kept; of those dropped, nearly all have a wrong answer, few mix languages.",
+    "Bars: most samples are kept; some have a wrong answer, some mix languages, hardly any is out of form.",
 )
 
 # %% [markdown]
@@ -354,7 +354,7 @@ claim(
 
 # %% [markdown]
 # `requests` are those translated rightly, `polite` those closed with thanks, `keeps` the secrets kept, `refuses` the good requests refused. All shares, on held-out
-# questions. That was one run. Here are three, stored with the course (`python -m minids.study.r1_lab` makes them; the machine is named in the file):
+# questions. That was one run. Here are five, stored with the course (`python -m minids.study.r1_lab` makes them; the machine is named in the file):
 
 # %%
 stored = r1_lab.stored()
@@ -387,7 +387,7 @@ explore(
     show,
     score=choices,
     other=dict(reversed(choices.items())),
-    alt="Two chosen scores by model, bars are means of three seeds and dots the seeds.",
+    alt="Two chosen scores by model, bars are means and dots the seeds.",
 )
 
 # %% [markdown]
@@ -452,10 +452,10 @@ every(
     run=pure,
 )
 claim(
-    "in the three stored runs too: mixing grows from what the base does, and does not appear from nothing",
+    "in the stored runs too: mixing grows from what the base does, and does not appear from nothing",
     all(x > 0.95 for x in stored.of("R1-Zero of it", "language"))
     and all(x < 0.7 for x in stored.of("R1-Zero", "language")),
-    "3 of 3 seeds",
+    f"{len(stored.seeds)} of {len(stored.seeds)} seeds",
 )
 
 # %% [markdown]
@@ -464,9 +464,9 @@ claim(
 # DeepSeek says that the reward for language lowers performance slightly. Ours, as accuracy alone minus accuracy with language, seed by seed:
 
 # %% tags=["nbval-ignore-output"]
-for name, run in (("this run", three), ("stored", stored)):
+for name, some in (("today", three), ("stored", stored)):
     for score in ("sampled", "greedy"):
-        alone, with_it = run.of("R1-Zero", score), run.of(r1_lab.REWARDED, score)
+        alone, with_it = some.of("R1-Zero", score), some.of(r1_lab.REWARDED, score)
         lost = [f"{a - b:+.3f}" for a, b in zip(alone, with_it, strict=True)]
         print(f"{name:9} {score:8} price {', '.join(lost)}")
 
@@ -487,8 +487,9 @@ claim(
 )
 
 # %% [markdown]
-# So the toy pays a few hundredths of its sampled accuracy, and next to nothing greedily. Two aims share the same steps, and the policy is a little less
-# sure at their end. That the sign is the same in three seeds is all that three seeds can say.
+# So the toy pays a few hundredths of its sampled accuracy, and next to nothing greedily. The curves further up show how: with two aims, the same steps bring
+# less accuracy, and the rewarded run is still rising when it ends. So part of the price is time; whether all of it is, nobody tried here. The sign is the same
+# in every seed. How large it is at another size, a few toys cannot say.
 
 # %% [markdown]
 # ## What DeepSeek saw
@@ -526,7 +527,7 @@ every("and this run says the same", lambda s: s["Dev1"]["sampled"] < s["R1-Zero"
 # numbers are means over samples at temperature 0.6, and a table cannot tell which kind of dip theirs is. Do not read "cold start lowers reasoning"
 # out of ours.
 #
-# What else holds in all three stored seeds?
+# What else holds in all stored seeds?
 
 # %% tags=["claim"]
 every("the cold start already brings the language above 0.95",
@@ -546,7 +547,7 @@ every("R1-Zero, which practised sums alone, has unlearned requests; Dev3 does th
 # %% [markdown]
 # Two more things to see in the table. Who practises sums alone unlearns to translate: `requests` falls for R1-Zero, and on average for Dev1 and Dev2. It comes back
 # with the data of stage 3. And Dev3, which was never reinforced, is as good at sums as Dev2, whose answers it read: filtering a model's samples and imitating what is
-# left sharpens it. (Dev3 beside Dev2 is a small difference, of the same sign in three seeds.)
+# left sharpens it. (Dev3 beside Dev2 is a small difference, of the same sign in every stored seed.)
 
 # %% [markdown]
 # Put any score of ours beside any row of theirs. Which pairs move alike, and which do not?
@@ -719,7 +720,7 @@ quiz(
             "From the base.",
             "Dev2 only writes the data. The base reads them, with no trace of what reinforcement did to Dev2's other skills.",
             {
-                "From Dev2.": "That would keep what Dev2 forgot: it answers fewer requests rightly than the base.",
+                "From Dev2.": "That would keep what practice took away: on average Dev2 answers fewer requests rightly than the base.",
                 "From R1-Zero.": "R1-Zero is a path of its own; some of its answers went into the cold start.",
             },
             stored.mean("Dev2", "requests") < stored.mean("base", "requests"),
@@ -739,7 +740,7 @@ quiz(
             "It stays.",
             "There is next to no mixed answer among its samples, and what is not sampled cannot be reinforced.",
             {
-                "It drifts as well, only later.": "In three stored seeds it did not.",
+                "It drifts as well, only later.": "In five stored seeds it did not.",
                 "It switches to the language that is easier.": "The two are equally easy here, and nothing of that kind was seen.",
             },
             min(stored.of("R1-Zero of it", "language")) > 0.95,

@@ -226,7 +226,7 @@ def price(alone, rewarded):
 check("11.price", price)
 
 # %% [markdown]
-# Yours on the three seeds that are stored with the course (`data/results/r1.json`):
+# Yours on the five seeds that are stored with the course (`data/results/r1.json`):
 
 # %% tags=["claim"]
 run = r1_lab.stored()
@@ -235,7 +235,7 @@ for score in ("sampled", "greedy", "language"):
     print(score, {name: round(value, 3) for name, value in found.items()})
 gained = price(run.of("R1-Zero", "language"), run.of("language rewarded", "language"))
 claim(
-    "the language gains in all three seeds, far outside the noise",
+    "the language gains in every seed, far outside the noise",
     gained["mean"] < -0.2 and gained["positive"] == 0 and not gained["inside"],
 )
 
@@ -249,5 +249,5 @@ claim(
 # - **3.** A mask of tokens in place of targets leaves out the first word of every response, the one that decides how it goes on.
 # - **4.** What is kept is imitated word by word, so one word in the wrong language is one too many.
 # - **5.** Dev3 starts from the base: Dev2 is used as an author, not as a starting point.
-# - **6.** Two numbers, a mean and its noise. Three seeds are few: a price smaller than two deviations may be none.
+# - **6.** Two numbers, a mean and its noise. Few seeds are few: a price smaller than two deviations may be none.
 # ### END SOLUTION
