@@ -80,7 +80,7 @@ def in_order(
     )
 
 
-ROWS = 32
+ROWS = 64
 """Groups of tokens are filled up to multiples of this on a CPU, where products are large."""
 
 

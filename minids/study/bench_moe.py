@@ -47,27 +47,35 @@ def measure(repeats: int = 9, n_tokens: int = 4096, rows: int = 32, length: int 
 
 
 def _layer(repeats: int, n_tokens: int) -> list[Row]:
-    kind = fastest(exact=True)
+    """Rows for torch's own products and, where they are faster, for oneDNN's."""
+    kinds: list[Products] = ["plain"]
+    if fastest(exact=True) != "plain":
+        kinds.append("onednn")
+    return [row for kind in kinds for row in _layer_by(kind, repeats, n_tokens)]
+
+
+def _layer_by(kind: Products, repeats: int, n_tokens: int) -> list[Row]:
     m = LAYER.moe
     assert m is not None
     experts, dense = MoE(LAYER), SwiGLU(LAYER.dim, m.top_k * m.hidden)
     init_weights(dense, LAYER.init_std)
-    x = torch.randn(1, n_tokens, LAYER.dim, generator=torch.Generator().manual_seed(0))
-    seconds = in_turns(
-        {
-            "grouped": _there_and_back(lambda y: experts(y)[0], experts, x, kind),
-            "dense": _there_and_back(dense, dense, x, kind),
-            "loop": _there_and_back(lambda y: one_by_one(experts, y), experts, x, kind),
-        },
-        repeats,
-    )
+    layers: dict[str, tuple[Callable[[Tensor], Tensor], nn.Module]] = {
+        "grouped": (lambda x: experts(x)[0], experts),
+        "dense": (dense, dense),
+        "loop": (lambda x: one_by_one(experts, x), experts),
+    }
+    actions = {
+        name: _there_and_back(layer, owner, n_tokens, kind)
+        for name, (layer, owner) in layers.items()
+    }
+    seconds = in_turns(actions, repeats)
     middle = {name: statistics.median(times) for name, times in seconds.items()}
     ours = middle["grouped"]
     flops = 6 * n_tokens * (3 * LAYER.dim * m.top_k * m.hidden + LAYER.dim * m.n_routed)
     limit = flops / gemm_rate(kind) / ours
     return [
         Row(
-            f"MoE layer, top-6 of 64, fp32, beside {words}",
+            f"MoE layer, top-6 of 64, {kind}, beside {words}",
             n_tokens / ours,
             n_tokens / middle[peer],
             "tokens/s",
@@ -86,15 +94,19 @@ def one_by_one(layer: MoE, x: Tensor) -> Tensor:
 
 
 def _there_and_back(
-    layer: Callable[[Tensor], Tensor], owner: nn.Module, x: Tensor, kind: Products
+    layer: Callable[[Tensor], Tensor], owner: nn.Module, n_tokens: int, kind: Products
 ) -> Callable[[], None]:
-    """Forward and backward, to the weights of `owner` and to the input, as an action."""
-    upstream = torch.randn(x.shape, generator=torch.Generator().manual_seed(1))
+    """Forward and backward, to the weights of `owner` and to the input, as an action.
+
+    Every turn has other tokens: experts then get other numbers of them, as in training.
+    """
+    g = torch.Generator().manual_seed(0)
+    upstream = torch.randn(n_tokens, LAYER.dim, generator=g)
 
     def action() -> None:
-        y = x.detach().requires_grad_()
+        x = torch.randn(1, n_tokens, LAYER.dim, generator=g).requires_grad_()
         with products(kind):
-            out = layer(y)
+            out = layer(x)
         out.view_as(upstream).backward(upstream)
         owner.zero_grad()
 

@@ -232,7 +232,9 @@ check("11.price", price)
 run = r1_lab.stored()
 for score in ("sampled", "greedy", "language"):
     found = price(run.of("R1-Zero", score), run.of("language rewarded", score))
-    print(score, {name: round(value, 3) for name, value in found.items()})
+    print(
+        f"{score:9} {found['mean']:+.3f}, lost in {found['positive']} seeds, inside: {found['inside']}"
+    )
 gained = price(run.of("R1-Zero", "language"), run.of("language rewarded", "language"))
 claim(
     "the language gains in every seed, far outside the noise",
