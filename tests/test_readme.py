@@ -30,7 +30,7 @@ def starting(word: str) -> list[str]:
 
 
 def test_every_command_is_of_a_kind_that_is_tested_below():
-    known = ("make", "minids", "py", "python", "pip", "conda")
+    known = ("make", "minids", "py", "python", "pip", "conda", "torchrun")
     for line in COMMANDS:
         assert line.split("\\")[-1].split()[0] in known, f"nothing tests: {line}"
 
@@ -59,6 +59,15 @@ def test_minids_lines_name_commands_and_options_that_exist(line):
     taken = {option for parameter in known[command].params for option in parameter.opts}
     given = {argument for argument in arguments if argument.startswith("-")}
     assert given <= taken, f"minids {command} does not know {given - taken}"
+
+
+@pytest.mark.parametrize("line", starting("torchrun"))
+def test_torchrun_lines_start_a_command_of_ours(line):
+    from torch.distributed.run import get_args_parser
+
+    given = get_args_parser().parse_args(shlex.split(line)[1:])
+    assert given.module and given.training_script == "minids"
+    assert given.training_script_args[0] in typer.main.get_command(app).commands
 
 
 def test_shown_output_is_what_the_command_before_it_prints():
