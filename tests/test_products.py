@@ -4,8 +4,11 @@ import pytest
 import torch
 from torch.nn import functional as F
 
+from minids.decode.sample import generate
 from minids.model.moe import grouped_linear
 from minids.model.products import SHORT, fastest, products
+from minids.model.transformer import Transformer
+from minids.presets import preset
 
 
 def layer(kind, shape=(3, 5, 24), out=40, bias=False, seed=0):
@@ -66,6 +69,24 @@ def test_long_or_masked_attention_is_left_to_torch():
     with products("bf16"):
         masked = F.scaled_dot_product_attention(q, q, q, attn_mask=mask)
     assert torch.equal(masked, F.scaled_dot_product_attention(q, q, q, attn_mask=mask))
+
+
+def test_a_mask_may_be_given_by_position_as_well():
+    q, k, v = torch.randn(3, 2, 4, 6, 8, generator=torch.Generator().manual_seed(0))
+    mask = torch.ones(6, 6, dtype=torch.bool).tril()
+    for given in (None, mask):
+        with products("bf16"):
+            ours = F.scaled_dot_product_attention(q, k, v, given)
+        assert torch.equal(ours, F.scaled_dot_product_attention(q, k, v, given))
+
+
+@pytest.mark.parametrize("kind", ["plain", "onednn", "bf16"])
+def test_a_latent_model_decodes_with_every_kind_of_products(kind):
+    model = Transformer(preset("toy-v3")).eval()
+    prompts = [[1, 2, 3], [4, 5, 6]]  # of equal length: no mask is needed
+    with products(kind):
+        written = generate(model, prompts, 5, temperature=0.0)
+    assert written.tokens.shape == (2, 8) and torch.isfinite(written.logp).all()
 
 
 def test_bf16_attention_does_not_see_the_future():

@@ -114,9 +114,9 @@ class _Multiply(TorchFunctionMode):
             return y if bias is None else y + bias
         if func is _GROUPED_MM and _fp32_on_cpu(args) and _worth_it(*args):
             return self.grouped.apply(args[0], args[1].mT, kwargs["offs"])
-        if func is F.scaled_dot_product_attention and self.attention and _fp32_on_cpu(args):
-            q, k, v = args
-            plain = kwargs.get("attn_mask") is None and not kwargs.get("enable_gqa")
+        if func is F.scaled_dot_product_attention and self.attention and _fp32_on_cpu(args[:3]):
+            (q, k, v), mask = args[:3], args[3] if len(args) > 3 else kwargs.get("attn_mask")
+            plain = mask is None and not kwargs.get("enable_gqa")
             if plain and kwargs.get("is_causal") and k.shape[-2] <= SHORT and q.shape == v.shape:
                 return self.attention.apply(q, k, v, kwargs.get("scale") or q.shape[-1] ** -0.5)
         return func(*args, **kwargs)

@@ -21,7 +21,7 @@ def visit(folder: Path) -> list[Path]:
     on = scaled()
     recipe = on.pick(
         smoke=shortened(reading=3, practice=1, examples=8, batch=4, each=1, tested=4),
-        laptop=shortened(reading=350, practice=15, examples=500, tested=96),
+        laptop=shortened(reading=350, practice=25, examples=600, tested=96),
     )
     base = r1.pretrained(recipe, seed=0, device=on.device)
     stages: list[Stage] = [base]
