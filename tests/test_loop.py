@@ -148,7 +148,15 @@ def test_an_interrupt_while_a_batch_is_made_changes_nothing():
     assert len(seen) == 2 and same(model.state_dict(), before)
 
 
-def test_an_interrupt_in_the_middle_of_an_update_lets_it_finish():
+@pytest.fixture
+def ctrl_c():
+    """Ctrl-C raises, also where the tests were started in the background, which ignores it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+def test_an_interrupt_in_the_middle_of_an_update_lets_it_finish(ctrl_c):
     class Interrupted(torch.optim.SGD):
         def step(self, closure=None):
             os.kill(os.getpid(), signal.SIGINT)

@@ -121,7 +121,7 @@ def toy(context: int = 128) -> ModelConfig:
     return replace(preset("toy-v3"), mtp_depth=0, context=context)
 
 
-def _training(repeats: int, n_rows: int, length: int) -> list[Row]:
+def _training(repeats: int, n_rows: int, length: int, warm_up: int = 8) -> list[Row]:
     c = toy(length)
     g = torch.Generator().manual_seed(0)
     tokens = torch.randint(0, c.vocab, (n_rows, length + 1), generator=g)
@@ -130,6 +130,9 @@ def _training(repeats: int, n_rows: int, length: int) -> list[Row]:
     peer = peer_model(c)
     if peer is not None:
         actions["peer"] = _step(lambda x: peer(input_ids=x).logits, peer, tokens, "plain")
+    for action in actions.values():  # until the sizes of the experts' groups have been met
+        for _ in range(warm_up):
+            action()
     seconds = in_turns(actions, repeats)
     theirs = statistics.median(seconds["peer"]) if peer else None
     n = n_rows * length
