@@ -84,7 +84,8 @@ def heat(
     1 is the even share. Experts are put in order of the domain that they serve most.
     """
     order = (real.argmax(0) * 100 - real.amax(0)).argsort()
-    figure = Figure(figsize=(9.6, 1.9 + 0.42 * len(names)))
+    height = 1.9 + 0.42 * len(names)
+    figure = Figure(figsize=(9.6, height))
     most = float(real.max())
     panels = figure.subplots(1, 2, sharey=True)
     for axes, table, words in zip(
@@ -100,7 +101,7 @@ def heat(
         if table.shape[1] <= 16:
             _numbers(axes, table[:, order], most)
     figure.colorbar(shown, ax=panels, label="load, 1 = even share", fraction=0.03, pad=0.02)
-    figure.suptitle(title or "Which expert serves which domain", y=1.04)
+    figure.suptitle(title or "Which expert serves which domain", y=1 + 0.22 / height)
     return figure
 
 
