@@ -16,9 +16,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install -qq --disable-pip-version-check -c constraints.txt
 
-# With GNU's OpenMP, torch's threads spin while they wait: on a busy machine that costs far more
-# than it saves. Both are read when torch loads, so they are set here and not in Python.
-export OMP_WAIT_POLICY ?= PASSIVE
+# With GNU's OpenMP, torch's threads spin while they wait, for milliseconds: on a busy machine that
+# costs far more than it saves. A short spin keeps small steps fast and lets others work. Both are
+# read when torch loads, so they are set here and not in Python.
+export GOMP_SPINCOUNT ?= 1000
 test check build: export OMP_NUM_THREADS ?= 1
 
 # pytest and nbval: one run over the tests and every executed notebook, outputs compared.

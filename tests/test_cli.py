@@ -325,7 +325,7 @@ def test_jupyter_listens_on_this_machine_only_and_asks_for_nothing(tmp_path):
 def test_jupyter_keeps_its_news_and_its_spinning_threads(tmp_path):
     given = lab.settings("secret", str(tmp_path))
     assert given["JUPYTER_TOKEN"] == "secret"
-    assert given["OMP_WAIT_POLICY"] == "PASSIVE"
+    assert given["GOMP_SPINCOUNT"] == "1000"
     page = json.loads((tmp_path / "labconfig/page_config.json").read_text())
     assert page["disabledExtensions"]["@jupyterlab/apputils-extension:announcements"] is True
 

@@ -86,7 +86,7 @@ def settings(token: str, private: str) -> dict[str, str]:
         "JUPYTER_TOKEN": token,
         "JUPYTER_CONFIG_PATH": os.pathsep.join(paths),
         "JUPYTER_RUNTIME_DIR": private,
-        "OMP_WAIT_POLICY": "PASSIVE",  # threads that wait do not spin
+        "GOMP_SPINCOUNT": "1000",  # threads that wait spin for microseconds, not milliseconds
     }
 
 
