@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from minids.model.layers import (
+    FEW,
     RMSNorm,
     SwiGLU,
     gated_silu,
@@ -26,6 +27,18 @@ def test_rms_norm_is_the_formula_gain_and_eps_included():
     torch.nn.init.normal_(norm.weight, generator=torch.Generator().manual_seed(1))
     x = torch.randn(3, 5, 7, generator=torch.Generator().manual_seed(0))
     torch.testing.assert_close(norm(x), rms_norm_written_out(x, norm.weight, 0.3))
+
+
+@pytest.mark.parametrize("shape", [(1, 1, 7), (3, 5, 7), (FEW // 7 + 1, 7)])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
+def test_rms_norm_without_gradients_is_the_same_formula_for_few_numbers_and_for_many(shape, dtype):
+    norm = RMSNorm(7, eps=0.3).to(dtype)
+    torch.nn.init.normal_(norm.weight, generator=torch.Generator().manual_seed(1))
+    x = torch.randn(shape, generator=torch.Generator().manual_seed(0)).to(dtype)
+    with torch.no_grad():
+        y = norm(x)
+    assert y.dtype == dtype and norm.state_dict().keys() == {"weight"}
+    torch.testing.assert_close(y, rms_norm_written_out(x, norm.weight, 0.3).detach())
 
 
 def test_rms_norm_forgets_the_length_of_a_vector_and_keeps_its_direction():
