@@ -10,6 +10,8 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from minids.accounting import flops_per_token
+from minids.decode.threads import threads_that_pay
 from minids.model.transformer import Transformer
 
 
@@ -70,8 +72,10 @@ def generate(
 
     cache = model.new_cache(n, total, padding if bool(padding.any()) else None)
     new = tokens[:, :longest]
+    work = flops_per_token(model.c, total, "decode")
     for at in range(longest, total):
-        logits = model(new, cache, last=1).logits[:, -1]
+        with threads_that_pay(work * new.numel()):
+            logits = model(new, cache, last=1).logits[:, -1]
         chosen, chosen_logp = choose(logits, temperature, top_k, top_p, generator)
         tokens[:, at] = torch.where(alive, chosen, pad)
         logp[:, at] = torch.where(alive, chosen_logp, 0.0)

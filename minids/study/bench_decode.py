@@ -7,15 +7,18 @@ latents (`model/mla.py`).
 import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import Literal
 from unittest.mock import patch
 
 import torch
 from einops import rearrange
 from torch import Tensor
 
+from minids.accounting import flops_per_token
 from minids.config import ModelConfig
+from minids.decode.threads import threads_that_pay
 from minids.huggingface import to_hf
-from minids.model import mla
+from minids.model import mla as attention
 from minids.model.cache import Cache, LatentCache
 from minids.model.transformer import Transformer
 from minids.presets import preset
@@ -46,8 +49,8 @@ def measure(repeats: int = 5, shapes: Sequence[tuple[int, int]] = SHAPES) -> lis
     for batch, context in shapes:
         model = Transformer(toy(context + 1)).eval()
         cache = filled(model, batch, context)
-        absorbed = our_step(model, cache)
-        actions = {"absorbed": absorbed, "expanded": expanding(absorbed)}
+        expanded = expanding(our_step(model, cache, "expanded"))
+        actions = {"absorbed": our_step(model, cache), "expanded": expanded}
         if peer := peer_step(model, cache):
             actions["peer"] = peer
         in_a_row = {name: several(step) for name, step in actions.items()}
@@ -108,12 +111,16 @@ def latents(cache: Cache) -> list[LatentCache]:
     return [layer for layer in cache.layers if isinstance(layer, LatentCache)]
 
 
-def our_step(model: Transformer, cache: Cache) -> Callable[[], Tensor]:
+def our_step(
+    model: Transformer, cache: Cache, mla: Literal["absorbed", "expanded"] = "absorbed"
+) -> Callable[[], Tensor]:
     """One decode step behind the tokens in `cache`, as a function that returns the logits."""
     token, length = torch.zeros(len(latents(cache)[0].kept), 1, dtype=torch.long), cache.length
+    work = flops_per_token(model.c, length, "decode", mla) * len(token)
 
     def step() -> Tensor:
-        logits = model(token, cache, last=1).logits
+        with threads_that_pay(work):  # as `generate` does
+            logits = model(token, cache, last=1).logits
         cache.rewind(length)
         return logits
 
@@ -134,7 +141,7 @@ def expanding(step: Callable[[], Tensor]) -> Callable[[], Tensor]:
     """The same step, with the keys and values of all tokens rebuilt."""
 
     def step_expanding() -> Tensor:
-        with patch.object(mla, "absorbing_pays", lambda *_: False):
+        with patch.object(attention, "absorbing_pays", lambda *_: False):
             return step()
 
     return step_expanding
