@@ -3,6 +3,7 @@
 import json
 import time
 from dataclasses import replace
+from importlib import import_module
 
 import pytest
 import torch
@@ -33,14 +34,29 @@ def test_the_spread_is_half_the_quartile_distance_over_the_median():
 def test_a_row_reads_as_text_and_as_json():
     row = Row("train", 1234.0, None, "tokens/s", None, 0.5, 0.02)
     assert "1,234" in table([row]) and "50%" in table([row]) and " - " in table([row])
-    read = json.loads(as_json([row]))
+    read = json.loads(as_json("train", [row], {"machine": "M", "date": "D"}))
+    assert (read["bench"], read["machine"], read["date"]) == ("train", "M", "D")
     assert read["rows"][0]["limit"] == 0.5
-    assert read["machine"]["threads"] >= 1
+    assert read["threads"] >= 1
+    assert set(read["peers"]) == {"transformers", "trl"}
+    assert "points" not in read
+
+
+def test_the_spread_of_a_slope_is_no_percentage():
+    row = Row("seconds over batch", 0.9, 1.0, "slope", None, None, 0.012)
+    assert table([row]).endswith(" 0.012") and "%" not in table([row])
 
 
 def test_an_unknown_bench_lists_the_known_ones():
-    with pytest.raises(ValueError, match="there are: train, decode, moe, grpo, import"):
+    with pytest.raises(
+        ValueError, match="there are: train, decode, moe, mla, grpo, growth, import"
+    ):
         bench.bench("speed")
+
+
+@pytest.mark.parametrize("what", list(bench.BENCHES))
+def test_every_bench_has_a_function_that_measures(what):
+    assert callable(import_module(f"minids.study.{bench.BENCHES[what]}").measure)
 
 
 def test_the_training_bench_measures_ours_and_the_peer():
@@ -96,3 +112,15 @@ def test_the_import_bench_takes_the_bare_interpreter_off(monkeypatch):
     assert model.ours == pytest.approx(0.04, abs=0.01)
     assert above_torch.ours == pytest.approx(0.02, abs=0.01)
     assert counting.peer is None
+
+
+def test_the_shared_step_is_one_step_of_adamw_on_clipped_gradients():
+    """By hand: the gradient of a table of logits, and the first step of AdamW, which is +- lr."""
+    from minids.study.bench_step import training_step
+
+    model = torch.nn.Embedding(3, 3)
+    torch.nn.init.zeros_(model.weight)
+    training_step(model, model, torch.tensor([[0, 1, 2]]), "plain")()
+    sign = torch.tensor([[-1.0, 1, -1], [-1, -1, 1], [0, 0, 0]])
+    torch.testing.assert_close(model.weight.detach(), 1e-3 * sign, rtol=1e-4, atol=1e-9)
+    assert model.weight.grad is None

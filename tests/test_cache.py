@@ -31,6 +31,20 @@ def test_a_full_cache_says_how_long_it_should_have_been():
     assert cache.length == 2
 
 
+def test_rows_can_be_repeated_left_out_and_moved():
+    pair, one = KVCache(2, 3, 3, 4), LatentCache(2, 3, 5, 6)
+    rows = torch.tensor([1.0, 2.0])
+    pair.append(kv(1) * rows[:, None, None, None], -kv(1) * rows[:, None, None, None])
+    one.append(*(x * rows[:, None, None] for x in latent(1)))
+    cache = Cache([pair], torch.tensor([0, 7]))
+    for holder in (cache, one):
+        holder.take(torch.tensor([1, 0, 1]))
+    assert pair.keys[:, 0, 0, 0].tolist() == [2, 1, 2]
+    assert pair.values[:, 0, 0, 0].tolist() == [-2, -1, -2]
+    assert one.joint[:, 0, 0].tolist() == [2, 1, 2]
+    assert cache.pad.tolist() == [7, 0, 7] and cache.length == 1
+
+
 def test_rewinding_forgets_and_makes_room():
     cache = LatentCache(2, 3, 5, 6)
     cache.append(*latent(3))

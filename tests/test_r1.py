@@ -168,6 +168,17 @@ class Oracle(Transformer):
         super().__init__(SMALL.config, seed=0)
         self.answers = answers
 
+    def new_cache(self, *size, **kind):
+        cache = super().new_cache(*size, **kind)
+        take = cache.take
+
+        def take_here_too(rows):
+            take(rows)
+            self.rows = self.rows[rows]
+
+        cache.take = take_here_too
+        return cache
+
     def forward(self, tokens, cache=None, *, last=None):
         output = super().forward(tokens, cache, last=last)
         self.rows = tokens if cache.length == tokens.shape[1] else torch.cat([self.rows, tokens], 1)

@@ -5,7 +5,8 @@ import math
 import pytest
 import torch
 
-from minids.decode.sample import choose, generate, token_logp, truncate
+from minids.decode.sample import Share, choose, generate, token_logp, truncate
+from minids.model.cache import Cache
 from minids.model.layers import init_weights
 from minids.model.transformer import Transformer
 from minids.presets import preset, shrink
@@ -92,6 +93,44 @@ def test_a_row_ends_at_its_stop_token_and_is_padded_after_it():
     assert any(5 in a for a in r.answers())
 
 
+@pytest.mark.parametrize("name", ["deepseek-llm-67b", "deepseek-v3"])
+def test_a_prompt_read_once_is_continued_as_if_it_came_several_times(name):
+    model = tiny(name).double()
+    prompts = [[1, 2, 3], [4], [5, 6]]
+    once = generate(model, prompts, 9, each=4, stop=5, generator=seeded())
+    several = [p for p in prompts for _ in range(4)]
+    often = generate(model, several, 9, stop=5, generator=seeded())
+    assert torch.equal(once.tokens, often.tokens) and torch.equal(once.mask, often.mask)
+    assert torch.equal(once.pad, often.pad)
+    torch.testing.assert_close(once.logp, often.logp, atol=1e-6, rtol=0)
+
+
+@pytest.mark.parametrize("name", ["deepseek-llm-67b", "deepseek-v3"])
+def test_rows_that_leave_the_batch_change_nothing_for_the_others(name, monkeypatch):
+    model, left = tiny(name).double(), []
+    prompts = [[1, 2], [3], [4, 5, 6]] * 20
+    to_the_end = generate(model, prompts, 30, generator=seeded())
+    often = int(to_the_end.tokens[to_the_end.mask].mode().values)
+    take = Cache.take
+    monkeypatch.setattr(Cache, "take", lambda c, rows: (left.append(len(rows)), take(c, rows)))
+    stopping = generate(model, prompts, 30, stop=often, generator=seeded())
+    for whole, cut in zip(to_the_end.answers(), stopping.answers(), strict=True):
+        end = whole.index(often) + 1 if often in whole else len(whole)
+        assert cut == whole[:end]
+    assert left and all(b <= a / 2 for a, b in zip([60, *left], left, strict=False)), left
+
+
+def test_a_share_of_the_rows_draws_what_it_draws_among_all():
+    model = tiny().double()
+    prompts = [[1], [2], [3], [4]]
+    whole = generate(model, prompts, 20, each=8, stop=5, generator=seeded()).answers()
+    parts = [
+        generate(model, half, 20, each=8, stop=5, generator=Share(seeded(), first, 32)).answers()
+        for half, first in ((prompts[:1], 0), (prompts[1:], 8))
+    ]
+    assert parts[0] + parts[1] == whole
+
+
 def test_the_seed_decides():
     model = tiny()
 
@@ -108,6 +147,7 @@ def test_the_seed_decides():
         ({"prompts": []}, "at least one token"),
         ({"prompts": [[1], []]}, "at least one token"),
         ({"max_new": 0}, "max_new=0"),
+        ({"each": 0}, "each=0"),
         ({"temperature": -1.0}, "temperature=-1.0"),
         ({"top_k": 0}, "top_k=0"),
         ({"top_p": 0.0}, "top_p=0.0"),

@@ -12,11 +12,8 @@ import torch
 from torch import Tensor
 
 from minids.check import Claim, checker, close, shaped
-
-
-def _draw(g: torch.Generator, low: int, high: int) -> int:
-    return int(torch.randint(low, high + 1, (), generator=g))
-
+from minids.check.answers import answers_for, is_number
+from minids.check.sizes import draw
 
 # 01.rms_norm
 
@@ -32,7 +29,7 @@ def _draw(g: torch.Generator, low: int, high: int) -> int:
     ),
 )
 def _(attempt: Callable[..., Any], g: torch.Generator) -> Iterator[Claim]:
-    d, none = 2 * _draw(g, 4, 7) + 1, 1e-12
+    d, none = 2 * draw(g, 4, 7) + 1, 1e-12
     x = 3 * torch.randn(2, 5, d, generator=g) + 1
     ones, gain = torch.ones(d), torch.randn(d, generator=g)
     out = attempt(x, ones, none)
@@ -112,7 +109,7 @@ def _drawn_ranks(g: torch.Generator) -> dict[bytes, int]:
     """A vocabulary of merges over three letters, each made of two earlier tokens."""
     tokens = [b"a", b"b", b"c"]
     while len(tokens) < 15:
-        left, right = (tokens[_draw(g, 0, len(tokens) - 1)] for _ in range(2))
+        left, right = (tokens[draw(g, 0, len(tokens) - 1)] for _ in range(2))
         if left + right not in tokens and len(left + right) < 6:
             tokens.append(left + right)
     return _ranks(*tokens[3:])
@@ -129,7 +126,7 @@ def _drawn_ranks(g: torch.Generator) -> dict[bytes, int]:
     ),
 )
 def _(attempt: Callable[..., Any], g: torch.Generator) -> Iterator[Claim]:
-    piece = bytes(_draw(g, 97, 122) for _ in range(7))
+    piece = bytes(draw(g, 97, 122) for _ in range(7))
     out = attempt(piece, _BYTES)
     yield Claim(
         "the result is a list of whole numbers",
@@ -168,7 +165,7 @@ def _(attempt: Callable[..., Any], g: torch.Generator) -> Iterator[Claim]:
         "the order is that of the ranks, not that of the text.",
     )
     ranks = _drawn_ranks(g)
-    pieces = [bytes(97 + _draw(g, 0, 2) for _ in range(n)) for n in (1, 2, 3, 8, 13, 21, 40)]
+    pieces = [bytes(97 + draw(g, 0, 2) for _ in range(n)) for n in (1, 2, 3, 8, 13, 21, 40)]
     yield Claim(
         "the same as merge by merge, for long and short pieces and many merges",
         all(attempt(piece, ranks) == _replayed(piece, ranks) for piece in pieces),
@@ -209,7 +206,7 @@ def _turned(x: Tensor, positions: Tensor, theta: float) -> Tensor:
     ),
 )
 def _(attempt: Callable[..., Any], g: torch.Generator) -> Iterator[Claim]:
-    d, t, theta = 2 * _draw(g, 3, 6), 5, float(_draw(g, 50, 500))
+    d, t, theta = 2 * draw(g, 3, 6), 5, float(draw(g, 50, 500))
     x = torch.randn(2, 3, t, d, generator=g)
     positions = torch.randperm(40, generator=g)[:t] + 1
     out = attempt(x, positions, theta)
@@ -219,7 +216,7 @@ def _(attempt: Callable[..., Any], g: torch.Generator) -> Iterator[Claim]:
         close(attempt(x, torch.zeros(t, dtype=torch.long), theta), x),
         "the angle is the position times something: at 0, cos is 1 and sin is 0.",
     )
-    pair = 2 * _draw(g, 0, d // 2 - 1)
+    pair = 2 * draw(g, 0, d // 2 - 1)
     alone = torch.zeros(1, 1, t, d)
     alone[..., pair : pair + 2] = 1.0
     elsewhere = attempt(alone, positions, theta)
@@ -278,7 +275,7 @@ def _(attempt: Callable[..., Any], g: torch.Generator) -> Iterator[Claim]:
     ),
 )
 def _(attempt: Callable[..., Any], g: torch.Generator) -> Iterator[Claim]:
-    b, t, v = 3, _draw(g, 6, 9), _draw(g, 11, 17)
+    b, t, v = 3, draw(g, 6, 9), draw(g, 11, 17)
     tokens = torch.randint(v, (b, t), generator=g)
     tokens[:, 1:] = torch.where(
         tokens[:, 1:] == tokens[:, :-1], (tokens[:, 1:] + 1) % v, tokens[:, 1:]
@@ -300,7 +297,7 @@ def _(attempt: Callable[..., Any], g: torch.Generator) -> Iterator[Claim]:
     )
     logits = 2 * torch.randn(b, t, v, generator=g)
     counts = torch.zeros(b, t, dtype=torch.bool)
-    counts[1, _draw(g, 1, 2) :], counts[2, _draw(g, 1, t - 2)] = True, True
+    counts[1, draw(g, 1, 2) :], counts[2, draw(g, 1, t - 2)] = True, True
     expected, n, grad = 0.0, 0, torch.zeros(b, t, v)
     for row, place in counts.nonzero().tolist():
         p = torch.softmax(logits[row, place - 1], -1)
@@ -356,7 +353,7 @@ def _(attempt: Callable[..., Any], g: torch.Generator) -> Iterator[Claim]:
     ),
 )
 def _(attempt: Callable[..., Any], g: torch.Generator) -> Iterator[Claim]:
-    v = _draw(g, 7, 12)
+    v = draw(g, 7, 12)
     rows = (2 * torch.randn(4, v, generator=g)).softmax(-1)
     out = attempt(rows, 0.7)
     yield shaped(out, (4, v), like=rows)
@@ -455,16 +452,10 @@ PREDICTED: dict[str, tuple[float, str]] = {
     ),
 )
 def _(attempt: dict[str, Any], g: torch.Generator) -> Iterator[Claim]:
-    missing = [name for name in PREDICTED if name not in attempt]
-    yield Claim(
-        "all six have an answer",
-        not missing,
-        f"the dictionary has no {missing[0]!r}." if missing else "",
-    )
+    yield answers_for(attempt, PREDICTED, says="all six have an answer")
     for name, (expected, why) in PREDICTED.items():
         said = attempt[name]
-        number = isinstance(said, int | float) and not isinstance(said, bool)
-        yield Claim(f"{name}: the answer is a number", number, f"you wrote {said!r}.")
+        yield Claim(f"{name}: the answer is a number", is_number(said), f"you wrote {said!r}.")
         yield Claim(f"{name}: within one percent", close(float(said), expected, rtol=0.01), why)
 
 
@@ -482,7 +473,7 @@ def _(attempt: dict[str, Any], g: torch.Generator) -> Iterator[Claim]:
     ),
 )
 def _(attempt: Callable[..., Any], g: torch.Generator) -> Iterator[Claim]:
-    v = _draw(g, 7, 11)
+    v = draw(g, 7, 11)
     some = torch.randint(v, (30,), generator=g)
     circle = torch.arange(8 * v) % v
     yield Claim(

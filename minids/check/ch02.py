@@ -13,14 +13,12 @@ from torch import Tensor
 
 from minids import accounting
 from minids.check import Claim, checker, close, shaped
+from minids.check.answers import answers_for
+from minids.check.sizes import draw
 from minids.config import GQAConfig, ModelConfig
 from minids.model.cache import Cache
 from minids.model.transformer import Transformer
 from minids.presets import preset
-
-
-def _draw(g: torch.Generator, low: int, high: int) -> int:
-    return int(torch.randint(low, high + 1, (), generator=g))
 
 
 @checker(
@@ -34,7 +32,7 @@ def _draw(g: torch.Generator, low: int, high: int) -> int:
     ),
 )
 def _(attempt: Callable[..., Any], g: torch.Generator) -> Iterator[Claim]:
-    n, heads = _draw(g, 2, 4), _draw(g, 2, 3)
+    n, heads = draw(g, 2, 4), draw(g, 2, 3)
     x = torch.randn(2, heads, 5, 6, generator=g)
     out = attempt(x, n)
     yield shaped(out, (2, heads * n, 5, 6), like=x)
@@ -118,7 +116,7 @@ def _three(
     ),
 )
 def _(attempt: Callable[..., Any], g: torch.Generator) -> Iterator[Claim]:
-    heads, keys, t, d = 6, _draw(g, 2, 3), _draw(g, 6, 9), 8
+    heads, keys, t, d = 6, draw(g, 2, 3), draw(g, 6, 9), 8
     parts = _three(g, 2, heads, keys, t, d, 5)
     result = attempt(*(part[:, :, :1] for part in parts), None, turn)
     yield Claim(
@@ -178,11 +176,11 @@ def _(attempt: Callable[..., Any], g: torch.Generator) -> Iterator[Claim]:
 
 def _llama(g: torch.Generator) -> ModelConfig:
     """A small model whose widths are drawn; heads do not fill the model's width."""
-    keys = _draw(g, 2, 3)
-    heads = GQAConfig(n_heads=2 * keys, n_kv_heads=keys, head_dim=2 * _draw(g, 2, 4))
+    keys = draw(g, 2, 3)
+    heads = GQAConfig(n_heads=2 * keys, n_kv_heads=keys, head_dim=2 * draw(g, 2, 4))
     return ModelConfig(
-        name="drawn", vocab=_draw(g, 20, 40), dim=8 * _draw(g, 3, 5) + 4, hidden=12,
-        n_layers=_draw(g, 2, 4), attention=heads, context=64,
+        name="drawn", vocab=draw(g, 20, 40), dim=8 * draw(g, 3, 5) + 4, hidden=12,
+        n_layers=draw(g, 2, 4), attention=heads, context=64,
     )  # fmt: skip
 
 
@@ -196,7 +194,7 @@ def _llama(g: torch.Generator) -> ModelConfig:
     ),
 )
 def _(attempt: Callable[..., Any], g: torch.Generator) -> Iterator[Claim]:
-    c, n, batch = _llama(g), _draw(g, 5, 20), _draw(g, 2, 5)
+    c, n, batch = _llama(g), draw(g, 5, 20), draw(g, 2, 5)
     a = c.attention
     assert isinstance(a, GQAConfig)
     here = attempt(c, n, batch, 16)
@@ -286,12 +284,7 @@ WORDS = {
     ),
 )
 def _(attempt: dict[str, Any], g: torch.Generator) -> Iterator[Claim]:
-    missing = [name for name in (*NUMBERS, *WORDS) if name not in attempt]
-    yield Claim(
-        "every question has an answer",
-        not missing,
-        f"the dictionary has no {missing[0]!r}." if missing else "",
-    )
+    yield answers_for(attempt, (*NUMBERS, *WORDS))
     for name, (expected, why) in NUMBERS.items():
         said = attempt[name]
         ok = isinstance(said, int | float) and abs(said - expected) <= 0.1 * expected
@@ -356,16 +349,7 @@ RATIOS = {
     ),
 )
 def _(attempt: dict[str, Any], g: torch.Generator) -> Iterator[Claim]:
-    missing = [
-        name
-        for name in (*RATIOS, "so it is faster where the time goes into")
-        if name not in attempt
-    ]
-    yield Claim(
-        "every question has an answer",
-        not missing,
-        f"the dictionary has no {missing[0]!r}." if missing else "",
-    )
+    yield answers_for(attempt, (*RATIOS, "so it is faster where the time goes into"))
     for name, (expected, why) in RATIOS.items():
         said = attempt[name]
         ok = isinstance(said, int | float) and abs(said - expected) <= 0.02 * expected
@@ -396,7 +380,7 @@ class _Wasteful(Transformer):
     ),
 )
 def _(attempt: Callable[..., Any], g: torch.Generator) -> Iterator[Claim]:
-    c, batch = _llama(g), _draw(g, 2, 4)
+    c, batch = _llama(g), draw(g, 2, 4)
     a = c.attention
     assert isinstance(a, GQAConfig)
     row = 2 * a.n_kv_heads * a.head_dim * c.n_layers  # numbers per token

@@ -9,6 +9,8 @@ import torch
 from torch import Tensor
 
 from minids.check import Claim, checker, close, shaped
+from minids.check.answers import entries, is_whole, numbers_for
+from minids.check.sizes import draw
 
 
 @checker(
@@ -22,17 +24,12 @@ from minids.check import Claim, checker, close, shaped
     ),
 )
 def _(attempt: Callable[..., Any], g: torch.Generator) -> Iterator[Claim]:
-    def some(low: int, high: int) -> int:
-        return int(torch.randint(low, high + 1, (), generator=g))
-
-    n, k, m, shared = some(12, 20), some(2, 3), some(3, 5), some(1, 3)
-    width = 60 * some(1, 4)
+    n, k, m, shared = draw(g, 12, 20), draw(g, 2, 3), draw(g, 3, 5), draw(g, 1, 3)
+    width = 60 * draw(g, 1, 4)
     cut = attempt(n, k, width, m, shared)
     yield Claim(
         "the answer is three whole numbers",
-        isinstance(cut, tuple | list)
-        and len(cut) == 3
-        and all(isinstance(x, int) and not isinstance(x, bool) for x in cut),
+        isinstance(cut, tuple | list) and len(cut) == 3 and all(map(is_whole, cut)),
         "return routed, chosen and width, in this order, as ints; // divides whole numbers.",
     )
     routed, chosen, narrow = cut
@@ -364,12 +361,7 @@ _PREDICT = {
     ),
 )
 def _(attempt: dict[str, Any], g: torch.Generator) -> Iterator[Claim]:
-    yield Claim(
-        "every question has a number",
-        set(attempt) == set(_PREDICT)
-        and all(isinstance(x, int | float) and not isinstance(x, bool) for x in attempt.values()),
-        f"the keys are {', '.join(_PREDICT)}; write numbers.",
-    )
+    yield numbers_for(attempt, _PREDICT)
     yield Claim(
         "2 of 16: 120 ways",
         attempt["2 of 16"] == _PREDICT["2 of 16"],
@@ -402,11 +394,7 @@ def _(attempt: dict[str, Any], g: torch.Generator) -> Iterator[Claim]:
     ),
 )
 def _(attempt: dict[str, Any], g: torch.Generator) -> Iterator[Claim]:
-    yield Claim(
-        "three entries: raw, renormalised, because",
-        set(attempt) == {"raw", "renormalised", "because"},
-        'write {"raw": …, "renormalised": …, "because": "…"}.',
-    )
+    yield entries(attempt, "raw", "renormalised")
     yield Claim(
         "the gradient of the raw gate",
         close(float(attempt["raw"]), 0.48, rtol=5e-3),

@@ -11,6 +11,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from minids import accounting
 from minids.check import Claim, call, checker, close, raises, shaped
+from minids.check.answers import entries, is_whole, numbers_for, pair
+from minids.check.sizes import draw
 from minids.config import MLAConfig
 from minids.model.mla import absorbed, expanded
 from minids.model.rope import Rotary, frequencies, rotary
@@ -72,7 +74,7 @@ def _(attempt: Callable[..., Any], g: torch.Generator) -> Iterator[Claim]:
     x, down = torch.randn(b, t, d, generator=g), torch.randn(r + p, d, generator=g)
     gain = torch.rand(r, generator=g) + 0.5
     turn = rotary(frequencies(p, 100.0), torch.arange(t))
-    latent, key = _pair(attempt(x, down, gain, turn))
+    latent, key = pair(attempt(x, down, gain, turn))
     yield shaped(latent, (b, t, r), like=x, what="the latent")
     yield shaped(key, (b, t, p), like=x, what="the one rotary key that all heads share")
     mean_square = (latent / gain).square().mean(-1)
@@ -88,7 +90,7 @@ def _(attempt: Callable[..., Any], g: torch.Generator) -> Iterator[Claim]:
         close(latent, both[..., :r] / both[..., :r].square().mean(-1, keepdim=True).sqrt() * gain),
         "the first r rows of `down` make the latent; no mean is subtracted, and nothing turns it.",
     )
-    bigger, bigger_key = _pair(attempt(3 * x, down, gain, turn))
+    bigger, bigger_key = pair(attempt(3 * x, down, gain, turn))
     yield Claim(
         "a token three times as large has the same latent and a key three times as large",
         close(bigger, latent, rtol=1e-3) and close(bigger_key, 3 * key),
@@ -107,7 +109,7 @@ def _(attempt: Callable[..., Any], g: torch.Generator) -> Iterator[Claim]:
         "rotate_pairs(key, rotary): position goes into the key before it is kept.",
     )
     x, turn = x[:1, 2:3], Rotary(turn.cos[2:3], turn.sin[2:3])
-    latent_1, key_1 = _pair(attempt(x, down, gain, turn))
+    latent_1, key_1 = pair(attempt(x, down, gain, turn))
     yield Claim(
         "one token alone gives what it gives in a batch",
         close(latent_1, latent[:1, 2:3]) and close(key_1, key[:1, 2:3]),
@@ -115,14 +117,7 @@ def _(attempt: Callable[..., Any], g: torch.Generator) -> Iterator[Claim]:
     )
 
 
-def _pair(out: Any) -> tuple[Tensor, Tensor]:
-    """The two tensors of an answer; anything else becomes two answers that no claim accepts."""
-    if isinstance(out, tuple | list) and len(out) == 2:
-        return out[0], out[1]
-    return out, out
-
-
-def _draw(
+def _inputs(
     g: torch.Generator, b: int, h: int, t: int, s: int, *, sizes: tuple[int, int, int, int]
 ) -> dict[str, Tensor]:
     """Random queries, latents, keys and up-projections, sharp enough for the softmax to choose."""
@@ -168,16 +163,16 @@ def _expected(w: dict[str, Tensor]) -> Tensor:
 )
 def _(attempt: Callable[..., Any], g: torch.Generator) -> Iterator[Claim]:
     sizes = (9, 5, 6, 7)
-    w = _draw(g, 2, 3, 4, 8, sizes=sizes)
+    w = _inputs(g, 2, 3, 4, 8, sizes=sizes)
     out = attempt(**w)
     yield shaped(out, (2, 3, 4, 7), like=w["latent"], what="the mixed values")
-    first = _draw(g, 1, 3, 1, 1, sizes=sizes)
+    first = _inputs(g, 1, 3, 1, 1, sizes=sizes)
     yield Claim(
         "a first token alone gets its own values back",
         close(attempt(**first), torch.einsum("hvr,bsr->bhsv", first["value_up"], first["latent"])),
         "one latent has weight 1: softmax over the latents, and value_up of each head on the mix.",
     )
-    w1 = _draw(g, 2, 3, 1, 8, sizes=sizes)
+    w1 = _inputs(g, 2, 3, 1, 8, sizes=sizes)
     still = w1 | {"q_nope": torch.zeros_like(w1["q_nope"])}
     yield Claim(
         "a query that says nothing still looks by position",
@@ -197,15 +192,15 @@ def _(attempt: Callable[..., Any], g: torch.Generator) -> Iterator[Claim]:
         close(out, _expected(w), rtol=1e-3),
         "the new tokens are the LAST t of s: shift the triangle by s - t.",
     )
-    alone = _draw(g, 1, 1, 1, 6, sizes=sizes)
-    square = _draw(g, 1, 2, 5, 5, sizes=(4, 3, 2, 8))
+    alone = _inputs(g, 1, 1, 1, 6, sizes=sizes)
+    square = _inputs(g, 1, 2, 5, 5, sizes=(4, 3, 2, 8))
     yield Claim(
         "one head alone works, and a whole text without a past",
         close(attempt(**alone), _expected(alone), rtol=1e-3)
         and close(attempt(**square), _expected(square), rtol=1e-3),
         "nothing may depend on the number of heads or on s > t.",
     )
-    many = _draw(g, 1, 4, 1, 499, sizes=(32, 16, 8, 16))
+    many = _inputs(g, 1, 4, 1, 499, sizes=(32, 16, 8, 16))
     rebuilding = 2 * 4 * 499 * 32 * (16 + 16)
     yield Claim(
         "one new token over many latents costs less than a quarter of rebuilding",
@@ -232,7 +227,7 @@ def _of_equal_weights(w: dict[str, Tensor]) -> Tensor:
 def _(attempt: Callable[..., Any], g: torch.Generator) -> Iterator[Claim]:
     b, h, s = 2, 3, 9
     r, n, p, v = sizes = (10, 5, 4, 6)
-    w = _draw(g, b, h, s, s, sizes=sizes)
+    w = _inputs(g, b, h, s, s, sizes=sizes)
     ups = w["key_up"], w["value_up"]
     expected = _expected(w)
 
@@ -339,12 +334,7 @@ def _(attempt: dict[str, Any], g: torch.Generator) -> Iterator[Claim]:
     size = accounting.cache_bytes(v3)
     user = size * _CONTEXT
     mha = 2 * accounting.mha_cache_elements(v3) * _CONTEXT
-    yield Claim(
-        "every question has a number",
-        set(attempt) == set(_PREDICT)
-        and all(isinstance(x, int | float) and not isinstance(x, bool) for x in attempt.values()),
-        f"the keys are {', '.join(_PREDICT)}; write numbers, without units.",
-    )
+    yield numbers_for(attempt, _PREDICT, write="write numbers, without units.")
     yield Claim(
         "a token keeps the latent and the rotary key",
         attempt["bytes per token"] not in (2 * 512 * 61, 2 * 64 * 61),
@@ -388,11 +378,7 @@ def _(attempt: dict[str, Any], g: torch.Generator) -> Iterator[Claim]:
 )
 def _(attempt: dict[str, Any], g: torch.Generator) -> Iterator[Claim]:
     factors, merged = 128 * 1536 + 128 * 512, 1536 * 512
-    yield Claim(
-        "three entries: two factors, merged, because",
-        set(attempt) == {"two factors", "merged", "because"},
-        'write {"two factors": …, "merged": …, "because": "…"}.',
-    )
+    yield entries(attempt, "two factors", "merged")
     yield Claim(
         "what one head has in its two factors",
         attempt["two factors"] == factors,
@@ -423,22 +409,19 @@ def _(attempt: dict[str, Any], g: torch.Generator) -> Iterator[Claim]:
     ),
 )
 def _(attempt: Callable[..., Any], g: torch.Generator) -> Iterator[Claim]:
-    def some(low: int, high: int) -> int:
-        return int(torch.randint(low, high + 1, (), generator=g))
-
     c = MLAConfig(
-        n_heads=some(1, 3),
-        kv_rank=some(24, 32),
+        n_heads=draw(g, 1, 3),
+        kv_rank=draw(g, 24, 32),
         q_rank=None,
-        nope_dim=some(8, 12),
+        nope_dim=draw(g, 8, 12),
         rope_dim=4,
-        value_dim=some(8, 12),
+        value_dim=draw(g, 8, 12),
     )
-    total = some(20, 30)
+    total = draw(g, 20, 30)
     found = attempt(absorbed, expanded, total, c)
     yield Claim(
         "the answer is a whole number of new tokens",
-        isinstance(found, int) and not isinstance(found, bool) and 1 < found <= total,
+        is_whole(found) and 1 < found <= total,
         "return the number of new tokens, an int, between 1 and total.",
     )
     longer = attempt(absorbed, expanded, 4 * total, c)

@@ -11,10 +11,8 @@ import torch
 from torch import Tensor
 
 from minids.check import Claim, checker, close, shaped
-
-
-def _draw(g: torch.Generator, low: int, high: int) -> int:
-    return int(torch.randint(low, high + 1, (), generator=g))
+from minids.check.answers import what_moves
+from minids.check.sizes import draw
 
 
 @checker(
@@ -26,8 +24,8 @@ def _draw(g: torch.Generator, low: int, high: int) -> int:
     ),
 )
 def _(attempt: Callable[..., Any], g: torch.Generator) -> Iterator[Claim]:
-    width, theta = 2 * _draw(g, 4, 20), float(_draw(g, 50, 5000))
-    length = _draw(g, 30, 900)
+    width, theta = 2 * draw(g, 4, 20), float(draw(g, 50, 5000))
+    length = draw(g, 30, 900)
     out = attempt(width, theta, length)
     yield shaped(out, (width // 2,), what="the tensor of turns")
     yield Claim(
@@ -69,7 +67,7 @@ def _(attempt: Callable[..., Any], g: torch.Generator) -> Iterator[Claim]:
     ),
 )
 def _(attempt: Callable[..., Any], g: torch.Generator) -> Iterator[Claim]:
-    width, theta = 2 * _draw(g, 4, 40), float(_draw(g, 500, 50_000))
+    width, theta = 2 * draw(g, 4, 40), float(draw(g, 500, 50_000))
     factor = 1.5 + 6 * float(torch.rand((), generator=g))
     yield Claim(
         "stretching by 1 leaves the base alone",
@@ -120,10 +118,10 @@ def _ramp(plain: Tensor, factor: float, low: int, high: int) -> Tensor:
     ),
 )
 def _(attempt: Callable[..., Any], g: torch.Generator) -> Iterator[Claim]:
-    half, factor = _draw(g, 12, 30), 2 + 6 * float(torch.rand((), generator=g))
+    half, factor = draw(g, 12, 30), 2 + 6 * float(torch.rand((), generator=g))
     plain = torch.rand(half, generator=g).sort(descending=True).values + 0.1
-    low = _draw(g, 1, 3)
-    high = low + 2 * _draw(g, 2, 3)
+    low = draw(g, 1, 3)
+    high = low + 2 * draw(g, 2, 3)
     out = attempt(plain, factor, low, high)
     yield shaped(out, (half,), like=plain, what="the tensor of frequencies")
     yield Claim(
@@ -171,7 +169,7 @@ def _(attempt: Callable[..., Any], g: torch.Generator) -> Iterator[Claim]:
     ),
 )
 def _(attempt: Callable[..., Any], g: torch.Generator) -> Iterator[Claim]:
-    b, s, d = _draw(g, 2, 3), _draw(g, 5, 8), 4 * _draw(g, 3, 5)
+    b, s, d = draw(g, 2, 3), draw(g, 5, 8), 4 * draw(g, 3, 5)
     q, k = torch.randn(b, d, generator=g), torch.randn(b, s, d, generator=g)
     plain = attempt(q, k, 1.0, 1.0)
     yield shaped(plain, (b, s), like=q, what="the tensor of weights")
@@ -269,21 +267,7 @@ PREDICTED: dict[str, tuple[frozenset[str], str]] = {
     ),
 )
 def _(attempt: dict[str, Any], g: torch.Generator) -> Iterator[Claim]:
-    missing = [change for change in PREDICTED if change not in attempt]
-    yield Claim(
-        "every change has an answer",
-        not missing,
-        f"the dictionary has no {missing[0]!r}; set() says that nothing moves." if missing else "",
-    )
-    for change, (moves, why) in PREDICTED.items():
-        said = attempt[change]
-        words = {said} if isinstance(said, str) else set(said)
-        yield Claim(
-            f"{change}: every word is low, high or temperature",
-            words <= {"low", "high", "temperature"},
-            f"you wrote {sorted(map(str, words))}; nothing moves is written set().",
-        )
-        yield Claim(f"{change}: you named what moves", words == moves, why)
+    yield from what_moves(attempt, PREDICTED, words=("low", "high", "temperature"))
 
 
 def _loss(logits: Tensor, targets: Tensor) -> Tensor:
@@ -300,7 +284,7 @@ def _loss(logits: Tensor, targets: Tensor) -> Tensor:
     ),
 )
 def _(attempt: Callable[..., Any], g: torch.Generator) -> Iterator[Claim]:
-    b, t, v, bins = 3, 4 * _draw(g, 4, 7) + 3, _draw(g, 5, 9), 4
+    b, t, v, bins = 3, 4 * draw(g, 4, 7) + 3, draw(g, 5, 9), 4
     logits = 2 * torch.randn(b, t, v, generator=g)
     targets = torch.randint(v, (b, t), generator=g)
     everything = torch.ones(b, t, dtype=torch.bool)

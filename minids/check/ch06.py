@@ -8,14 +8,8 @@ import torch
 from torch import Tensor
 
 from minids.check import Claim, checker, close, shaped
+from minids.check.answers import entries, numbers_for, pair
 from minids.systems.dispatch import expected_destinations
-
-
-def _pair(out: Any) -> tuple[Any, Any]:
-    """The two tensors of an answer; anything else becomes two answers that no claim accepts."""
-    if isinstance(out, tuple | list) and len(out) == 2:
-        return out[0], out[1]
-    return out, out
 
 
 @checker(
@@ -76,7 +70,7 @@ def _(attempt: Callable[..., Any], g: torch.Generator) -> Iterator[Claim]:
     t, e, k = 7, 6, 3
     scores = torch.rand(t, e, generator=g) * 0.8 + 0.1
     bias = torch.randn(e, generator=g) * 0.3
-    experts, weights = _pair(attempt(scores, bias, k))
+    experts, weights = pair(attempt(scores, bias, k))
     yield shaped(weights, (t, k), like=scores, what="the weights")
     yield Claim(
         "the experts are whole numbers, k different ones for each token",
@@ -86,7 +80,7 @@ def _(attempt: Callable[..., Any], g: torch.Generator) -> Iterator[Claim]:
         and all(len(set(row)) == k for row in experts.tolist()),
         "topk(...).indices gives them, and they come first: return experts, weights.",
     )
-    plain, _ = _pair(attempt(scores, torch.zeros(e), k))
+    plain, _ = pair(attempt(scores, torch.zeros(e), k))
     best = scores.argsort(-1, descending=True)[:, :k]
     yield Claim(
         "without a bias a token gets the experts it likes best",
@@ -95,7 +89,7 @@ def _(attempt: Callable[..., Any], g: torch.Generator) -> Iterator[Claim]:
     )
     pushed = torch.zeros(e)
     pushed[2], pushed[4] = 5.0, -5.0
-    chosen, _ = _pair(attempt(scores, pushed, k))
+    chosen, _ = pair(attempt(scores, pushed, k))
     yield Claim(
         "a large bias makes every token choose an expert, a large negative one none",
         bool((chosen == 2).any(-1).all()) and not bool((chosen == 4).any()),
@@ -114,7 +108,7 @@ def _(attempt: Callable[..., Any], g: torch.Generator) -> Iterator[Claim]:
         "the bias leaks into the weights: gather from scores, not from scores + bias; and no "
         "softmax over the chosen.",
     )
-    again = _dense(*_pair(attempt(scores, bias + 0.25, k)), e)
+    again = _dense(*pair(attempt(scores, bias + 0.25, k)), e)
     yield Claim(
         "raising all biases alike changes nothing",
         torch.equal(again, _dense(experts, weights, e))
@@ -123,7 +117,7 @@ def _(attempt: Callable[..., Any], g: torch.Generator) -> Iterator[Claim]:
     )
     wanted = scores.clone().requires_grad_()
     moved = bias.clone().requires_grad_()
-    _, weighed = _pair(attempt(wanted, moved, k))
+    _, weighed = pair(attempt(wanted, moved, k))
     reaches = weighed.requires_grad and weighed.grad_fn is not None
     slopes = (
         torch.autograd.grad(weighed[:, 0].sum(), (wanted, moved), allow_unused=True)
@@ -137,7 +131,7 @@ def _(attempt: Callable[..., Any], g: torch.Generator) -> Iterator[Claim]:
         and (slopes[1] is None or not bool(slopes[1].any())),
         "the weights are made of scores: do not detach them.",
     )
-    one, one_weight = _pair(attempt(scores[:1], bias, 1))
+    one, one_weight = pair(attempt(scores[:1], bias, 1))
     yield Claim(
         "one token with one expert has weight 1",
         tuple(one.shape) == (1, 1) and close(one_weight, torch.ones(1, 1)),
@@ -304,12 +298,7 @@ _PREDICT = ("most nodes", "nodes by chance", "worst MaxVio", "steps")
 )
 def _(attempt: dict[str, Any], g: torch.Generator) -> Iterator[Claim]:
     chance = expected_destinations(256, 8, 8)
-    yield Claim(
-        "every question has a number",
-        set(attempt) == set(_PREDICT)
-        and all(isinstance(x, int | float) and not isinstance(x, bool) for x in attempt.values()),
-        f"the keys are {', '.join(_PREDICT)}; write numbers, without units.",
-    )
+    yield numbers_for(attempt, _PREDICT, write="write numbers, without units.")
     yield Claim(
         "the most nodes that a token may visit",
         attempt["most nodes"] == 4,
@@ -348,11 +337,7 @@ def _(attempt: dict[str, Any], g: torch.Generator) -> Iterator[Claim]:
     ),
 )
 def _(attempt: dict[str, Any], g: torch.Generator) -> Iterator[Claim]:
-    yield Claim(
-        "four entries: mean, spread, batches, because",
-        set(attempt) == {"mean", "spread", "batches", "because"},
-        'write {"mean": …, "spread": …, "batches": …, "because": "…"}.',
-    )
+    yield entries(attempt, "mean", "spread", "batches")
     yield Claim(
         "what an expert gets on average",
         attempt["mean"] == 128,

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from minids.check import Claim, call, checker, close, shaped
+from minids.check.answers import entries, numbers_for, pair
 from minids.config import GQAConfig, ModelConfig
 from minids.model.layers import init_weights
 from minids.model.transformer import Transformer
@@ -25,7 +26,7 @@ from minids.model.transformer import Transformer
 )
 def _(attempt: Callable[..., Any], g: torch.Generator) -> Iterator[Claim]:
     tokens = torch.randperm(26, generator=g).view(2, 13)
-    added, predicted = _pair(attempt(tokens, 1))
+    added, predicted = pair(attempt(tokens, 1))
     yield shaped(added, (2, 11), like=tokens, what="what module 1 is given along the row")
     yield shaped(predicted, (2, 11), like=tokens, what="what module 1 has to predict")
     follower = torch.cat([tokens[:, 1:].flatten(), tokens.new_tensor([-1, -1])])
@@ -43,29 +44,22 @@ def _(attempt: Callable[..., Any], g: torch.Generator) -> Iterator[Claim]:
         "place i reads token i + k and predicts token i + k + 1: with k = 1 the first are tokens "
         "1 and 2.",
     )
-    deep = [_pair(attempt(tokens, k)) for k in (2, 4)]
+    deep = [pair(attempt(tokens, k)) for k in (2, 4)]
     yield Claim(
         "module k starts with token k, and has k places fewer than the model",
         all(
-            torch.equal(pair[0], tokens[:, k:12]) and torch.equal(pair[1], tokens[:, k + 1 :])
-            for k, pair in zip((2, 4), deep, strict=True)
+            torch.equal(given, tokens[:, k:12]) and torch.equal(asked, tokens[:, k + 1 :])
+            for k, (given, asked) in zip((2, 4), deep, strict=True)
         ),
         "k counts: each depth looks one token further, and has one place less. No wrapping around "
         "the end.",
     )
-    one = _pair(attempt(tokens[:1, :5], 3))
+    one = pair(attempt(tokens[:1, :5], 3))
     yield Claim(
         "a row with room for one place gives one place",
         torch.equal(one[0], tokens[:1, 3:4]) and torch.equal(one[1], tokens[:1, 4:5]),
         "slices along the row keep both axes: tokens[:, k:-1].",
     )
-
-
-def _pair(out: Any) -> tuple[Any, Any]:
-    """The two tensors of an answer; anything else becomes two answers that no claim accepts."""
-    if isinstance(out, tuple | list) and len(out) == 2:
-        return out[0], out[1]
-    return out, out
 
 
 @checker(
@@ -189,7 +183,7 @@ def _spread(attempt: Callable[..., Any], p: Tensor, q: Tensor) -> Tensor:
 def _kept(
     attempt: Callable[..., Any], p: Tensor, q: Tensor, drafts: list[int], coins: list[float]
 ) -> tuple[int, Tensor]:
-    kept, rest = _pair(attempt(p, q, torch.tensor(drafts), torch.tensor(coins)))
+    kept, rest = pair(attempt(p, q, torch.tensor(drafts), torch.tensor(coins)))
     return (
         (int(kept), rest)
         if isinstance(kept, int | Tensor) and isinstance(rest, Tensor)
@@ -215,7 +209,7 @@ def _(attempt: Callable[..., Any], g: torch.Generator) -> Iterator[Claim]:
     where = {name: int((mixed == i).nonzero()) for i, name in enumerate("abcd")}
     a, b, c = (where[name] for name in "abc")
 
-    first = _pair(attempt(p, q, torch.tensor([b, a]), torch.tensor([0.9, 0.1])))
+    first = pair(attempt(p, q, torch.tensor([b, a]), torch.tensor([0.9, 0.1])))
     yield Claim(
         "the answer is a pair: how many drafts are kept, and a distribution",
         int(first[0] if isinstance(first[0], int | Tensor) else -1) in (0, 1, 2)
@@ -337,7 +331,7 @@ def _(attempt: Callable[..., Any], g: torch.Generator) -> Iterator[Claim]:
 
     def run(draft: Callable[..., Any], n: int = n) -> tuple[Any, Any, _Counted]:
         counted = _Counted(model)
-        out = _pair(call(attempt, counted, draft, prompt, n))
+        out = pair(call(attempt, counted, draft, prompt, n))
         return *out, counted
 
     new, passes, counted = run(knows)
@@ -446,12 +440,7 @@ _PREDICT = ("tokens per round", "V3", "needed", "two drafts")
     ),
 )
 def _(attempt: dict[str, Any], g: torch.Generator) -> Iterator[Claim]:
-    yield Claim(
-        "every question has a number",
-        set(attempt) == set(_PREDICT)
-        and all(isinstance(x, int | float) and not isinstance(x, bool) for x in attempt.values()),
-        f"the keys are {', '.join(_PREDICT)}; write numbers.",
-    )
+    yield numbers_for(attempt, _PREDICT)
     yield Claim(
         "tokens of a round at 90 %",
         close(float(attempt["tokens per round"]), 1.9, rtol=5e-3),
@@ -486,11 +475,7 @@ def _(attempt: dict[str, Any], g: torch.Generator) -> Iterator[Claim]:
     ),
 )
 def _(attempt: dict[str, Any], g: torch.Generator) -> Iterator[Claim]:
-    yield Claim(
-        "three entries: right, naive, because",
-        set(attempt) == {"right", "naive", "because"},
-        'three entries: write {"right": …, "naive": …, "because": "…"}.',
-    )
+    yield entries(attempt, "right", "naive", write="three entries: write")
     yield Claim(
         "the chance that token 0 should have",
         close(float(attempt["right"]), 0.7, rtol=5e-3),

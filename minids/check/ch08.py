@@ -10,6 +10,8 @@ from torch import Tensor
 
 from minids import accounting
 from minids.check import Claim, call, checker, close, shaped
+from minids.check.answers import entries, is_whole, numbers_for, pair
+from minids.check.sizes import draw
 from minids.model.fp8_formats import E4M3, nearest, through_fp8
 from minids.presets import preset
 
@@ -91,7 +93,7 @@ def _(attempt: Callable[..., Any], g: torch.Generator) -> Iterator[Claim]:
 )
 def _(attempt: Callable[..., Any], g: torch.Generator) -> Iterator[Claim]:
     x = torch.randn(3, 20, generator=g) * torch.exp(2 * torch.randn(3, 20, generator=g))
-    numbers, scale = _pair(attempt(x, 8))
+    numbers, scale = pair(attempt(x, 8))
     yield shaped(scale, (3, 3), like=x, what="the table of scales")
     yield shaped(numbers, (3, 20), like=x, what="the numbers")
     negative = -x.abs()
@@ -99,7 +101,7 @@ def _(attempt: Callable[..., Any], g: torch.Generator) -> Iterator[Claim]:
     yield Claim(
         "a scale brings the largest magnitude of its tile to 448",
         close(scale / largest, torch.full((3, 3), 1 / 448))
-        and close(_pair(attempt(negative, 8))[1] / largest, torch.full((3, 3), 1 / 448)),
+        and close(pair(attempt(negative, 8))[1] / largest, torch.full((3, 3), 1 / 448)),
         "the largest magnitude over 448, for each tile by itself: abs() first, amax along the row, "
         "and numbers are divided by it.",
     )
@@ -112,7 +114,7 @@ def _(attempt: Callable[..., Any], g: torch.Generator) -> Iterator[Claim]:
     )
     spoiled = x.clone()
     spoiled[0, 0] = 1e8
-    after = _pair(attempt(spoiled, 8))
+    after = pair(attempt(spoiled, 8))
     yield Claim(
         "an outlier reaches its own tile alone",
         _same(after[0][1:], numbers[1:]) and _same(after[0][0, 8:], numbers[0, 8:]),
@@ -121,13 +123,13 @@ def _(attempt: Callable[..., Any], g: torch.Generator) -> Iterator[Claim]:
     some = x.clone()
     some[1, 8:16] = 0
     found = call(attempt, some, 8, may_be_nan=True)
-    numbers_0, scale_0 = _pair(found)
+    numbers_0, scale_0 = pair(found)
     yield Claim(
         "a tile of zeros stays zero",
         bool((numbers_0[1, 8:16] == 0).all()) and bool((scale_0 > 0).all()),
         "0 / 0 is NaN: keep the scale above zero with clamp(min=1e-30).",
     )
-    small = _pair(attempt(1e-12 * x, 8))
+    small = pair(attempt(1e-12 * x, 8))
     yield Claim(
         "gradients of 1e-12 keep their digits",
         close(1e12 * small[1].repeat_interleave(8, 1)[:, :20] * small[0], x, rtol=0.07),
@@ -136,16 +138,9 @@ def _(attempt: Callable[..., Any], g: torch.Generator) -> Iterator[Claim]:
     one = torch.full((1, 1), -3.0)
     yield Claim(
         "one number alone becomes -448 times its scale",
-        _same(_pair(attempt(one, 8))[0], torch.full((1, 1), -448.0)),
+        _same(pair(attempt(one, 8))[0], torch.full((1, 1), -448.0)),
         "a tile may be shorter than `size`.",
     )
-
-
-def _pair(out: Any) -> tuple[Any, Any]:
-    """The two tensors of an answer; anything else becomes two answers that no claim accepts."""
-    if isinstance(out, tuple | list) and len(out) == 2:
-        return out[0], out[1]
-    return out, out
 
 
 def _keep(x: Tensor, bits: int = 6) -> Tensor:
@@ -282,12 +277,7 @@ def _(attempt: dict[str, Any], g: torch.Generator) -> Iterator[Claim]:
     p = accounting.parameters(c)
     small, large = c.dim + 4 * c.dim // 128, 2 * c.dim
     in_fp8 = p.attention + p.dense + p.routed + p.shared
-    yield Claim(
-        "every question has a number",
-        set(attempt) == set(_PREDICT)
-        and all(isinstance(x, int | float) and not isinstance(x, bool) for x in attempt.values()),
-        f"the keys are {', '.join(_PREDICT)}; write numbers, without units.",
-    )
+    yield numbers_for(attempt, _PREDICT, write="write numbers, without units.")
     yield Claim(
         "a token in FP8, with its scales",
         attempt["bytes to one expert"] == small,
@@ -340,7 +330,7 @@ def _breaks(rounding: Callable[[Tensor], Tensor]) -> int | None:
     ),
 )
 def _(attempt: Callable[..., Any], g: torch.Generator) -> Iterator[Claim]:
-    bits = int(torch.randint(5, 12, (), generator=g))
+    bits = draw(g, 5, 11)
 
     def whole(x: Tensor) -> Tensor:
         step = x.abs().max() / 2 ** (bits - 1)
@@ -352,7 +342,7 @@ def _(attempt: Callable[..., Any], g: torch.Generator) -> Iterator[Claim]:
     found = call(attempt, whole, may_be_none=True)
     yield Claim(
         "the answer for whole numbers of a few bits is a power of two",
-        isinstance(found, int) and not isinstance(found, bool) and found & (found - 1) == 0,
+        is_whole(found) and found & (found - 1) == 0,
         "return the size itself, an int such as 64, not its exponent.",
     )
     yield Claim(
@@ -389,11 +379,7 @@ def _(attempt: Callable[..., Any], g: torch.Generator) -> Iterator[Claim]:
     ),
 )
 def _(attempt: dict[str, Any], g: torch.Generator) -> Iterator[Claim]:
-    yield Claim(
-        "three entries: rounding shrinks by, sums grow by, because",
-        set(attempt) == {"rounding shrinks by", "sums grow by", "because"},
-        'write {"rounding shrinks by": …, "sums grow by": …, "because": "…"}.',
-    )
+    yield entries(attempt, "rounding shrinks by", "sums grow by")
     shrinks, grows = attempt["rounding shrinks by"], attempt["sums grow by"]
     yield Claim(
         "both are numbers above 1",

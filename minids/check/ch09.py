@@ -9,14 +9,12 @@ import torch
 from torch import Tensor
 
 from minids.check import Claim, checker, close
+from minids.check.answers import entries, is_whole, numbers_for
+from minids.check.sizes import draw
 from minids.systems.pipeline import Times, simulate
 from minids.systems.schedules import one_f_one_b, zb1p
 
 Orders = list[list[tuple[str, int]]]
-
-
-def _some(g: torch.Generator, low: int, high: int) -> int:
-    return int(torch.randint(low, high + 1, (), generator=g))
 
 
 def _reals(g: torch.Generator, n: int) -> list[float]:
@@ -140,8 +138,8 @@ def _complete(order: Any, micros: int) -> bool:
     ),
 )
 def _(attempt: Callable[..., Any], g: torch.Generator) -> Iterator[Claim]:
-    stages = _some(g, 3, 6)
-    micros = stages + _some(g, 1, 5)
+    stages = draw(g, 3, 6)
+    micros = stages + draw(g, 1, 5)
     orders: Any = [attempt(device, stages, micros) for device in range(stages)]
     yield Claim(
         "each micro-batch goes once forward and once backward",
@@ -230,7 +228,7 @@ def _(attempt: Callable[..., Any], g: torch.Generator) -> Iterator[Claim]:
         close(two[0], [0, 2 * f + b]),
         "B of stage s needs B of stage s + 1; only the last stage starts from its own F.",
     )
-    stages = _some(g, 4, 6)
+    stages = draw(g, 4, 6)
     orders = _of_1f1b(stages, stages + 2)
     yield from _on(attempt, orders, f, b, "1F1B")
     yield from _on(attempt, _all_forward_first(3, 4), f, b, "all forward first")
@@ -314,7 +312,7 @@ def _(attempt: Callable[..., Any], g: torch.Generator) -> Iterator[Claim]:
         close(v3[1], v3[0]) and v3[2] > 1.05 * v3[0],
         "up to 4 x 160 / 50 = 12.8 experts InfiniBand is the slower link.",
     )
-    nodes, experts, dim = _some(g, 1, 6), _some(g, 1, 20), _some(g, 10, 90)
+    nodes, experts, dim = draw(g, 1, 6), draw(g, 1, 20), draw(g, 10, 90)
     ways = max(nodes / (3 * a), experts / (10 * b))
     yield Claim(
         "any other cluster, too",
@@ -337,12 +335,8 @@ _KEYS = ("1F1B", "ZB1P", "DualPipe", "micro-batches")
     ),
 )
 def _(attempt: dict[str, Any], g: torch.Generator) -> Iterator[Claim]:
-    yield Claim(
-        "every question has a number",
-        set(attempt) == set(_KEYS)
-        and all(isinstance(x, int | float) and not isinstance(x, bool) for x in attempt.values()),
-        f"the keys are {', '.join(_KEYS)}; write numbers, without units. Is every question there?",
-    )
+    write = "write numbers, without units. Is every question there?"
+    yield numbers_for(attempt, _KEYS, write=write)
     shares = [float(attempt[name]) for name in _KEYS[:3]]
     yield Claim(
         "shares are in percent",
@@ -379,11 +373,7 @@ def _(attempt: dict[str, Any], g: torch.Generator) -> Iterator[Claim]:
 )
 def _(attempt: dict[str, Any], g: torch.Generator) -> Iterator[Claim]:
     seconds = 2664e3 * 3600 * 989.5e12
-    yield Claim(
-        "three entries: claimed, activated, because",
-        set(attempt) == {"claimed", "activated", "because"},
-        'write {"claimed": …, "activated": …, "because": "…"}.',
-    )
+    yield entries(attempt, "claimed", "activated")
     yield Claim(
         "the utilisation that the claim implies",
         close(attempt["claimed"], 6 * 671e9 * 14.8e12 / seconds, rtol=0.01),
@@ -422,14 +412,14 @@ def _share(schedule: Callable[[int, int], Any], times: Times) -> Callable[[int, 
     ),
 )
 def _(attempt: Callable[..., Any], g: torch.Generator) -> Iterator[Claim]:
-    times = Times(forward=_some(g, 2, 4), backward=_some(g, 6, 8), weights=_some(g, 1, 2))
+    times = Times(forward=draw(g, 2, 4), backward=draw(g, 6, 8), weights=draw(g, 1, 2))
     measured = {name: _share(s, times) for name, s in (("1F1B", one_f_one_b), ("ZB1P", zb1p))}
-    stages = _some(g, 3, 4)
+    stages = draw(g, 3, 4)
     limit = (stages - 1) / (stages - 1 + 3.3 * stages)  # 1F1B needs 3.3 for each stage
     found = {name: attempt(idle, stages, limit) for name, idle in measured.items()}
     yield Claim(
         "the answers are whole numbers, at least as large as the number of stages",
-        all(isinstance(n, int) and not isinstance(n, bool) and n >= stages for n in found.values()),
+        all(is_whole(n) and n >= stages for n in found.values()),
         "start with as many micro-batches as stages: fewer are refused.",
     )
     yield Claim(

@@ -8,12 +8,9 @@ from typing import Any
 import torch
 
 from minids.check import Claim, checker, close, raises, shaped
+from minids.check.sizes import draw
 
 Attempt = Callable[..., Any]
-
-
-def _draw(g: torch.Generator, low: int, high: int) -> int:
-    return int(torch.randint(low, high + 1, (), generator=g))
 
 
 @checker(
@@ -201,7 +198,7 @@ _GOOD = "<think>{}</think><answer>{}</answer>"
     ),
 )
 def _(attempt: Attempt, g: torch.Generator) -> Iterator[Claim]:
-    n = _draw(g, 100, 999)
+    n = draw(g, 100, 999)
     right = _GOOD.format("so it is", n)
     yield Claim(
         "a right answer in the right form earns 1",
@@ -266,8 +263,8 @@ def _(attempt: Attempt, g: torch.Generator) -> Iterator[Claim]:
     ),
 )
 def _(attempt: Attempt, g: torch.Generator) -> Iterator[Claim]:
-    n = 2 * _draw(g, 3, 4) + 1  # odd, so that as many right as wrong cannot be
-    c = _draw(g, 2, n - 3)
+    n = 2 * draw(g, 3, 4) + 1  # odd, so that as many right as wrong cannot be
+    c = draw(g, 2, n - 3)
     yield Claim(
         "pass@1 is the share of right samples",
         close(attempt(n, c, 1), c / n),

@@ -7,6 +7,8 @@ import torch
 from torch.nn import functional as F
 
 from minids.check import Claim, checker, close, shaped
+from minids.check.answers import answers_for
+from minids.check.sizes import draw
 
 Attempt = Callable[..., Any]
 
@@ -14,15 +16,11 @@ ENGLISH = "zero one two three four five six seven eight nine".split()
 CHINESE = list("零一二三四五六七八九")
 
 
-def _draw(g: torch.Generator, low: int, high: int) -> int:
-    return int(torch.randint(low, high + 1, (), generator=g))
-
-
 def _spoken(g: torch.Generator, languages: str) -> str:
     """Words in the languages that the letters e and c name, each a digit that was drawn."""
     said = ""
     for letter in languages:
-        new = (ENGLISH if letter == "e" else CHINESE)[_draw(g, 0, 9)]
+        new = (ENGLISH if letter == "e" else CHINESE)[draw(g, 0, 9)]
         said += (" " if said and said[-1].isascii() and new.isascii() else "") + new
     return said
 
@@ -38,7 +36,7 @@ def _spoken(g: torch.Generator, languages: str) -> str:
     ),
 )
 def _(attempt: Attempt, g: torch.Generator) -> Iterator[Claim]:
-    n = _draw(g, 3, 6)
+    n = draw(g, 3, 6)
     english, chinese = _spoken(g, "e" * n), _spoken(g, "c" * n)
     yield Claim(
         "thoughts in the language asked for get 1, in either language",
@@ -63,7 +61,7 @@ def _(attempt: Attempt, g: torch.Generator) -> Iterator[Claim]:
         close(attempt(run, "english"), 0.2),
         "Chinese is written without spaces: each character is a word, so split() is too coarse.",
     )
-    numbers = f"{_spoken(g, 'ec')} 12+{_draw(g, 30, 99)}=5, 7，"
+    numbers = f"{_spoken(g, 'ec')} 12+{draw(g, 30, 99)}=5, 7，"
     yield Claim(
         "figures and signs are neutral",
         close(attempt(numbers, "english"), 0.5) and close(attempt(numbers, "chinese"), 0.5),
@@ -112,7 +110,7 @@ def _response_loss(
     ),
 )
 def _(attempt: Attempt, g: torch.Generator) -> Iterator[Claim]:
-    v = _draw(g, 5, 8)
+    v = draw(g, 5, 8)
     inputs = _texts(g, [3, 2, 4], [8, 4, 9], v)
     loss = attempt(*inputs)
     yield shaped(loss, (), like=inputs[0])
@@ -178,7 +176,7 @@ FORM = "<think>{}</think><answer>{}</answer>"
     ),
 )
 def _(attempt: Attempt, g: torch.Generator) -> Iterator[Claim]:
-    n = _draw(g, 0, 8)
+    n = draw(g, 0, 8)
     clean = _spoken(g, "eee")
     yield Claim(
         "a right and readable response is kept, in either language",
@@ -248,8 +246,8 @@ class _Model(NamedTuple):
 )
 def _(attempt: Attempt, g: torch.Generator) -> Iterator[Claim]:
     base = _Model("base", None, ())
-    cold = [f"trace {_draw(g, 0, 99)}" for _ in range(3)]
-    general = [f"request {_draw(g, 0, 99)}" for _ in range(2)]
+    cold = [f"trace {draw(g, 0, 99)}" for _ in range(3)]
+    general = [f"request {draw(g, 0, 99)}" for _ in range(2)]
     asked: list[Any] = []
 
     def tune(model: Any, examples: Any) -> _Model:
@@ -258,7 +256,7 @@ def _(attempt: Attempt, g: torch.Generator) -> Iterator[Claim]:
     def practise(model: Any, rewards: Any) -> _Model:
         return _Model("practised", model, tuple(sorted(rewards)))
 
-    good = [f"good {i}" for i in range(_draw(g, 2, 4))]
+    good = [f"good {i}" for i in range(draw(g, 2, 4))]
 
     def answer(model: Any) -> list[tuple[str, str | None]]:
         asked.append(model)
@@ -327,7 +325,7 @@ def _(attempt: Attempt, g: torch.Generator) -> Iterator[Claim]:
     ),
 )
 def _(attempt: Attempt, g: torch.Generator) -> Iterator[Claim]:
-    n = _draw(g, 3, 5)
+    n = draw(g, 3, 5)
     alone = (0.9 + 0.01 * torch.rand(n, generator=g)).tolist()
     lost = (0.2 + 0.1 * torch.rand(n, generator=g)).tolist()
     lost[1] = -lost[1] / 10
@@ -412,12 +410,7 @@ WEIGHED: dict[str, tuple[float, str]] = {
     ),
 )
 def _(attempt: dict[str, Any], g: torch.Generator) -> Iterator[Claim]:
-    missing = [name for name in WEIGHED if name not in attempt]
-    yield Claim(
-        "every question has an answer",
-        not missing,
-        f"the dictionary has no {missing[0]!r}." if missing else "",
-    )
+    yield answers_for(attempt, WEIGHED)
     for name, (expected, why) in WEIGHED.items():
         told = attempt[name]
         ok = isinstance(told, int | float) and abs(told - expected) <= 0.02 * abs(expected)

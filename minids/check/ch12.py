@@ -9,8 +9,11 @@ import torch
 from torch import Tensor, nn
 
 from minids.check import Claim, checker, close, shaped
+from minids.check.answers import entries, is_number, numbers_for
+from minids.check.sizes import draw
 
 Attempt = Callable[..., Any]
+Logits = tuple[Tensor, Tensor, Tensor]  # of the student, of the teacher, and the mask
 
 
 @checker(
@@ -22,7 +25,7 @@ Attempt = Callable[..., Any]
     ),
 )
 def _(attempt: Attempt, g: torch.Generator) -> Iterator[Claim]:
-    n = int(torch.randint(20, 60, (), generator=g))
+    n = draw(g, 20, 59)
 
     def right(question: str, answer: str) -> bool:
         return answer.split()[-1] == question
@@ -74,7 +77,7 @@ def _(attempt: Attempt, g: torch.Generator) -> Iterator[Claim]:
     )
 
 
-def _logits(g: torch.Generator, b: int, t: int, v: int) -> tuple[Tensor, Tensor, Tensor]:
+def _logits(g: torch.Generator, b: int, t: int, v: int) -> Logits:
     student, teacher = (2 * torch.randn(b, t, v, generator=g) for _ in range(2))
     lengths = torch.randint(1, t + 1, (b, 1), generator=g)
     lengths[0] = t - 1 if t > 1 else 1
@@ -113,6 +116,32 @@ def _pulls(attempt: Attempt, student: Tensor, teacher: Tensor, mask: Tensor) -> 
     return s.grad, t.grad
 
 
+def _of_either(
+    attempt: Attempt, given: Logits, found: tuple[Tensor, Any], one: Logits, right: Tensor
+) -> Iterator[Claim]:
+    """Claims on both divergences: the teacher is not taught, padding not read, one token works.
+
+    `found` is the loss of `given` and its gradient for the teacher, `right` the loss of `one`.
+    """
+    loss, back = found
+    yield Claim(
+        "no gradient reaches the teacher",
+        back is None or not back.any(),
+        "the teacher is not taught: teacher.detach().",
+    )
+    dirty, fine = _clean(attempt, *given)
+    yield Claim(
+        "what stands in the padding never matters, not even NaN",
+        fine and close(dirty, loss),
+        "NaN * 0 is NaN: pick with each[mask], or each.where(mask, 0).",
+    )
+    yield Claim(
+        "one row of one token works",
+        close(attempt(*one), right),
+        "no squeeze: sum over the last axis alone.",
+    )
+
+
 @checker(
     "12.soft",
     hints=(
@@ -122,8 +151,8 @@ def _pulls(attempt: Attempt, student: Tensor, teacher: Tensor, mask: Tensor) -> 
     ),
 )
 def _(attempt: Attempt, g: torch.Generator) -> Iterator[Claim]:
-    student, teacher, mask = _logits(g, 3, 5, 7)
-    loss = attempt(student, teacher, mask)
+    given = student, teacher, mask = _logits(g, 3, 5, 7)
+    loss = attempt(*given)
     yield shaped(loss, (), like=student)
     same = attempt(student, student, mask)
     yield Claim(
@@ -138,30 +167,16 @@ def _(attempt: Attempt, g: torch.Generator) -> Iterator[Claim]:
         "weigh with the TEACHER's probabilities, log of teacher over student; sum over the "
         "vocabulary; divide by the number of True in the mask, not by all places.",
     )
-    pull, back = _pulls(attempt, student, teacher, mask)
+    pull, back = _pulls(attempt, *given)
     wanted = (student.softmax(-1) - teacher.softmax(-1)) / mask.sum()
     yield Claim(
         "its gradient is student minus teacher, in probabilities, where the mask counts",
         pull is not None and close(pull, wanted.where(mask[..., None], 0.0), rtol=1e-3),
         "no detach and no argmax on the student.",
     )
-    yield Claim(
-        "no gradient reaches the teacher",
-        back is None or not back.any(),
-        "the teacher is not taught: teacher.detach().",
-    )
-    dirty, fine = _clean(attempt, student, teacher, mask)
-    yield Claim(
-        "what stands in the padding never matters, not even NaN",
-        fine and close(dirty, loss),
-        "NaN * 0 is NaN: pick with each[mask], or each.where(mask, 0).",
-    )
     one = _logits(g, 1, 1, 4)
-    yield Claim(
-        "one row of one token works",
-        close(attempt(*one), _divergence(one[1], one[0], one[2])),
-        "no squeeze: sum over the last axis alone.",
-    )
+    right = _divergence(one[1], one[0], one[2])
+    yield from _of_either(attempt, given, (loss, back), one, right)
     shifted = attempt(student + 5, teacher - 3, mask)
     yield Claim(
         "adding a constant to all logits of a place changes nothing",
@@ -179,8 +194,8 @@ def _(attempt: Attempt, g: torch.Generator) -> Iterator[Claim]:
     ),
 )
 def _(attempt: Attempt, g: torch.Generator) -> Iterator[Claim]:
-    student, teacher, mask = _logits(g, 3, 5, 7)
-    loss = attempt(student, teacher, mask)
+    given = student, teacher, mask = _logits(g, 3, 5, 7)
+    loss = attempt(*given)
     yield shaped(loss, (), like=student)
     yield Claim(
         "a student that is its teacher has loss 0",
@@ -199,7 +214,7 @@ def _(attempt: Attempt, g: torch.Generator) -> Iterator[Claim]:
         "weigh with the STUDENT's probabilities over the whole vocabulary; divide by the number "
         "of True in the mask.",
     )
-    pull, back = _pulls(attempt, student, teacher, mask)
+    pull, back = _pulls(attempt, *given)
     log_s, log_t = student.log_softmax(-1), teacher.log_softmax(-1)
     each = (log_s.exp() * (log_s - log_t)).sum(-1, keepdim=True)
     wanted = log_s.exp() * (log_s - log_t - each) / mask.sum()
@@ -208,23 +223,8 @@ def _(attempt: Attempt, g: torch.Generator) -> Iterator[Claim]:
         pull is not None and close(pull, wanted.where(mask[..., None], 0.0), rtol=1e-3),
         "the student's probabilities must carry a gradient, too: detach the teacher alone.",
     )
-    yield Claim(
-        "no gradient reaches the teacher",
-        back is None or not back.any(),
-        "the teacher is not taught: teacher.detach().",
-    )
-    dirty, fine = _clean(attempt, student, teacher, mask)
-    yield Claim(
-        "what stands in the padding never matters, not even NaN",
-        fine and close(dirty, loss),
-        "NaN * 0 is NaN: pick with each[mask], or each.where(mask, 0).",
-    )
     one = _logits(g, 1, 1, 4)
-    yield Claim(
-        "one row of one token works",
-        close(attempt(*one), _divergence(one[0], one[1], one[2])),
-        "no squeeze: sum over the last axis alone.",
-    )
+    yield from _of_either(attempt, given, (loss, back), one, _divergence(*one))
 
 
 _PREDICT = ("covering mean", "covering width", "seeking mean", "seeking width")
@@ -241,12 +241,7 @@ _PREDICT = ("covering mean", "covering width", "seeking mean", "seeking width")
     ),
 )
 def _(attempt: dict[str, Any], g: torch.Generator) -> Iterator[Claim]:
-    yield Claim(
-        "every question has a number",
-        set(attempt) == set(_PREDICT)
-        and all(isinstance(x, int | float) and not isinstance(x, bool) for x in attempt.values()),
-        f"the keys are {', '.join(_PREDICT)}; write numbers.",
-    )
+    yield numbers_for(attempt, _PREDICT)
     yield Claim(
         "the covering hill stands at the teacher's mean",
         close(float(attempt["covering mean"]), -3.0, rtol=0.02),
@@ -369,15 +364,9 @@ def _(attempt: Attempt, g: torch.Generator) -> Iterator[Claim]:
     ),
 )
 def _(attempt: dict[str, Any], g: torch.Generator) -> Iterator[Claim]:
-    yield Claim(
-        "three entries: written, times, because",
-        set(attempt) == {"written", "times", "because"}
-        and all(
-            isinstance(attempt[k], int | float) and not isinstance(attempt[k], bool)
-            for k in ("written", "times")
-        ),
-        'write {"written": …, "times": …, "because": "…"}.',
-    )
+    there = entries(attempt, "written", "times")
+    numbers_there = there.holds and is_number(attempt["written"]) and is_number(attempt["times"])
+    yield there._replace(holds=numbers_there)
     yield Claim(
         "how many answers the teacher writes",
         close(float(attempt["written"]), 2e6, rtol=1e-6),

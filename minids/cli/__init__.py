@@ -7,7 +7,7 @@ a fifth of a second.
 import typer
 
 import minids
-from minids.cli import bench, count, course, doctor, grpo, lab, room, teaching, tour, train
+from minids.cli import bench, count, course, doctor, gpu, grpo, lab, room, teaching, tour, train
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -23,6 +23,7 @@ for command in (
     train.train,
     grpo.grpo,
     bench.bench,
+    gpu.gpu,
     room.progress,
     room.board,
     room.reset,

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-from minids.course import files, measure, roll, source
+from minids.course import bench_table, files, measure, roll, source
 
 PAGES = ("README.md", "TEACHING.md")
 _TITLE = re.compile(r"^#+ (?:\d+\. |\d\d\.\w+ *)?(.*?) *\((?:[^()]*?)(\d+) minutes?\)", re.M)
@@ -68,7 +68,11 @@ def exercises(root: Path) -> str:
     return "\n".join(lines)
 
 
-BLOCKS: dict[str, Callable[[Path], str]] = {"minutes": costs, "exercises": exercises}
+BLOCKS: dict[str, Callable[[Path], str]] = {
+    "minutes": costs,
+    "exercises": exercises,
+    "bench": bench_table.table,
+}
 
 
 def write(root: Path) -> list[Path]:

@@ -33,9 +33,10 @@ class Rollouts(NamedTuple):
 class Share(NamedTuple):
     """Chance for rows that are part of a larger batch: they draw what they would draw in it."""
 
-    generator: torch.Generator
+    generator: torch.Generator | None
     first: int  # which row of the larger batch is the first here
     total: int  # rows of the larger batch
+    rows: Int[Tensor, " n"] | None = None  # those left, counted from `first`; None: all
 
 
 @torch.no_grad()
@@ -44,6 +45,7 @@ def generate(
     prompts: Sequence[Sequence[int]],
     max_new: int,
     *,
+    each: int = 1,
     temperature: float = 1.0,
     top_k: int | None = None,
     top_p: float | None = None,
@@ -51,42 +53,64 @@ def generate(
     pad: int = 0,
     generator: torch.Generator | Share | None = None,
 ) -> Rollouts:
-    """Continue every prompt by up to `max_new` tokens, and return what was written.
+    """Continue every prompt by up to `max_new` tokens, `each` times, and return what was written.
 
-    A row ends with the token `stop`; all end when each row has stopped. `temperature` 0 takes
-    the likeliest token. Prompts of different length share a batch: the short ones are padded on
-    the left with `pad`, which no token attends to. The log-probabilities are those of the whole
-    distribution at `temperature` (at 1 when greedy), before top-k or top-p cut it.
+    A prompt is read once, however often it is continued; its rows are neighbours. A row ends with
+    the token `stop`; all end when each row has stopped, and whenever half of them have, these
+    leave the batch, which changes no draw of the others. `temperature` 0 takes the likeliest
+    token. Prompts of different length share a batch: the short ones are padded on the left with
+    `pad`, which no token attends to. The log-probabilities are those of the whole distribution at
+    `temperature` (at 1 when greedy), before top-k or top-p cut it.
     """
-    _check(prompts, max_new, temperature, top_k, top_p)
+    _check(prompts, max_new, each, temperature, top_k, top_p)
     device = model.embed.weight.device
-    longest = max(map(len, prompts))
-    padding = torch.tensor([longest - len(p) for p in prompts], device=device)
-    rows = [[pad] * (longest - len(p)) + list(p) for p in prompts]
-    n, total = len(prompts), longest + max_new
-    tokens = torch.full((n, total), pad, device=device)
-    tokens[:, :longest] = torch.tensor(rows, device=device)
+    asked, padding = _side_by_side(prompts, pad, device)
+    source = torch.arange(len(prompts), device=device).repeat_interleave(each)
+    n, longest = len(source), asked.shape[1]
+    total = longest + max_new
+    tokens = torch.cat([asked[source], torch.full((n, max_new), pad, device=device)], dim=1)
     logp = torch.zeros(n, total, device=device)
     mask = torch.zeros(n, total, dtype=torch.bool, device=device)
-    alive = torch.ones(n, dtype=torch.bool, device=device)
 
-    cache = model.new_cache(n, total, padding if bool(padding.any()) else None)
-    new = tokens[:, :longest]
+    chance = generator if isinstance(generator, Share) else Share(generator, 0, n)
+    cache = model.new_cache(len(prompts), total, padding if bool(padding.any()) else None)
     work = flops_per_token(model.c, total, "decode")
+    writing = torch.arange(n, device=device)  # rows in the batch
+    alive = torch.ones(n, dtype=torch.bool, device=device)  # those of them that have not stopped
+    new = asked
     for at in range(longest, total):
         with threads_that_pay(work * new.numel()):
             logits = model(new, cache, last=1).logits[:, -1]
-        chosen, chosen_logp = choose(logits, temperature, top_k, top_p, generator)
-        tokens[:, at] = torch.where(alive, chosen, pad)
-        logp[:, at] = torch.where(alive, chosen_logp, 0.0)
-        mask[:, at] = alive
+        if at == longest and each > 1:
+            logits = logits[source]
+            cache.take(source)
+        chosen, chosen_logp = choose(logits, temperature, top_k, top_p, chance)
+        tokens[writing, at] = torch.where(alive, chosen, pad)
+        logp[writing, at] = torch.where(alive, chosen_logp, 0.0)
+        mask[writing, at] = alive
         if stop is not None:
             alive = alive & (chosen != stop)
-            if not bool(alive.any()):
+            left = int(alive.sum())
+            if left == 0:
                 total = at + 1
                 break
-        new = tokens[:, at : at + 1]
-    return Rollouts(tokens[:, :total], mask[:, :total], logp[:, :total], longest, padding)
+            if 2 * left <= len(alive):
+                kept = alive.nonzero()[:, 0]
+                cache.take(kept)
+                writing, alive = writing[kept], alive[kept]
+                chance = chance._replace(rows=writing)
+        new = tokens[writing, at : at + 1]
+    return Rollouts(tokens[:, :total], mask[:, :total], logp[:, :total], longest, padding[source])
+
+
+def _side_by_side(
+    prompts: Sequence[Sequence[int]], pad: int, device: torch.device
+) -> tuple[Int[Tensor, "p t"], Int[Tensor, " p"]]:
+    """The prompts as one tensor, padded on the left, and how much padding each has."""
+    longest = max(map(len, prompts))
+    rows = [[pad] * (longest - len(p)) + list(p) for p in prompts]
+    padding = [longest - len(p) for p in prompts]
+    return torch.tensor(rows, device=device), torch.tensor(padding, device=device)
 
 
 def choose(
@@ -115,6 +139,8 @@ def _waits(
         return torch.empty_like(like).exponential_(generator=generator)
     whole = like.new_empty(generator.total, like.shape[1])
     whole.exponential_(generator=generator.generator)
+    if generator.rows is not None:
+        return whole[generator.first + generator.rows]
     return whole[generator.first : generator.first + len(like)]
 
 
@@ -148,6 +174,7 @@ def token_logp(
 def _check(
     prompts: Sequence[Sequence[int]],
     max_new: int,
+    each: int,
     temperature: float,
     top_k: int | None,
     top_p: float | None,
@@ -157,6 +184,8 @@ def _check(
         raise ValueError("every prompt needs at least one token: begin with the <|end|> token")
     if max_new < 1:
         raise ValueError(f"max_new={max_new}: ask for at least one token")
+    if each < 1:
+        raise ValueError(f"each={each}: continue every prompt at least once")
     if temperature < 0:
         raise ValueError(f"temperature={temperature} must be 0 (greedy) or positive")
     if top_k is not None and top_k < 1:

@@ -61,6 +61,10 @@ class KVCache(_Slots):
         self.values[:, :, where] = values
         return self.keys[:, :, : where.stop], self.values[:, :, : where.stop]
 
+    def take(self, rows: Int[Tensor, " n"]) -> None:
+        """Hold these rows from now on, in this order; a row may come several times, or not."""
+        self.keys, self.values = self.keys[rows], self.values[rows]
+
     @property
     def nbytes(self) -> int:
         """Bytes that the tokens held so far take."""
@@ -97,6 +101,10 @@ class LatentCache(_Slots):
         self.kept[:, where] = torch.cat([latent, k_rope], dim=-1)
         latents, keys = self.joint.split_with_sizes(self.widths, dim=-1)
         return latents, keys
+
+    def take(self, rows: Int[Tensor, " n"]) -> None:
+        """Hold these rows from now on, in this order; a row may come several times, or not."""
+        self.kept = self.kept[rows]
 
     @property
     def joint(self) -> Float[Tensor, "b s kept"]:
@@ -141,6 +149,15 @@ class Cache:
         """Forget every token from `length` on, in every layer."""
         for layer in self.layers:
             layer.rewind(length)
+
+    def take(self, rows: Int[Tensor, " n"]) -> None:
+        """Hold these rows from now on, in this order, in every layer.
+
+        So one prompt, read once, can be continued many times, and finished rows can be left out.
+        """
+        for layer in self.layers:
+            layer.take(rows)
+        self.pad = None if self.pad is None else self.pad[rows]
 
 
 def _same_kind(store: Tensor, new: Tensor) -> None:

@@ -53,8 +53,9 @@ def exam(
         with products(kind, model.embed.weight.device):
             return generate(
                 model,
-                [prompt for prompt in prompts for _ in range(each)],
+                prompts,
                 max_new,
+                each=each,
                 temperature=temperature,
                 stop=codec.id("<|end|>"),
                 pad=codec.id("<|pad|>"),

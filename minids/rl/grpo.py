@@ -19,16 +19,14 @@ from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import torch
-from einops import rearrange
 
 from minids.decode.sample import Share
 from minids.model.products import Products
 from minids.model.transformer import Transformer
-from minids.rl.advantages import flat_groups
 from minids.rl.rewards import Rewards
 from minids.rl.rollouts import Learnt, Scored, joined, roll_out
 from minids.rl.update import Settings as Settings
-from minids.rl.update import learn
+from minids.rl.update import credit, learn, silent
 from minids.rl.update import optimizer_for as optimizer_for
 from minids.text.alphabet import Codec
 from minids.text.arithmetic import Problem
@@ -46,7 +44,7 @@ class Step(NamedTuple):
     entropy       nats, of the distribution of a token
     kl            nats per token, from the reference; 0 for a variant without it
     clipped       share of tokens whose gradient was removed
-    flat_groups   share of groups in which all rewards were equal
+    flat_groups   share of groups in which all rewards were equal, so that they taught nothing
     """
 
     i: int
@@ -83,7 +81,8 @@ def grpo(
 ) -> Iterator[Step]:
     """Return a generator that improves `model` in place, one set of rollouts for each `Step`.
 
-    Step i learns at the rate `settings.lr * schedule(i)`, or less during the warm-up.
+    Step i learns at the rate `settings.lr * schedule(i)`, or less during the warm-up. With
+    `settings.steps_of` the steps of an answer are rewarded, and `rewards` are measured alone.
     `reference` is the model that the KL term keeps the policy near: a copy of `model` unless
     given, and overwritten every `settings.refresh` steps. To resume, give `start`, the
     `optimizer` (made by `optimizer_for`) and the `reference`. Raises `Diverged` before an update
@@ -107,14 +106,15 @@ def grpo(
         scored = _gather(model, ask, codec, rewards, s, i, generator, kind, world)
         wrote = time.perf_counter() - began
         rate = s.lr * min((i + 1) / max(1, s.warmup), schedule(i) if schedule else 1.0)
-        told = learn(model, reference, optimizer, scored, s, rate, generator, kind, world)
-        written = scored.learnt.mask.sum(-1)
-        groups = rearrange(scored.rewards, "(p g) -> p g", g=s.group)
+        gains = credit(scored, s, codec)
+        learnt = scored.learnt
+        told = learn(model, reference, optimizer, learnt, gains, s, rate, generator, kind, world)
+        written = learnt.mask.sum(-1)
         parts = {"reward": float(scored.rewards.mean())}
         parts |= {name: float(values.mean()) for name, values in scored.parts.items()}
         parts |= {"length": float(written.float().mean())}
         parts |= {name: told[name] for name in ("entropy", "kl", "clipped")}
-        parts["flat_groups"] = float(flat_groups(groups).float().mean())
+        parts["flat_groups"] = float(silent(gains, s.group).float().mean())
         shown = tuple(
             (scored.problems[r].question, scored.responses[r], float(scored.rewards[r]))
             for r in range(0, len(scored.problems), max(1, len(scored.problems) // 4))
@@ -139,8 +139,10 @@ def _gather(
     """The rollouts of step i; flat groups are replaced where the variant asks for it."""
     rounds = ROUNDS if s.variant.refill else 1
     kept: list[Scored] = []
-    useful = 0
     for r in range(rounds):
+        useful = sum(int((~silent(credit(k, s, codec), s.group)).sum()) for k in kept)
+        if useful >= s.prompts:
+            break
         numbers = range((i * rounds + r) * s.prompts, (i * rounds + r + 1) * s.prompts)
         mine = world.share(s.prompts)
         chance = Share(generator, mine.start * s.group, s.prompts * s.group)
@@ -156,10 +158,6 @@ def _gather(
             kind=kind,
         )
         kept.append(_together(scored, generator, world) if world.size > 1 else scored)
-        groups = rearrange(kept[-1].rewards, "(p g) -> p g", g=s.group)
-        useful += int((~flat_groups(groups)).sum())
-        if useful >= s.prompts:
-            break
     return kept[0] if len(kept) == 1 else joined(kept)
 
 

@@ -77,8 +77,9 @@ def roll_out(
     with products(kind, model.embed.weight.device):
         written = generate(
             model,
-            [prompt for prompt in prompts for _ in range(group)],
+            prompts,
             max_new,
+            each=group,
             temperature=temperature,
             stop=codec.id("<|end|>"),
             pad=codec.id("<|pad|>"),

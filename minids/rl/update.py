@@ -3,6 +3,8 @@
 The first minibatch is on-policy: its ratios are 1 and nothing is clipped. The later ones of the
 same rollouts are not any more, and that is what ratio and clip are for. Several processes share a
 minibatch: each works on its rows, and all make the same step.
+
+axes: p prompts, g rollouts of each, n = p g in that order, k learnt columns
 """
 
 import math
@@ -10,15 +12,18 @@ from dataclasses import dataclass
 
 import torch
 from einops import rearrange
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from minids.model.balance import load
 from minids.model.products import Products, products
 from minids.model.transformer import Transformer
-from minids.rl.advantages import flat_groups, over_tokens
+from minids.rl.advantages import group_advantages, over_tokens
 from minids.rl.policy_loss import policy_loss
+from minids.rl.process import StepsOf, supervised
 from minids.rl.rollouts import Learnt, Scored, distribution
 from minids.rl.variants import GRPO, Variant
+from minids.text.alphabet import Codec
 from minids.train.gradients import clip
 from minids.train.loop import Diverged
 from minids.train.update import adamw, nudge_biases, uninterrupted
@@ -37,6 +42,7 @@ class Settings:
     epochs        1                  how often each answer serves
     lr            3e-6               reached after `warmup` steps
     refresh       400                steps after which the reference becomes the policy
+    steps_of      none               judges each step of an answer, instead of the whole: process.py
     """
 
     variant: Variant = GRPO
@@ -51,6 +57,7 @@ class Settings:
     grad_clip: float = 1.0
     refresh: int = 400
     bias_speed: float = 0.001
+    steps_of: StepsOf | None = None
 
     def __post_init__(self) -> None:
         for name in ("prompts", "group", "max_new", "minibatches", "epochs", "refresh"):
@@ -62,6 +69,11 @@ class Settings:
             raise ValueError(
                 f"{self.prompts * self.group} answers do not fill {self.minibatches} minibatches"
             )
+        if self.steps_of and self.variant.advantages is not group_advantages:
+            raise ValueError(
+                f"steps_of divides rewards by their deviation, and {self.variant.name} does not: "
+                "take a variant whose advantages are group_advantages"
+            )
 
 
 def optimizer_for(model: Transformer, settings: Settings) -> torch.optim.Optimizer:
@@ -69,11 +81,26 @@ def optimizer_for(model: Transformer, settings: Settings) -> torch.optim.Optimiz
     return adamw(model, lr=settings.lr, weight_decay=0.0)
 
 
+def credit(scored: Scored, s: Settings, codec: Codec) -> Float[Tensor, "n k"]:
+    """Return the advantage of each learnt token: its answer's, or that of the steps to come."""
+    if s.steps_of:
+        return supervised(scored, s.steps_of, codec, s.group)
+    groups = rearrange(scored.rewards, "(p g) -> p g", g=s.group)
+    mask = scored.learnt.mask
+    return over_tokens(s.variant.advantages(groups).flatten().to(mask.device), mask)
+
+
+def silent(advantages: Float[Tensor, "n k"], group: int) -> Bool[Tensor, " p"]:
+    """Return which groups teach nothing: all advantages are 0, as they are for equal rewards."""
+    return rearrange(advantages == 0, "(p g) k -> p (g k)", g=group).all(-1)
+
+
 def learn(
     model: Transformer,
     reference: Transformer | None,
     optimizer: torch.optim.Optimizer,
-    scored: Scored,
+    learnt: Learnt,
+    advantages: Float[Tensor, "n k"],
     s: Settings,
     rate: float,
     generator: torch.Generator,
@@ -85,21 +112,18 @@ def learn(
     Of several processes each has all weights and all rollouts, and the same generator.
     """
     world = world or World.alone()
-    device = scored.learnt.tokens.device
-    groups = rearrange(scored.rewards, "(p g) -> p g", g=s.group)
-    advantages = s.variant.advantages(groups).flatten().to(device)
+    device = learnt.tokens.device
     rows = torch.arange(len(advantages), device=device)
-    if s.variant.refill and not bool(flat_groups(groups).all()):
-        useful = (~flat_groups(groups)).repeat_interleave(s.group)
-        rows = rows[useful.to(device)][: s.prompts * s.group]
+    flat = silent(advantages, s.group)
+    if s.variant.refill and not bool(flat.all()):
+        rows = rows[~flat.repeat_interleave(s.group)][: s.prompts * s.group]
     seen: list[Tensor] = []
     for _ in range(s.epochs):
         order = torch.randperm(len(rows), generator=generator, device=device)
         for part in rows[order].tensor_split(s.minibatches):
-            learnt = scored.learnt.rows(part)
-            seen.append(
-                _update(model, reference, optimizer, learnt, advantages[part], s, rate, kind, world)
-            )
+            some = learnt.rows(part)
+            gains = advantages[part, : some.mask.shape[1]]
+            seen.append(_update(model, reference, optimizer, some, gains, s, rate, kind, world))
     names = ("loss", "kl", "clipped", "entropy", "grad_norm")
     return dict(zip(names, torch.stack(seen).mean(0).tolist(), strict=True))
 
@@ -127,7 +151,7 @@ def _update(
     told = policy_loss(
         logp,
         learnt.logp,
-        over_tokens(advantages.where(counts, 0.0), learnt.mask),
+        advantages.where(counts[:, None], 0.0),
         learnt.mask,
         logp_ref=None if ref is None else _elsewhere(logp, ref.logp, mine, counts),
         clip=s.variant.clip,

@@ -43,7 +43,7 @@ class Recipe:
     reading: int = 1200  # steps of the base
     reading_lr: float = 4e-3
     batch: int = 32
-    practice: int = 100  # steps of reinforcement learning
+    practice: int = 150  # steps of reinforcement learning
     settings: Settings = field(
         default_factory=lambda: Settings(prompts=16, group=16, max_new=32, minibatches=2, lr=1.2e-3)
     )

@@ -4,11 +4,11 @@ Everything in one table is measured in one run, in turns, so that a busy moment 
 """
 
 import json
-import platform
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib import import_module
+from importlib.metadata import PackageNotFoundError, version
 from typing import Any, NamedTuple
 
 import torch
@@ -18,7 +18,11 @@ from minids.model.products import Products, products
 
 
 class Row(NamedTuple):
-    """One measurement. `ratio` is ours over the peer in speed: above 1 we are faster."""
+    """One measurement. `ratio` is ours over the peer in speed: above 1 we are faster.
+
+    Where the unit is "slope", `ours` is how steeply seconds grow, the peer is what counting
+    operations expects, and `spread` is in the same unit (growth.py): no speeds, so no ratio.
+    """
 
     name: str
     ours: float  # median
@@ -60,15 +64,26 @@ def gemm_rate(kind: Products, size: int = 1024) -> float:
     return 2 * size**3 / min(in_turns({"gemm": run}, 10)["gemm"])
 
 
-BENCHES = ("train", "decode", "moe", "grpo", "import")
-"""What `minids bench` can measure: each is a function `measure` in a file `bench_<name>.py`."""
+BENCHES = {
+    "train": "bench_train",
+    "decode": "bench_decode",
+    "moe": "bench_moe",
+    "mla": "bench_mla",
+    "grpo": "bench_grpo",
+    "growth": "growth",
+    "import": "bench_import",
+}
+"""What can be measured here, and the file whose function `measure` does it."""
+
+PEERS = ("transformers", "trl")
+"""Whose code the peers are: versions are stored beside the rows."""
 
 
 def bench(what: str) -> list[Row]:
     """Return the rows of one bench; `BENCHES` lists the names."""
     if what not in BENCHES:
         raise ValueError(f"there is no bench {what!r}; there are: {', '.join(BENCHES)}")
-    return import_module(f"minids.study.bench_{what}").measure()
+    return import_module(f"minids.study.{BENCHES[what]}").measure()
 
 
 def table(rows: list[Row]) -> str:
@@ -84,17 +99,39 @@ def table(rows: list[Row]) -> str:
         big = ",.0f" if r.ours > 100 else ".3f"
         lines.append(
             f"{r.name:44} {cell(r.ours, big):>10} {cell(r.peer, big):>10} {r.unit:9} "
-            f"{cell(r.ratio, '.2f'):>6} {cell(r.limit, '.0%'):>6} {cell(r.spread, '.0%'):>6}"
+            f"{cell(r.ratio, '.2f'):>6} {cell(r.limit, '.0%'):>6} {_spread(r):>6}"
         )
     return "\n".join(lines)
 
 
-def as_json(rows: list[Row]) -> str:
-    """Return the rows as JSON with a line on the machine and the versions."""
-    machine = {
-        "processor": platform.processor() or platform.machine(),
+def _spread(r: Row) -> str:
+    return format(r.spread, ".3f" if r.unit == "slope" else ".0%")
+
+
+def as_json(
+    what: str,
+    rows: Sequence[Row],
+    where: dict[str, Any],
+    points: Sequence[dict[str, Any]] = (),
+) -> str:
+    """Return a bench as JSON: its rows, and what they were measured on.
+
+    `where` is the provenance; threads and the versions of peers (None: not installed) are added.
+    `points` are what the rows were computed from, where a figure draws them.
+    """
+    whole = {
+        "bench": what,
+        **where,
         "threads": torch.get_num_threads(),
-        "python": platform.python_version(),
-        "torch": torch.__version__,
+        "peers": {name: _version(name) for name in PEERS},
+        "rows": [r._asdict() for r in rows],
+        **({"points": list(points)} if points else {}),
     }
-    return json.dumps({"machine": machine, "rows": [r._asdict() for r in rows]}, indent=1)
+    return json.dumps(whole, indent=1)
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None

@@ -54,14 +54,13 @@ def _rollouts(repeats: int) -> Row:
     """Tokens written per second, all rows to the end: no stop token."""
     model, kind = Transformer(LLAMA), fastest(exact=True)
     prompts = [alphabet().encode(asked(p), special=True) for p in _asked()]
-    rows = [prompt for prompt in prompts for _ in range(GROUP)]
 
     def write() -> None:
         with products(kind):
-            generate(model, rows, NEW)
+            generate(model, prompts, NEW, each=GROUP)
 
     seconds = [_timed(write) for _ in range(repeats + 2)][2:]
-    n = len(rows) * NEW
+    n = PROMPTS * GROUP * NEW
     middle = statistics.median(seconds)
     flops = 2 * accounting.activated(LLAMA, "head only") * n
     return Row(

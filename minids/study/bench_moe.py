@@ -11,7 +11,6 @@ from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from minids import accounting
 from minids.config import ModelConfig, MoEConfig
@@ -22,6 +21,7 @@ from minids.model.products import Products, fastest, products
 from minids.model.transformer import Transformer
 from minids.presets import preset
 from minids.study.bench import Row, gemm_rate, in_turns, spread
+from minids.study.bench_step import training_step
 from minids.study.scale import keep_memory, threads
 from minids.weights import to_hf_weights
 
@@ -129,7 +129,7 @@ def _training(repeats: int, n_rows: int, length: int, warm_up: int = 8) -> list[
     actions = {name: _our_step(c, tokens, kind) for name, kind in kinds.items()}
     peer = peer_model(c)
     if peer is not None:
-        actions["peer"] = _step(lambda x: peer(input_ids=x).logits, peer, tokens, "plain")
+        actions["peer"] = training_step(lambda x: peer(input_ids=x).logits, peer, tokens, "plain")
     for action in actions.values():  # until the sizes of the experts' groups have been met
         for _ in range(warm_up):
             action()
@@ -170,22 +170,4 @@ def peer_model(c: ModelConfig, seed: int = 0) -> nn.Module | None:
 
 def _our_step(c: ModelConfig, tokens: Tensor, kind: Products) -> Callable[[], None]:
     model = Transformer(c)
-    return _step(lambda x: model(x).logits, model, tokens, kind)
-
-
-def _step(
-    logits_of: Callable[[Tensor], Tensor], model: nn.Module, tokens: Tensor, kind: Products
-) -> Callable[[], None]:
-    """One training step as an action: loss, gradients, clipping, AdamW."""
-    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3, fused=True)
-
-    def step() -> None:
-        with products(kind):
-            logits = logits_of(tokens[:, :-1])
-            loss = F.cross_entropy(logits.flatten(0, 1), tokens[:, 1:].flatten())
-        loss.backward()
-        nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimizer.step()
-        optimizer.zero_grad()
-
-    return step
+    return training_step(lambda x: model(x).logits, model, tokens, kind)

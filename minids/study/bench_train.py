@@ -4,15 +4,15 @@ import statistics
 from collections.abc import Callable, Sequence
 
 import torch
-from torch.nn import functional as F
 
 from minids import accounting
 from minids.config import ModelConfig
 from minids.huggingface import to_hf
-from minids.model.products import Products, products
+from minids.model.products import Products
 from minids.model.transformer import Transformer
 from minids.presets import preset, shrink
 from minids.study.bench import Row, gemm_rate, in_turns, spread
+from minids.study.bench_step import training_step
 from minids.study.scale import keep_memory, threads
 
 
@@ -63,8 +63,7 @@ def _matrix_parameters(c: ModelConfig) -> int:
 
 def _our_step(c: ModelConfig, tokens: torch.Tensor, kind: Products) -> Callable[[], None]:
     model = Transformer(c)
-    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3, fused=True)
-    return _step(lambda x: model(x).logits, model, optimizer, tokens, kind)
+    return training_step(lambda x: model(x).logits, model, tokens, kind)
 
 
 def _llama_step(c: ModelConfig, tokens: torch.Tensor) -> Callable[[], None] | None:
@@ -74,26 +73,4 @@ def _llama_step(c: ModelConfig, tokens: torch.Tensor) -> Callable[[], None] | No
         return None
     fields = {k: v for k, v in to_hf(c).items() if k != "model_type"}
     model = LlamaForCausalLM(LlamaConfig(**fields))
-    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3, fused=True)
-    return _step(lambda x: model(input_ids=x).logits, model, optimizer, tokens, "plain")
-
-
-def _step(
-    logits_of: Callable[[torch.Tensor], torch.Tensor],
-    model: torch.nn.Module,
-    optimizer: torch.optim.Optimizer,
-    tokens: torch.Tensor,
-    kind: Products,
-) -> Callable[[], None]:
-    """One training step as a function without arguments."""
-
-    def step() -> None:
-        with products(kind):
-            logits = logits_of(tokens[:, :-1])
-            loss = F.cross_entropy(logits.flatten(0, 1), tokens[:, 1:].flatten())
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimizer.step()
-        optimizer.zero_grad()
-
-    return step
+    return training_step(lambda x: model(input_ids=x).logits, model, tokens, "plain")

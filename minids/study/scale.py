@@ -6,12 +6,14 @@
 smoke runs everything in seconds, to see that it runs; its numbers mean nothing. laptop is what the
 chapters were written for: two cores, no GPU. gpu is the same chapter on a CUDA device.
 
+A GPU has a size, too: `scale.fit` halves what does not fit into the memory that is free.
+
 Left out: several GPUs, Intel and AMD devices other than through torch's "cuda".
 """
 
 import ctypes
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Literal, TypeVar, get_args
@@ -21,6 +23,7 @@ import torch
 from minids.config import GQAConfig, ModelConfig
 from minids.model.products import Products, fastest
 from minids.model.transformer import Transformer
+from minids.study import device_memory
 from minids.study.workers import cores as available_cores
 
 Kind = Literal["smoke", "laptop", "gpu"]
@@ -70,6 +73,19 @@ class Scale:
         """Return the value for this scale; a gpu that gets none takes the laptop's."""
         values = {"smoke": smoke, "laptop": laptop, "gpu": laptop if gpu is None else gpu}
         return values[self.kind]
+
+    @property
+    def memory(self) -> float:
+        """Bytes that are free on the device now; infinite on a CPU, where nothing is shrunk."""
+        return device_memory.free(self.device)
+
+    def fit(self, sizes: Sequence[int], bytes_each: float) -> tuple[int, ...]:
+        """Return batches or contexts, all halved until the largest fits into free memory.
+
+        `bytes_each` is what a row, or a token, takes at its worst moment. See
+        `device_memory.within`, which also says what it refuses.
+        """
+        return device_memory.within(sizes, bytes_each, self.memory)
 
     def __str__(self) -> str:
         """Say it in one line, for the top of a chapter."""

@@ -347,7 +347,7 @@ trap(
 # Does reinforcement make a model think?
 
 # %% tags=["nbval-ignore-output"]
-clumsy = zero_lab.clumsy(scale.pick(smoke=10, laptop=400), scale.pick(smoke=2, laptop=20))
+clumsy = zero_lab.clumsy(scale.pick(smoke=10, laptop=400), scale.pick(smoke=2, laptop=35))
 careless = zero_lab.base(clumsy, seed=0, kind=scale.products)
 share = [step.parts["worked"] for step in practise(careless, clumsy, seed=0, kind=scale.products)]
 print(f"working: {share[0]:.2f} at first, {share[-1]:.2f} at last")

@@ -238,14 +238,9 @@ def learn_teaching_the_teacher(student, teacher, batches, loss, optimizer):
 
 
 def learn_with_detach(student, teacher, batches, loss, optimizer):
-    losses = []
-    for tokens, mask in batches:
-        found = loss(student(tokens), teacher(tokens).detach(), mask)
-        optimizer.zero_grad()
-        found.backward()
-        optimizer.step()
-        losses.append(found.item())
-    return losses
+    return learn_teaching_the_teacher(
+        student, lambda tokens: teacher(tokens).detach(), batches, loss, optimizer
+    )
 
 
 def learn_swapped(student, teacher, batches, loss, optimizer):

@@ -1,0 +1,89 @@
+"""The form of an answer: numbers, a pair, or a dictionary with an entry for each question.
+
+Whether it is the right answer is for the chapter's own claims to say.
+"""
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import Any
+
+from minids.check.claims import Claim
+
+
+def is_number(x: Any) -> bool:
+    """Whether `x` is an int or a float; True and False are no numbers."""
+    return isinstance(x, int | float) and not isinstance(x, bool)
+
+
+def is_whole(x: Any) -> bool:
+    """Whether `x` is an int; True and False are no numbers, and 2.0 is no int."""
+    return isinstance(x, int) and not isinstance(x, bool)
+
+
+def pair(out: Any) -> tuple[Any, Any]:
+    """The two parts of an answer; anything else becomes two answers that no claim accepts."""
+    if isinstance(out, tuple | list) and len(out) == 2:
+        return out[0], out[1]
+    return out, out
+
+
+def numbers_for(
+    answer: dict[str, Any], questions: Collection[str], *, write: str = "write numbers."
+) -> Claim:
+    """The claim that `answer` has a number for each of `questions`, and nothing else."""
+    return Claim(
+        "every question has a number",
+        set(answer) == set(questions) and all(map(is_number, answer.values())),
+        f"the keys are {', '.join(questions)}; {write}",
+    )
+
+
+def answers_for(
+    answer: dict[str, Any],
+    questions: Collection[str],
+    *,
+    says: str = "every question has an answer",
+    also: str = "",
+) -> Claim:
+    """The claim that `answer` has an entry for each of `questions`; it may have others.
+
+    `also` goes on with the sentence of the hint, which names the first that is missing.
+    """
+    missing = [name for name in questions if name not in answer]
+    hint = f"the dictionary has no {missing[0]!r}{also}." if missing else ""
+    return Claim(says, not missing, hint)
+
+
+def what_moves(
+    answer: dict[str, Any],
+    expected: Mapping[str, tuple[frozenset[str], str]],
+    *,
+    words: Sequence[str],
+    by: str = "",
+) -> Iterator[Claim]:
+    """Claims that `answer` says of each change which of `words` move, as in `expected`.
+
+    expected: change -> (what moves, why); `by`: how much counts as moving, " by more than 5 %".
+    """
+    also = "; set() says that nothing moves"
+    yield answers_for(answer, expected, says="every change has an answer", also=also)
+    known = f"{', '.join(words[:-1])} or {words[-1]}"
+    for change, (moves, why) in expected.items():
+        said = answer[change]
+        named = {said} if isinstance(said, str) else set(said)
+        yield Claim(
+            f"{change}: every word is {known}",
+            named <= set(words),
+            f"you wrote {sorted(map(str, named))}; nothing moves is written set().",
+        )
+        yield Claim(f"{change}: you named what moves{by}", named == moves, why)
+
+
+def entries(answer: dict[str, Any], *names: str, write: str = "write") -> Claim:
+    """The claim that `answer` has the entries `names` and "because", and nothing else."""
+    wanted = (*names, "because")
+    form = ", ".join(f'"{name}": …' for name in names)
+    return Claim(
+        f"{'three' if len(wanted) == 3 else 'four'} entries: {', '.join(wanted)}",
+        set(answer) == set(wanted),
+        f'{write} {{{form}, "because": "…"}}.',
+    )

@@ -1,0 +1,102 @@
+"""`minids gpu CHAPTER`: a chapter at its largest size, in a terminal; figures and a row of JSON."""
+
+import os
+from contextlib import closing
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from minids.cli.folders import course_folder
+from minids.cli.refusal import refuse, refusing_bad_input
+
+SCALES = ("gpu", "laptop", "smoke")
+
+
+def gpu(
+    chapter: Annotated[str, typer.Argument(help="such as 04, 04_mla or mla")],
+    scale: Annotated[str, typer.Option(help="gpu, or laptop or smoke to try it here")] = "gpu",
+    out: Annotated[
+        Path | None, typer.Option(help="the folder; data/results/SCALE/CHAPTER if not given")
+    ] = None,
+    seconds: Annotated[float, typer.Option(help="limit for one cell")] = 3600.0,
+) -> None:
+    """Run a chapter on a GPU without Jupyter; write its figures and a row of JSON."""
+    from minids.course import findings
+    from minids.course import gpu as work
+    from minids.study.provenance import provenance
+
+    root = course_folder()
+    with refusing_bad_input():
+        path = work.chapter(chapter, root)
+    device, out = _device(scale), out or root / "data" / "results" / scale / path.stem
+    _refuse_unwritable(out)
+    notebook, titles = work.read(path)
+    typer.echo(f"{path.stem} at scale {scale}: {len(titles)} cells", err=True)
+    done: list[Any] = []
+    try:
+        running = work.cells(notebook, path.stem, path.parents[1], scale, seconds=seconds)
+        with closing(running):
+            for number, name in enumerate(titles):
+                typer.echo(f"{number:4} of {len(titles)}  {name:57}", nl=False, err=True)
+                done.append(next(running))
+                typer.echo(_cost(done[-1]), err=True)
+    except work.ChapterError as error:
+        typer.echo(f"\nminids: {error}. Nothing was written.", err=True)
+        raise typer.Exit(1) from None
+    except KeyboardInterrupt:
+        typer.echo("\nminids: interrupted; nothing was written.", err=True)
+        raise typer.Exit(130) from None
+    row = findings.write(out, path.stem, scale, done, provenance(root, device))
+    _report(findings.verdicts(done), findings.figures(done), done, row)
+
+
+def _device(scale: str) -> str:
+    """The device that a scale runs on, or a refusal where it is missing."""
+    if scale not in SCALES:
+        refuse(f"there is no scale {scale!r}; there are: {', '.join(SCALES)}")
+    for package in ("nbclient", "jupytext", "ipykernel"):
+        if find_spec(package) is None:
+            refuse(f"{package} runs the cells and is missing: pip install -e '.[notebooks]'")
+    if scale == "smoke":
+        return "cpu"
+    import torch
+
+    from minids.study.scale import Scale
+
+    if scale == "laptop":
+        return Scale.auto({"MINIDS_SCALE": "laptop"}).device.type
+    if not torch.cuda.is_available():
+        refuse(
+            "torch sees no CUDA device: run this on a machine with a GPU, or try the command "
+            "here with --scale smoke"
+        )
+    return "cuda"
+
+
+def _refuse_unwritable(out: Path) -> None:
+    """Refuse before the run what could not be written after it."""
+    place = next(p for p in (out, *out.absolute().parents) if p.exists())
+    if not place.is_dir() or not os.access(place, os.W_OK | os.X_OK):
+        refuse(f"{out} cannot be written to; give another folder with --out")
+
+
+def _cost(done: Any) -> str:
+    peak = f"{done.usage.peak / 1e9:8.2f} GB" if done.usage else ""
+    return f"{done.seconds:8.1f} s{peak}"
+
+
+def _report(verdicts: list[Any], figures: list[Any], done: list[Any], row: Path) -> None:
+    """Say what was found; exit code 1 if a claim does not hold."""
+    broken = [verdict for verdict in verdicts if not verdict.holds]
+    total = sum(cell.seconds for cell in done)
+    typer.echo(
+        f"{total:.0f} s; {len(verdicts) - len(broken)} of {len(verdicts)} claims hold; "
+        f"{len(figures)} figures"
+    )
+    for verdict in broken:
+        typer.echo(f"does not hold, cell {verdict.cell}: {verdict.text}", err=True)
+    typer.echo(row)
+    if broken:
+        raise typer.Exit(1)
