@@ -21,6 +21,8 @@ PIP := $(BIN)/python -m pip install -qq --disable-pip-version-check -c constrain
 # read when torch loads, so they are set here and not in Python.
 export GOMP_SPINCOUNT ?= 1000
 test check build: export OMP_NUM_THREADS ?= 1
+# A measurement needs a quiet machine, and there a long spin is the fastest: LOG.md has the figures.
+bench: export GOMP_SPINCOUNT = 100000
 
 # pytest and nbval: one run over the tests and every executed notebook, outputs compared.
 PYTEST := $(BIN)/python -m pytest --nbval --nbval-current-env --nbval-cell-timeout=300 \

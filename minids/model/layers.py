@@ -29,13 +29,14 @@ class RMSNorm(nn.Module):
 
     def forward(self, x: Float[Tensor, "... d"]) -> Float[Tensor, "... d"]:
         """Return `x` normalised over its last axis, in the dtype of `x`."""
-        if x.device.type == "cpu" and x.dtype == self.weight.dtype:
+        gain = self.weight
+        if x.is_cpu and x.dtype == gain.dtype:
             # Without gradients a Function is overhead alone: decoding one token is a fifth faster.
             if torch.is_grad_enabled():
-                return _RMSNorm.apply(x, self.weight, self.eps)
+                return _RMSNorm.apply(x, gain, self.eps)
             if x.numel() <= FEW and x.dtype == torch.float32:
-                return rms_norm_in_few_calls(x, self.weight, self._eps)
-        return F.rms_norm(x, self.weight.shape, self.weight, self.eps)
+                return rms_norm_in_few_calls(x, gain, self._eps)
+        return F.rms_norm(x, gain.shape, gain, self.eps)
 
 
 def rms_norm_written_out(
