@@ -307,8 +307,8 @@ figure(
 )
 
 # %% [markdown]
-# Now choose three of the twelve, in every possible way. How often do the three mislead? Beside the band of this course stands a rule
-# of thumb that many papers use: two standard deviations of the baseline's own runs.
+# Now choose three of the twelve, in every possible way. How often do the three mislead? Beside the band stands a rule of
+# thumb: two standard deviations of the baseline's own runs.
 
 # %% tags=["claim"]
 of = {name: twelve.of(name) for name in arms}
@@ -352,7 +352,7 @@ claim(
 # So: MHA and GQA are level here. MQA may be a little worse, and twelve seeds do not settle it. Its runs also spread the most and
 # MHA's the least; nobody asked that question beforehand, so take it as a question too. The rule of thumb fails where three runs happen
 # to agree: then two deviations are nearly nothing. The band takes its noise from all arms, and is wrong about as often as
-# it says. That is still once in twenty for each arm, and the three seeds above were such a case. So read "outside" as a reason to
+# it says. That is still once in twenty for each arm, and the first three seeds were such a case. So read "outside" as a reason to
 # run more seeds.
 #
 # ### What DeepSeek reported

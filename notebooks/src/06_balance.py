@@ -528,8 +528,8 @@ claim(
 claim("with the bias none is", max(results.of("bias, two speeds", "idle")) == 0, every)
 
 # %% [markdown]
-# What can be said? Look at the band. It reaches a little less than one percent to either side of no balancing, and no way lies far outside it, if any does. The bias's mean lies
-# below, in three of three seeds when this was written. That is not safe: in one trial with three other seeds, and in one with the
+# What can be said? The band reaches a little less than one percent to either side of no balancing. When this was written no mean lay outside it. The bias's lay below, in three of
+# three seeds, and that is not safe: in one trial with three other seeds, and in one with the
 # same seeds in another arithmetic, it came out above no balancing by 0.001. One order held in all our trials, seed by seed: the bias below the strongest
 # loss, by about one percent. So a strong loss does hurt a little here; a bias in place of *nothing* we cannot tell from nothing.
 #
