@@ -5,7 +5,8 @@ import math
 
 import pytest
 
-from minids.study.results import Band, Results, machine
+from minids.study.noise import pooled
+from minids.study.results import Difference, Results, machine
 
 RESULTS = Results(
     seeds=(0, 1, 2),
@@ -23,10 +24,38 @@ def test_mean_and_sample_standard_deviation_by_hand():
     assert RESULTS.sd("base") == pytest.approx(0.1)
 
 
-def test_the_band_is_two_standard_deviations_to_either_side():
+def test_the_band_around_the_baseline_has_the_reach_of_the_noise_of_all_arms():
     band = RESULTS.band()
-    assert (band.low, band.high) == pytest.approx((0.9, 1.3))
-    assert str(band) == "0.9 to 1.3 (mean +- 2 sd of 3 seeds)"
+    # By hand, without the means of seeds 26/30, 28/30, 33/30: each arm strays by 0, 1/30 and -1/30.
+    sd = math.sqrt(6 / 900 / 4)
+    reach = 2.7764 * sd * math.sqrt(2 / 3)  # Student's multiple for 4 degrees of freedom
+    assert (band.sd, band.df) == pytest.approx((sd, 4))
+    assert (band.low, band.high) == pytest.approx((1.1 - reach, 1.1 + reach), rel=1e-4)
+    says = "(95 % of means of 3 runs; sd of a run 0.041, 4 degrees of freedom)"
+    assert str(band) == f"1.007 to 1.193 {says}"
+
+
+def test_an_arm_is_inside_if_its_mean_lies_in_the_band():
+    for arm in RESULTS.arms:
+        band, mean = RESULTS.band(), RESULTS.mean(arm)
+        assert RESULTS.difference(arm).inside == (band.low <= mean <= band.high)
+        assert RESULTS.difference(arm).reach == band.reach
+
+
+def test_one_more_run_strays_further_than_a_mean_and_brings_a_seed_of_its_own():
+    one = RESULTS.band(runs=1)
+    alone = pooled([RESULTS.of(arm) for arm in RESULTS.arms], paired=False)
+    assert one.reach == pytest.approx(alone.reach(3, 1)) and one.df == 6
+    assert one.reach > 2 * RESULTS.band().reach
+    assert "95 % of single runs" in str(one)
+
+
+def test_two_arms_are_compared_as_pairs():
+    values = {"a": {"x": (1.0, 5.0, 3.0)}, "b": {"x": (1.2, 5.3, 3.4)}}
+    results = Results(seeds=(0, 1, 2), values=values, machine="")
+    # differences 0.2, 0.3, 0.4: mean 0.3, sd 0.1, standard error 0.0577, times 4.303
+    assert results.difference("b").reach == pytest.approx(0.2484, abs=1e-4)
+    assert results.difference("b").verdict == "outside, above in 3 of 3"
 
 
 def test_differences_are_taken_seed_by_seed():
@@ -42,16 +71,9 @@ def test_verdicts_name_the_band_and_the_sign():
 
 
 def test_the_edge_of_the_band_lies_inside():
-    values = {"base": {"x": (0.0, 2.0, 4.0)}, "edge": {"x": (4.0, 6.0, 8.0)}}
-    results = Results(seeds=(0, 1, 2), values=values, machine="")
-    assert results.difference("edge").inside
-    values["edge"] = {"x": (4.0, 6.0, 8.003)}
-    assert not Results(seeds=(0, 1, 2), values=values, machine="").difference("edge").inside
-
-
-def test_a_band_of_more_seeds_can_be_lent():
-    assert RESULTS.difference("better", band=Band(1.0, 0.3, 5)).inside
-    assert not RESULTS.difference("alike", band=Band(1.0, 0.01, 5)).inside
+    assert Difference(0.5, (0.4, 0.6), 0.5).inside and Difference(-0.5, (-0.5,), 0.5).inside
+    assert not Difference(0.501, (0.4, 0.602), 0.5).inside
+    assert not Difference(-0.501, (-0.501,), 0.5).inside
 
 
 def test_every_metric_can_be_asked_for_and_the_first_is_meant_otherwise():
@@ -98,6 +120,13 @@ def test_a_run_that_broke_shows_as_nan_and_lies_outside():
     results = Results(seeds=(0, 1), values=values, machine="")
     assert "nan" in results.table()
     assert not results.difference("broken").inside
+
+
+def test_a_run_that_broke_leaves_the_verdicts_on_the_other_arms_alone():
+    values = {"base": {"x": (1.0, 1.1)}, "like": {"x": (1.1, 1.0)}}
+    before = Results(seeds=(0, 1), values=values, machine="").difference("like")
+    broken = values | {"broken": {"x": (1.0, math.inf)}}
+    assert Results(seeds=(0, 1), values=broken, machine="").difference("like") == before
 
 
 def test_the_machine_is_named_in_a_line():

@@ -5,13 +5,19 @@ import pytest
 from minids import accounting
 from minids.presets import preset
 from minids.study import viz_gqa
+from minids.study.results import Results
 
 B67 = preset("deepseek-llm-67b")
+RESULTS = Results(
+    seeds=(0, 1),
+    values={"MHA": {"loss": (3.0, 3.1)}, "MQA": {"loss": (3.1, 3.2)}},
+    machine="x",
+)
 
 
 def test_every_figure_has_a_title_and_axes_with_words():
     figures = [
-        viz_gqa.losses({"MHA": [3.0, 3.1], "MQA": [3.1, 3.2]}, {"MHA": 8, "MQA": 1}),
+        viz_gqa.losses(RESULTS, {"MHA": 8, "MQA": 1}),
         viz_gqa.writing((1, 2), {"a": [1, 2], "b": [1, 4]}, {"a": [1, 2], "b": [1, 4]}),
         viz_gqa.one_step((1, 2), {8: [1, 2], 1: [1, 1]}, {8: [8, 16], 1: [1, 2]}, 4),
         viz_gqa.cache_size(B67, 8, 4096, 32),
@@ -19,6 +25,16 @@ def test_every_figure_has_a_title_and_axes_with_words():
     for figure in figures:
         for axes in figure.axes:
             assert axes.get_title() and axes.get_xlabel() and axes.get_ylabel()
+
+
+def test_the_losses_stand_beside_the_band_that_the_verdicts_use():
+    axes = viz_gqa.losses(RESULTS, {"MHA": 8, "MQA": 1}).axes[0]
+    band, drawn = (
+        RESULTS.band(),
+        axes.patches[0].get_extents().transformed(axes.transData.inverted()),
+    )
+    assert (drawn.y0, drawn.y1) == pytest.approx((band.low, band.high))
+    assert axes.get_legend().get_texts()[0].get_text() == "noise: 95 % of means of 2 runs"
 
 
 def test_neighbouring_query_heads_read_one_key_head():

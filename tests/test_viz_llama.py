@@ -31,7 +31,7 @@ def figures():
         "next": viz_llama.next_token(
             ["a", "b", "c"], [0.2, 0.5, 0.3], [0.0, 0.6, 0.4], title="after “x”"
         ),
-        "noise": viz_llama.noise({"one": [2.7, 2.8], "two": [2.9, 3.0]}, Band(2.75, 0.05, 2)),
+        "noise": viz_llama.noise({"one": [2.7, 2.8], "two": [2.9, 3.0]}, Band(2.75, 0.05, 2, 2, 2)),
         "schedules": viz_llama.schedules(
             {"steps": [1.0, 1.0, 0.3], "cosine": [1.0, 0.5, 0.1]}, {"one": {1: 0.1, 2: 0.0}}
         ),
@@ -72,7 +72,7 @@ def test_the_likeliest_token_stands_first_and_cut_tokens_say_so():
 def test_the_band_stands_where_the_seeds_put_it():
     axes = figures()["noise"].axes[0]
     band = axes.patches[0].get_extents().transformed(axes.transData.inverted())
-    assert (band.x0, band.x1) == pytest.approx((2.65, 2.85))
+    assert (band.x0, band.x1) == pytest.approx((2.75 - 4.30265 * 0.05, 2.75 + 4.30265 * 0.05))
     marks = [line.get_marker() for line in axes.lines]
     shapes = {str(points.get_paths()[0].vertices.tolist()) for points in axes.collections}
     assert len(shapes) == 2 and len(marks) == 2

@@ -318,10 +318,10 @@ def _(attempt: Attempt, g: torch.Generator) -> Iterator[Claim]:
     "11.price",
     hints=(
         "Pair the runs of one seed: they share the base. What does each lose, and is the mean loss "
-        "larger than what the seed alone does?",
-        "lost = alone - rewarded, seed by seed; its mean; how many are above 0; and whether "
-        "|mean| <= 2 sd of `alone`, with the sd that divides by n - 1.",
-        "inside = abs(mean) <= 2 * statistics.stdev(alone)",
+        "larger than chance makes it?",
+        "lost = alone - rewarded, seed by seed; its mean; how many are above 0; and whether |mean| "
+        "<= multiple(n - 1) standard errors. A standard error is stdev(lost) by the root of n.",
+        "inside = abs(mean) <= multiple(n - 1) * statistics.stdev(lost) / n**0.5",
     ),
 )
 def _(attempt: Attempt, g: torch.Generator) -> Iterator[Claim]:
@@ -329,8 +329,7 @@ def _(attempt: Attempt, g: torch.Generator) -> Iterator[Claim]:
     alone = (0.9 + 0.01 * torch.rand(n, generator=g)).tolist()
     lost = (0.2 + 0.1 * torch.rand(n, generator=g)).tolist()
     lost[1] = -lost[1] / 10
-    rewarded = [a - b for a, b in zip(alone, lost, strict=True)]
-    found = attempt(alone, rewarded)
+    found = attempt(alone, _less(alone, lost))
     yield Claim(
         "the answer names mean, positive and inside",
         isinstance(found, dict) and set(found) == {"mean", "positive", "inside"},
@@ -347,25 +346,23 @@ def _(attempt: Attempt, g: torch.Generator) -> Iterator[Claim]:
         found["positive"] == n - 1,
         "seed by seed: how many differences are above 0? Not whether the mean is.",
     )
+    wide = [0.1, 0.5, 0.9]
     yield Claim(
-        "a price far larger than the noise is outside",
-        found["inside"] is False or found["inside"] == 0,
-        "inside means that the seeds alone explain it: |mean| <= 2 sd of `alone`, and not that of "
-        "the differences.",
+        "a price of 0.2 in every seed is outside, however unlike the seeds are",
+        not attempt(wide, _less(wide, [0.2, 0.201, 0.199]))["inside"],
+        "a hard seed is hard for both: the noise is the spread of the differences, and not that of "
+        "`alone`.",
     )
-    wide = [0.5, 0.9, 0.7]
-    close_by = attempt(wide, [x - 0.1 for x in wide])
     yield Claim(
-        "a price smaller than the noise of the baseline is inside",
-        bool(close_by["inside"]),
-        "the noise is the spread of `alone` over its seeds, not that of the differences.",
+        "chance reaches 0.248 for prices that spread by 0.1 in three seeds: 0.26 is outside",
+        not attempt(wide, _less(wide, [0.16, 0.26, 0.36]))["inside"],
+        "a mean of n is steadier than one run: divide the deviation by the root of n.",
     )
-    edge = [0.5, 0.7, 0.9]
     yield Claim(
-        "the band is two sample standard deviations wide: 0.4 for 0.5, 0.7, 0.9",
-        bool(attempt(edge, [x - 0.39 for x in edge])["inside"])
-        and not attempt(edge, [x - 0.41 for x in edge])["inside"],
-        "2 sd, divided by n - 1: statistics.stdev and not pstdev.",
+        "and 0.24 is inside",
+        bool(attempt(wide, _less(wide, [0.14, 0.24, 0.34]))["inside"]),
+        "three seeds know little of their own noise: multiple(n - 1), which is 4.30 and not 2, "
+        "times statistics.stdev and not pstdev.",
     )
     better = attempt(alone, [a + 0.5 for a in alone])
     yield Claim(
@@ -373,6 +370,10 @@ def _(attempt: Attempt, g: torch.Generator) -> Iterator[Claim]:
         better["mean"] < 0 and better["positive"] == 0 and not better["inside"],
         "keep the sign of the mean, and compare its size with the noise.",
     )
+
+
+def _less(alone: list[float], lost: list[float]) -> list[float]:
+    return [a - b for a, b in zip(alone, lost, strict=True)]
 
 
 WEIGHED: dict[str, tuple[float, str]] = {

@@ -7,11 +7,11 @@
     results = compare(run, {"MHA": {"n_kv_heads": 8}, "MQA": {"n_kv_heads": 1}}, seeds=range(3))
     print(results.table())
 
-Two runs of the same version differ by their seed alone. The first arm is the baseline: twice the
-standard deviation of its runs, to either side of its mean, is the noise band, and a difference
-inside it is called that.
+Two runs of the same version differ by their seed alone. The first arm is the baseline. Around its
+mean lies the noise band: where the mean of an arm that differs by nothing falls, 95 times in 100.
+Its width comes from the runs of all arms (see noise.py).
 
-Left out: significance tests, which promise more than three seeds can hold.
+Left out: a correction for many arms. Of twenty arms that differ by nothing one lies outside.
 """
 
 from collections.abc import Callable, Generator, Mapping, Sequence

@@ -9,37 +9,58 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import NamedTuple
 
+from minids.study.noise import Noise, pooled
 from minids.study.workers import cores
 
 
 class Band(NamedTuple):
-    """What the seed alone does to a number: `mean` +- 2 `sd` over the runs of one version."""
+    """Where chance alone leaves the mean of `runs` runs of the same version, 95 times in 100."""
 
-    mean: float
-    sd: float  # sample standard deviation, divided by n - 1
-    n: int
+    mean: float  # of the runs that are known
+    sd: float  # of one run
+    df: int  # degrees of freedom of `sd`
+    n: int  # runs that are known
+    runs: int  # runs of the mean that is compared
+
+    @property
+    def reach(self) -> float:
+        """How far from `mean` a mean of `runs` runs lies at most, 95 times in 100."""
+        return Noise(self.sd, self.df).reach(self.n, self.runs)
 
     @property
     def low(self) -> float:
-        """The lower edge, two standard deviations below the mean."""
-        return self.mean - 2 * self.sd
+        """The lower edge."""
+        return self.mean - self.reach
 
     @property
     def high(self) -> float:
-        """The upper edge, two standard deviations above the mean."""
-        return self.mean + 2 * self.sd
+        """The upper edge."""
+        return self.mean + self.reach
+
+    @property
+    def holds(self) -> str:
+        """What lies in the band by chance alone, in words."""
+        return "95 % of single runs" if self.runs == 1 else f"95 % of means of {self.runs} runs"
 
     def __str__(self) -> str:
-        """Say what the band is made of."""
-        return f"{self.low:.4g} to {self.high:.4g} (mean +- 2 sd of {self.n} seeds)"
+        """Say what falls into the band, and what its width rests on."""
+        return (
+            f"{self.low:.4g} to {self.high:.4g} ({self.holds}; sd of a run {self.sd:.2g}, "
+            f"{self.df} degrees of freedom)"
+        )
 
 
 class Difference(NamedTuple):
-    """An arm minus the baseline, seed by seed. `inside`: its mean is no larger than the noise."""
+    """An arm minus the baseline, seed by seed, and how far chance alone reaches."""
 
     mean: float
     each: tuple[float, ...]
-    inside: bool
+    reach: float  # 95 of 100 differences that are chance alone are no larger
+
+    @property
+    def inside(self) -> bool:
+        """Whether the mean is no larger than the noise."""
+        return abs(self.mean) <= self.reach
 
     @property
     def verdict(self) -> str:
@@ -91,27 +112,31 @@ class Results:
         numbers = self.of(arm, metric)
         return statistics.stdev(numbers) if all(map(math.isfinite, numbers)) else math.nan
 
-    def band(self, metric: str | None = None, arm: str | None = None) -> Band:
-        """Return the noise band of an arm, the baseline's if None: mean +- 2 sd over its seeds.
+    def band(self, metric: str | None = None, *, runs: int | None = None) -> Band:
+        """Return the noise band of the baseline: where another arm's mean falls by chance alone.
 
-        By chance alone, if runs are normally distributed, a single new run of the same version
-        falls outside 22 times in 100 with three seeds and 14 times with five; the mean of as many
-        runs with other seeds 13 and 3 times. Equal seeds make it rarer where they help equally.
+        That is, an arm with these seeds that differs from the baseline by nothing. Its mean lies
+        outside 5 times in 100, if runs are normally distributed and all arms spread alike; of
+        three such arms at least one does in about 12 of 100 comparisons. The noise is estimated
+        from all arms, without what a seed does to all of them alike (see `noise.pooled`).
+
+        With `runs` the band holds the mean of so many runs of the baseline, with seeds of their
+        own; 1 is one more run.
         """
-        arm = self.arms[0] if arm is None else arm
-        return Band(self.mean(arm, metric), self.sd(arm, metric), len(self.seeds))
+        paired = runs is None
+        noise = pooled([self.of(arm, metric) for arm in self.arms], paired=paired)
+        n = len(self.seeds)
+        return Band(self.mean(self.arms[0], metric), *noise, n, n if runs is None else runs)
 
-    def difference(
-        self, arm: str, metric: str | None = None, *, band: Band | None = None
-    ) -> Difference:
-        """Return arm minus baseline by seed, and whether the mean is within 2 sd of the baseline.
+    def difference(self, arm: str, metric: str | None = None) -> Difference:
+        """Return arm minus baseline by seed, and how far from 0 chance alone moves their mean.
 
-        A `band` of more seeds, measured elsewhere, lends its sd where the baseline has few.
+        It is inside if the arm's mean lies inside `band`, whose docstring has the false alarms.
+        With two arms this is the paired t-test.
         """
         pairs = zip(self.of(arm, metric), self.of(self.arms[0], metric), strict=True)
         each = tuple(a - b for a, b in pairs)
-        mean = statistics.fmean(each)
-        return Difference(mean, each, abs(mean) <= 2 * (band or self.band(metric)).sd)
+        return Difference(statistics.fmean(each), each, self.band(metric).reach)
 
     def table(self, metric: str | None = None, digits: int = 3) -> str:
         """Return one line for each arm: the numbers by seed, mean, sd, difference and verdict."""

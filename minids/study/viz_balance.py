@@ -133,7 +133,7 @@ def load_and_speciality(results: Results) -> Figure:
 
 
 def losses(results: Results) -> Figure:
-    """Draw the held-out loss of every run by way, with the baseline's noise band."""
+    """Draw the held-out loss of every run by way, their means, and the noise band."""
     figure = Figure(figsize=(8.4, 4.0))
     axes = figure.subplots()
     band = results.band("loss")
@@ -145,7 +145,7 @@ def losses(results: Results) -> Figure:
         axes.plot(results.mean(way, "loss"), row, "|", color=colour, markersize=22)
     axes.set_yticks(range(len(results.arms)), results.arms)
     axes.invert_yaxis()
-    axes.set_xlabel("held-out loss, nats per token (grey: noise band of no balancing)")
+    axes.set_xlabel("held-out loss, nats per token (grey: noise band of the means)")
     axes.set_ylabel("way to balance")
     axes.set_title("Losses: marks are runs, a line their mean")
     axes.grid(alpha=0.3, axis="x")

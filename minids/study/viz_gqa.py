@@ -1,6 +1,5 @@
 """Figures of chapter 02: losses beside their noise, what writing costs, what a cache weighs."""
 
-import statistics
 from collections.abc import Mapping, Sequence
 
 from matplotlib.axes import Axes
@@ -8,6 +7,7 @@ from matplotlib.figure import Figure
 
 from minids import accounting
 from minids.config import GQAConfig, ModelConfig
+from minids.study.results import Results
 
 # Okabe and Ito's colours; every line also has a mark and a dash of its own.
 _STYLES = (
@@ -42,26 +42,16 @@ def who_reads_whom(n_heads: int, ways: Sequence[int]) -> Figure:
     return figure
 
 
-def losses(by_arm: Mapping[str, Sequence[float]], cache_bytes: Mapping[str, int]) -> Figure:
-    """Draw the loss of every seed over the cache per token; the first arm gives the noise band.
-
-    The band is its mean and two standard deviations to either side.
-    """
+def losses(results: Results, cache_bytes: Mapping[str, int]) -> Figure:
+    """Draw the loss of every seed over the cache per token, and the noise band of the first arm."""
     figure = Figure(figsize=(8.0, 4.2))
     axes = figure.subplots()
-    first = next(iter(by_arm))
-    mean, sd = statistics.fmean(by_arm[first]), statistics.stdev(by_arm[first])
-    axes.axhspan(
-        mean - 2 * sd,
-        mean + 2 * sd,
-        color="#BBBBBB",
-        alpha=0.4,
-        label=f"noise: {first}, mean ± 2 sd of {len(by_arm[first])} seeds",
-    )
-    for (arm, values), (color, mark, _) in zip(by_arm.items(), _STYLES, strict=False):
-        x = cache_bytes[arm]
+    band = results.band()
+    axes.axhspan(band.low, band.high, color="#BBBBBB", alpha=0.4, label=f"noise: {band.holds}")
+    for arm, (color, mark, _) in zip(results.arms, _STYLES, strict=False):
+        x, values = cache_bytes[arm], results.of(arm)
         axes.scatter([x] * len(values), values, color=color, marker=mark, s=36, alpha=0.6)
-        axes.scatter(x, statistics.fmean(values), color=color, marker="_", s=900, linewidth=2.5)
+        axes.scatter(x, results.mean(arm), color=color, marker="_", s=900, linewidth=2.5)
     axes.set(xscale="log", xlim=(min(cache_bytes.values()) / 1.6, 1.6 * max(cache_bytes.values())))
     names = [f"{x:,}\n{arm}" for arm, x in cache_bytes.items()]
     axes.set_xticks(list(cache_bytes.values()), names, minor=False)

@@ -125,7 +125,7 @@ def noise(
     axes = figure.subplots()
     axes.axvspan(
         band.low, band.high, color="#BBBBBB", alpha=0.45,
-        label=f"noise: mean ± 2 sd of {band.n} seeds",
+        label=f"noise: {band.holds}",
     )  # fmt: skip
     for row, (values, (color, mark, _)) in enumerate(zip(arms.values(), _STYLES, strict=False)):
         axes.scatter(values, [row] * len(values), color=color, marker=mark, s=45, zorder=3)

@@ -50,7 +50,7 @@ def who_predicts_what(words: Sequence[str], depth: int = 2) -> Figure:
 
 
 def main_loss(results: Results) -> Figure:
-    """Draw the model's own loss of every run; the first arm gives the noise band."""
+    """Draw the model's own loss of every run; the means, and the noise band of the first."""
     figure = Figure(figsize=(7.6, 2.9), layout="constrained")
     axes = figure.subplots()
     band = results.band()
@@ -63,8 +63,7 @@ def main_loss(results: Results) -> Figure:
     axes.set_ylim(len(results.arms) - 0.5, -0.5)
     axes.set_xlabel("the model's own held-out loss, nats per token")
     axes.set_ylabel("trained")
-    n = len(results.seeds)
-    axes.set_title(f"The main loss of {n} seeds; grey: noise band of the first (mean ± 2 sd)")
+    axes.set_title(f"The main loss, {len(results.seeds)} seeds; grey, noise: {band.holds}")
     return figure
 
 

@@ -15,10 +15,12 @@ import bz2
 import gzip
 import lzma
 import math
+import random
 import re
 from collections import Counter
 from dataclasses import replace
 from itertools import pairwise
+from statistics import fmean, stdev
 
 import regex
 import torch
@@ -30,7 +32,7 @@ from minids.decode.sample import generate, truncate
 from minids.model import attention, layers, rope
 from minids.model.transformer import Block, Transformer
 from minids.presets import preset
-from minids.study import isoflop, tables, viz_llama
+from minids.study import isoflop, noise, tables, viz_llama
 from minids.study.cards import Question, quiz, trap
 from minids.study.compare import compare
 from minids.study.lesson import claim, figure, predict, reveal, show_source
@@ -539,7 +541,7 @@ def repeated(seed, **changes):
 
 
 base = compare(repeated, {"multi-step": {}}, seeds=range(seeds), workers=workers)
-band = base.band()
+band = base.band(runs=1)
 print(f"{accounting.parameters(small).total:,} parameters, {short} steps, our vocabulary")
 print(base.table())
 print(f"noise band: {band}")
@@ -548,7 +550,7 @@ reveal(spread, 100 * (max(base.of("multi-step")) / min(base.of("multi-step")) - 
 # %%
 figure(
     viz_llama.noise({"multi-step": base.of("multi-step")}, band),
-    "Five runs of one model as marks inside a grey band, two standard deviations to either side of their mean.",
+    "Five runs of one model as marks well inside a grey band: where one more run would fall, 95 times in 100.",
 )
 
 # %% tags=["claim"]
@@ -560,7 +562,68 @@ claim(
 )
 
 # %% [markdown]
-# From here on every comparison in this course draws such a band. A difference inside it is called noise.
+# ### How wide is a band?
+#
+# Suppose that somebody changes nothing and claims an improvement. We want to believe it in 5 of 100 cases, and no more often.
+# How far does chance go in the other 95?
+#
+# *Two standard deviations* is the answer for a spread that is known. Ours comes from five runs, and that is a guess: five runs that
+# happen to agree look quieter than they are. So the multiple has to grow as the runs get fewer. W. S. Gosset computed by how
+# much, for a brewery, and signed as *Student*. What a spread rests on is counted in *degrees of freedom*: five runs are four
+# differences from their mean that can be chosen freely.
+
+# %%
+for df in (2, 4, 8, 30, 1000):
+    print(f"{df:4} degrees of freedom: {noise.multiple(df):.2f} standard deviations")
+
+# %% [markdown]
+# Three more things help when arms are compared.
+#
+# **A mean is steadier than a run**, by the root of the number of runs. In a comparison both means can be off.
+#
+# **All arms know something of the noise.** Four arms of three seeds have the spread of twelve runs, and not of three.
+#
+# **Equal seeds share their luck.** Seed 2 may draw hard pages for every arm. That says nothing about the arms, so each run is
+# compared with the others of its seed.
+
+# %%
+show_source(noise.Noise.reach, noise.pooled)
+
+# %% [markdown]
+# Does it work? Here is the experiment on dice: four arms that do not differ at all, three seeds each, two thousand times. How often is
+# an arm called different from the first, by this rule, and by the rule of thumb that takes two deviations of the first arm's three runs?
+
+
+# %%
+def false_alarms(trials=2000):
+    """The share of arms that a rule calls different, where none is."""
+    dice, found = random.Random(0), {"two deviations of three runs": 0, "all arms, Student": 0}
+    for _ in range(trials):
+        same = [[dice.gauss(0, 1) for _ in range(3)] for _ in range(4)]
+        reach = noise.pooled(same).reach(3, 3)
+        for arm in same[1:]:
+            away = abs(fmean(arm) - fmean(same[0]))
+            found["two deviations of three runs"] += away > 2 * stdev(same[0])
+            found["all arms, Student"] += away > reach
+    return {rule: n / (3 * trials) for rule, n in found.items()}
+
+
+alarms = false_alarms()
+print({rule: f"{share:.1%}" for rule, share in alarms.items()})
+
+# %% tags=["claim"]
+claim(
+    "the rule keeps its word: about 5 % false alarms",
+    abs(alarms["all arms, Student"] - 0.05) < 0.01,
+)
+claim(
+    "the rule of thumb gives more than twice as many", alarms["two deviations of three runs"] > 0.1
+)
+
+# %% [markdown]
+# From here on every comparison in this course draws such a band around the mean of its first arm. A mean inside
+# cannot be told from it. That does not make the two equal: with few runs the band is wide. And 5 % are 5 % for each arm: among
+# many arms one lies outside by chance.
 #
 # ## Learning rates
 #
@@ -613,17 +676,16 @@ def gap(arm, against="multi-step"):
 
 
 print(results.table())
-print(f"noise band of five seeds: ± {200 * band.sd / band.mean:.2f} %")
+print(f"noise band of multi-step: {results.band()}")
 for arm in arms:
-    verdict = results.difference(arm, band=band).verdict
-    print(f"{arm}: {100 * gap(arm):+.2f} % against multi-step, {verdict}")
+    print(f"{arm}: {100 * gap(arm):+.2f} % against multi-step, {results.difference(arm).verdict}")
 high = gap("cosine, twice the peak", "multi-step, twice the peak")
 print(f"at twice the peak, cosine against multi-step: {100 * high:+.2f} %")
 
 # %%
 figure(
-    viz_llama.noise({"multi-step": base.of("multi-step")} | {a: found.of(a) for a in arms}, band),
-    "Five arms beside the grey band of the baseline. Multi-step at both peaks and the norms that subtract the mean lie mostly in the band; "
+    viz_llama.noise({arm: results.of(arm) for arm in results.arms}, results.band()),
+    "Five arms beside the grey band of the baseline. The means of multi-step at both peaks and of the norms that subtract the mean lie in the band; "
     "the cosine runs lie to the right of their multi-step partners.",
 )
 
@@ -661,10 +723,11 @@ claim(
 # conclusions are made.
 
 # %% tags=["trap"]
+subtracted = results.difference("norms subtract the mean")
 trap(
     "A norm has to subtract the mean, as LayerNorm does.",
-    -gap("norms subtract the mean") > 2 * band.sd / band.mean,
-    "Three runs with LayerNorm end inside the noise band of RMSNorm. Leaving the mean out costs nothing that these runs can see, and saves "
+    subtracted.mean < -subtracted.reach,
+    "The mean of three runs with LayerNorm lies inside the noise band of RMSNorm. Leaving the mean out costs nothing that these runs can see, and saves "
     "work.",
 )
 
@@ -916,8 +979,7 @@ claim(
 claim("D notices its neighbours", "neighbours in the batch count" in found_by["D"])
 claim(
     "A and B end far below the right model; the loss of C cannot be told from it",
-    max(ended["A"], ended["B"]) < band.low
-    and band.low - band.sd < ended["C"] < band.high + band.sd,
+    max(ended["A"], ended["B"]) < band.low < ended["C"] < band.high,
 )
 
 # %% [markdown]

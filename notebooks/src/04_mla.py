@@ -429,8 +429,8 @@ where = predict(
 )
 
 # %% [markdown]
-# **What you should see.** Losses near 1 nat per token, MHA lowest, MQA highest. The baseline MHA gives the noise band: twice the spread
-# of its own runs, to either side.
+# **What you should see.** Losses near 1 nat per token, MHA lowest, MQA highest. Around the mean of MHA lies the noise band. The mean of
+# an arm that does not differ falls inside 95 times in 100.
 
 # %% tags=["nbval-ignore-output"]
 results = compare(
@@ -477,7 +477,7 @@ claim("MHA is not reached", mean["MHA"] < mean["MLA"])
 
 # %% [markdown]
 # So the MLA point lies left of and below the line of GQA: less is kept for the same loss. The paper says more, that MLA beats MHA. We do
-# not see that: MHA's mean is lower, by about the width of its noise band. Our latent has three eighths of the model's width, and every head has 8 numbers; the next section looks at what that loses.
+# not see that: MHA's mean is lower, by about as much as its noise band reaches. Our latent has three eighths of the model's width, and every head has 8 numbers; the next section looks at what that loses.
 #
 # One thing did not come out at first. With DeepSeek's ratio, a rotary key of *half* a head, our MLA was worse than GQA-2 in a
 # trial of one seed: half of 8 numbers turn at two speeds only, which is too few to tell positions apart. V3's key has 64 numbers, 32 speeds. The toy's has 8.

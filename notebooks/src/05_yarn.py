@@ -298,8 +298,8 @@ for number, says in (
 print(f"noise band of none: needles {results.band('needle')}; near {results.band('near')}")
 
 # %% [markdown]
-# The noise band of the first arm is wide for *near*: how badly a model fails outside its range is a matter of luck.
-# So the claims below compare seed by seed. Here is *near*, by position:
+# The noise band is wide for *near*: how badly a model fails outside its range is a matter of luck. And the arms do not spread
+# alike, which the band takes for granted. So the claims below compare seed by seed. Here is *near*, by position:
 
 
 # %%

@@ -18,6 +18,7 @@ from minids.check import check, hint
 from minids.rl import rejection, rewards
 from minids.study import r1_lab
 from minids.study.lesson import claim
+from minids.study.noise import multiple
 from minids.text import dial
 from minids.text.batches import padded
 from minids.text.bilingual import language_of
@@ -205,7 +206,9 @@ check("11.stages", four_stages)
 #
 # - `"mean"`: by how much `alone` is better, on average (a price is positive);
 # - `"positive"`: in how many seeds it is better;
-# - `"inside"`: whether the mean lies within two sample standard deviations (those that divide by n - 1) of `alone`.
+# - `"inside"`: whether noise alone explains the mean. The noise is the spread of the differences, not that of `alone`: their sample standard
+#   deviation (it divides by n - 1), divided by the root of n, for a mean of n. How many times that chance reaches says Student,
+#   `multiple(n - 1)`: 4.3 for three seeds, 2.8 for five (chapter 01).
 
 
 # %% tags=["exercise"]
@@ -213,11 +216,11 @@ def price(alone, rewarded):
     """Return mean, number of seeds and whether noise alone explains it."""
     ### BEGIN SOLUTION
     lost = [a - b for a, b in zip(alone, rewarded, strict=True)]
-    mean = statistics.fmean(lost)
+    n, mean = len(lost), statistics.fmean(lost)
     return {
         "mean": mean,
         "positive": sum(x > 0 for x in lost),
-        "inside": abs(mean) <= 2 * statistics.stdev(alone),
+        "inside": abs(mean) <= multiple(n - 1) * statistics.stdev(lost) / n**0.5,
     }
     ### END SOLUTION
 
@@ -251,5 +254,5 @@ claim(
 # - **3.** A mask of tokens in place of targets leaves out the first word of every response, the one that decides how it goes on.
 # - **4.** What is kept is imitated word by word, so one word in the wrong language is one too many.
 # - **5.** Dev3 starts from the base: Dev2 is used as an author, not as a starting point.
-# - **6.** Two numbers, a mean and its noise. Few seeds are few: a price smaller than two deviations may be none.
+# - **6.** Two numbers, a mean and its noise. Few seeds are few: a price inside the noise may be none, and may be there all the same.
 # ### END SOLUTION

@@ -286,21 +286,31 @@ def stages_without_cold_start(base, cold, general, tune, practise, answer):
 # 11.price
 
 
-def price(alone, rewarded):
+_STUDENT = {2: 4.3027, 3: 3.1824, 4: 2.7764}  # Abramowitz and Stegun, table 26.10
+
+
+def _reach(lost, deviation=statistics.stdev):
+    return _STUDENT[len(lost) - 1] * deviation(lost) / len(lost) ** 0.5
+
+
+def _price(alone, rewarded, reach):
     lost = [a - b for a, b in zip(alone, rewarded, strict=True)]
     mean = sum(lost) / len(lost)
-    inside = abs(mean) <= 2 * statistics.stdev(alone)
+    inside = abs(mean) <= reach(lost)
     return {"mean": mean, "positive": sum(x > 0 for x in lost), "inside": inside}
+
+
+def price(alone, rewarded):
+    return _price(alone, rewarded, _reach)
 
 
 def price_by_tensors(alone, rewarded):
     a, b = (torch.tensor(x, dtype=torch.float64) for x in (alone, rewarded))
-    lost = a - b
-    noise = float(a.std(correction=1))
+    lost, n = a - b, len(alone)
     return {
         "mean": float(lost.mean()),
         "positive": int((lost > 0).sum()),
-        "inside": bool(lost.mean().abs() / noise <= 2),
+        "inside": bool(lost.mean().abs() * n**0.5 <= _STUDENT[n - 1] * lost.std(correction=1)),
     }
 
 
@@ -314,24 +324,24 @@ def price_by_mean(alone, rewarded):
 
 
 def price_by_population(alone, rewarded):
-    found = price(alone, rewarded)
-    return {**found, "inside": abs(found["mean"]) <= 2 * statistics.pstdev(alone)}
+    return _price(alone, rewarded, lambda lost: _reach(lost, statistics.pstdev))
 
 
-def price_one_deviation(alone, rewarded):
-    found = price(alone, rewarded)
-    return {**found, "inside": abs(found["mean"]) <= statistics.stdev(alone)}
+def price_two_errors(alone, rewarded):
+    return _price(alone, rewarded, lambda lost: 2 * _reach(lost) / _STUDENT[len(lost) - 1])
 
 
-def price_noise_of_differences(alone, rewarded):
-    found = price(alone, rewarded)
-    lost = [a - b for a, b in zip(alone, rewarded, strict=True)]
-    return {**found, "inside": abs(found["mean"]) <= 2 * statistics.stdev(lost)}
+def price_of_one_run(alone, rewarded):
+    return _price(alone, rewarded, lambda lost: _reach(lost) * len(lost) ** 0.5)
+
+
+def price_noise_of_alone(alone, rewarded):
+    return _price(alone, rewarded, lambda _: _reach(alone))
 
 
 def price_one_sided(alone, rewarded):
     found = price(alone, rewarded)
-    return {**found, "inside": found["mean"] <= 2 * statistics.stdev(alone)}
+    return {**found, "inside": found["inside"] or found["mean"] < 0}
 
 
 def price_of_nothing(alone, rewarded):
@@ -424,9 +434,10 @@ WRONG = {
     "11.price": [
         ("sign", price_with_sign, "alone minus rewarded"),
         ("positive if the mean is", price_by_mean, "Not whether the mean is"),
-        ("population deviation", price_by_population, "n - 1"),
-        ("one deviation", price_one_deviation, "2 sd"),
-        ("noise of the differences", price_noise_of_differences, "not that of the differences"),
+        ("population deviation", price_by_population, "not pstdev"),
+        ("two standard errors", price_two_errors, "4.30 and not 2"),
+        ("noise of one run", price_of_one_run, "the root of n"),
+        ("noise of the baseline", price_noise_of_alone, "not that of `alone`"),
         ("one-sided", price_one_sided, "compare its size"),
         ("all zero", price_of_nothing, "averaged over the seeds"),
     ],
