@@ -1,7 +1,8 @@
 """How long each chapter takes, every cell of it, in a fresh Python.
 
-Left out: starting that Python, sliders (study/shown.py), and the solutions. The chapters run in a folder of their own that
-is deleted afterwards, and the executed notebooks of the course stay as they are.
+Left out: starting that Python, sliders (study/shown.py), and the solutions. The chapters run in a
+folder of their own that is deleted afterwards, and the executed notebooks of the course stay as
+they are.
 """
 
 import tempfile

@@ -3,8 +3,9 @@
     for done in cells(read(path), "04_mla", folder, "gpu"):
         print(done.number, done.seconds)
 
-The cells run in a fresh plain Python (study/stage.py), so that a machine needs nothing but the package.
-The notebooks of the course stay as they are. What becomes of the findings is findings.py's matter.
+The cells run in a fresh plain Python (study/stage.py), so that a machine needs nothing but the
+package. The notebooks of the course stay as they are. What becomes of the findings is
+findings.py's matter.
 """
 
 import json
@@ -21,8 +22,8 @@ from pathlib import Path
 from typing import IO, Any, NamedTuple
 
 from minids.course import files
-from minids.study.shown import Figure
 from minids.study.device_memory import Usage
+from minids.study.shown import Figure
 
 NO_ROOM = ("OutOfMemoryError", "out of memory", "CUBLAS_STATUS_ALLOC_FAILED", "MemoryError")
 

@@ -1,8 +1,8 @@
 """The process in which the cells of a chapter run: plain Python, one cell after another.
 
 A cell is a JSON line on standard input, its answer a JSON line on what was standard output. The
-other end is course/gpu.py. Names live on from cell to cell, and a last line that is an expression is
-shown, as in a notebook.
+other end is course/gpu.py. Names live on from cell to cell, and a last line that is an expression
+is shown, as in a notebook.
 """
 
 import ast
