@@ -106,7 +106,9 @@ class Draws(TorchFunctionMode):
         kwargs = kwargs or {}
         generator = kwargs.get("generator")
         if generator is not None:
-            first = next((x for x in (*args, *kwargs.values()) if isinstance(x, torch.Tensor)), None)
+            first = next(
+                (x for x in (*args, *kwargs.values()) if isinstance(x, torch.Tensor)), None
+            )
             device = kwargs.get("device") or (first.device if first is not None else "cpu")
             if torch.device(device).type != generator.device.type:
                 raise RuntimeError(
@@ -184,7 +186,9 @@ def pretend_cuda():
         stack.enter_context(patch.object(torch.cuda, "memory_allocated", lambda *_: 0))
         stack.enter_context(patch.object(torch, "Generator", Chance))
         real = torch.autocast  # what is cast on a CPU is nearly what is cast on a GPU
-        stack.enter_context(patch.object(torch, "autocast", lambda _, *a, **k: real("cpu", *a, **k)))
+        stack.enter_context(
+            patch.object(torch, "autocast", lambda _, *a, **k: real("cpu", *a, **k))
+        )
         torch.__future__.set_overwrite_module_params_on_conversion(True)
         stack.callback(torch.__future__.set_overwrite_module_params_on_conversion, False)
         mode = torch.autograd.grad_mode.inference_mode  # knows no tensors such as ours
