@@ -178,12 +178,18 @@ class Chance(torch.Generator):
 def pretend_cuda():
     """Let torch have a CUDA device within."""
     with ExitStack() as stack:
-        stack.enter_context(patch.object(torch.cuda, "is_available", lambda: True))
-        stack.enter_context(patch.object(torch.cuda, "_lazy_init", lambda: None))
-        stack.enter_context(patch.object(torch.cuda, "synchronize", lambda *_: None))
-        stack.enter_context(patch.object(torch.cuda, "mem_get_info", lambda *_: (140e9, 141e9)))
-        stack.enter_context(patch.object(torch.cuda, "memory_reserved", lambda *_: 0))
-        stack.enter_context(patch.object(torch.cuda, "memory_allocated", lambda *_: 0))
+        told = {
+            "is_available": True,
+            "_lazy_init": None,
+            "synchronize": None,
+            "mem_get_info": (140 * 10**9, 141 * 10**9),
+            "memory_reserved": 0,
+            "memory_allocated": 0,
+            "max_memory_allocated": 10**6,
+            "reset_peak_memory_stats": None,
+        }
+        for name, answer in told.items():
+            stack.enter_context(patch.object(torch.cuda, name, lambda *_, answer=answer: answer))
         stack.enter_context(patch.object(torch, "Generator", Chance))
         real = torch.autocast  # what is cast on a CPU is nearly what is cast on a GPU
         stack.enter_context(

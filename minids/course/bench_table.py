@@ -19,6 +19,7 @@ TITLES = {
     "decode": "a cached decode step; peer: `DeepseekV3ForCausalLM`, or as named",
     "grpo": "GRPO; peer: TRL's `GRPOTrainer`",
     "import": "importing; peer: Llama of `transformers`",
+    "gpu": "on a GPU; peer: `DeepseekV3ForCausalLM`, not compiled",
     "growth": "slope of seconds over size; peer: the slope of the operations counted",
     "course": "the whole course",
 }

@@ -594,7 +594,10 @@ who_wins = predict(
 
 # %% tags=["nbval-ignore-output"]
 def subtract_means(model):
-    exchange(model, layers.RMSNorm, lambda norm: torch.nn.LayerNorm(len(norm.weight), bias=False))
+    def plain(norm):
+        return torch.nn.LayerNorm(len(norm.weight), bias=False, device=norm.weight.device)
+
+    exchange(model, layers.RMSNorm, plain)
 
 
 arms = {
