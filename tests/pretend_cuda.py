@@ -136,6 +136,8 @@ def run(function, args, kwargs):
     tensors = [x for x in tree_flatten((args, kwargs))[0] if isinstance(x, torch.Tensor)]
     there = any(isinstance(x, There) for x in tensors)
     name = function._schema.name
+    if tensors:
+        run.there = there  # where the work is, for what a backward pass makes out of nothing
     if there and name not in MOVES:
         strangers = [x for x in tensors if not isinstance(x, There) and x.dim() > 0]
         indices = name in ("aten::index.Tensor", "aten::index", "aten::index_put_")
@@ -145,7 +147,7 @@ def run(function, args, kwargs):
             )
     wanted = kwargs.get("device")
     if wanted is not None and not there:  # torch says "cpu" of what is there, when it goes back
-        backward = torch._C._current_graph_task_id() != -1 and not tensors
+        backward = torch._C._current_graph_task_id() != -1 and not tensors and run.there
         there = torch.device(wanted).type == "cuda" or backward
         kwargs = {**kwargs, "device": torch.device("cpu") if there else wanted}
     elif name == "aten::copy_" and not isinstance(args[0], There):
@@ -156,6 +158,9 @@ def run(function, args, kwargs):
         same = {id(x.here): x for x in tensors if isinstance(x, There)}
         return tree_map_only(torch.Tensor, lambda x: same.get(id(x), x), found)
     return tree_map_only(torch.Tensor, There, found) if there else found
+
+
+run.there = False
 
 
 class Chance(torch.Generator):

@@ -16,8 +16,8 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Generator, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
@@ -142,13 +142,17 @@ def _python(
             start_new_session=True,
         )
         assert process.stdin is not None and process.stdout is not None
-        threading.Thread(target=_collect, args=(process.stdout, replies), daemon=True).start()
+        reader = threading.Thread(target=_collect, args=(process.stdout, replies), daemon=True)
+        reader.start()
         try:
             yield process, replies, log
         finally:
             process.kill()
             process.wait()
-            process.stdin.close()
+            reader.join()
+            process.stdout.close()
+            with suppress(OSError):  # of what it did not take
+                process.stdin.close()
 
 
 def _send(process: "subprocess.Popen[str]", code: str) -> None:
@@ -161,11 +165,10 @@ def _send(process: "subprocess.Popen[str]", code: str) -> None:
         return
 
 
-def _collect(answers: IO[str], replies: "queue.SimpleQueue[Any]") -> None:
+def _collect(answers: Iterable[str], replies: "queue.SimpleQueue[Any]") -> None:
     """Hand on each answer, and None when there will be no more."""
-    with answers:
-        for line in answers:
-            replies.put(json.loads(line))
+    for line in answers:
+        replies.put(json.loads(line))
     replies.put(None)
 
 
