@@ -613,7 +613,7 @@ def spread(tile):
     def rounding(x, block, form=E4M3, *, power_of_two=False):
         if block[1] == 1:
             return rounding(x.T.contiguous(), (1, block[0])).T
-        numbers, factor = tile(x, block[1])
+        numbers, factor = tile(x.float(), block[1])
         return numbers * factor.repeat_interleave(block[1], 1)[:, : x.shape[1]]
 
     return rounding
