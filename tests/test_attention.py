@@ -10,6 +10,8 @@ from minids.model.attention import Attention, attend, attend_written_out, causal
 from minids.model.cache import KVCache
 from minids.model.layers import init_weights
 from minids.model.rope import Rotary, frequencies, rotary
+from minids.model.transformer import Transformer
+from minids.presets import preset
 
 CONFIG = ModelConfig(
     name="tiny",
@@ -114,3 +116,16 @@ def test_but_the_distance_does_count():
 
 def test_the_mask_lines_up_queries_with_the_end_of_the_past():
     assert causal_mask(2, 4).tolist() == [[True, True, True, False], [True] * 4]
+
+
+@torch.no_grad()
+def test_a_cache_is_kept_where_autocast_narrows_the_products():
+    """On a GPU `products("bf16")` is autocast: generating with a cache has to work there, too."""
+    config = replace(preset("toy-llama"), vocab=64, context=8)
+    model, tokens = Transformer(config).eval(), torch.arange(8)[None]
+    with torch.autocast("cpu", torch.bfloat16):
+        cache = model.new_cache(1, 8)
+        parts = [model(tokens[:, at], cache).logits for at in (slice(5), slice(5, 8))]
+        whole = model(tokens).logits
+    assert cache.layers[0].keys.dtype == torch.float32
+    torch.testing.assert_close(torch.cat(parts, 1), whole, atol=0.02, rtol=0.02)

@@ -157,7 +157,7 @@ def test_growth_is_saved_with_its_points_and_its_figure(course, monkeypatch):
 def test_an_unknown_bench_is_refused_with_all_names():
     ran = run("bench", "speed", "--save")
     assert ran.exit_code == 2
-    assert "train, decode, moe, mla, grpo, growth, import, course" in ran.stderr
+    assert "train, decode, moe, mla, grpo, growth, import, gpu, course" in ran.stderr
 
 
 def test_a_place_that_cannot_be_written_to_is_refused_before_the_measurement(course, monkeypatch):

@@ -29,13 +29,23 @@ def bench(
     root = course_folder() if save or what == "course" else Path(minids.__file__).parents[1]
     if save:
         _refuse_unwritable(root / bench_table.FOLDER)
-    where = provenance(root)
+    where = provenance(root, _device(what))
     rows, curves = _measured(what, root)
     text = study.as_json(what, rows, where, [curve._asdict() for curve in curves])
     typer.echo(text if as_json else study.table(rows))
     if save:
         for path in bench_table.store(root, what, text, _drawn(curves) if curves else None):
             typer.echo(f"written: {path}", err=True)
+
+
+def _device(what: str) -> Any:
+    """What is measured on: a CPU, or for the bench of a GPU that GPU, or a refusal without one."""
+    if what != "gpu":
+        return "cpu"
+    from minids.study import bench_gpu
+
+    with refusing_bad_input():
+        return bench_gpu.require()
 
 
 def _measured(what: str, root: Path) -> tuple[list[Any], list[Any]]:

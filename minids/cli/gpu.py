@@ -2,7 +2,6 @@
 
 import os
 from contextlib import closing
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -21,6 +20,7 @@ def gpu(
         Path | None, typer.Option(help="the folder; data/results/SCALE/CHAPTER if not given")
     ] = None,
     seconds: Annotated[float, typer.Option(help="limit for one cell")] = 3600.0,
+    details: Annotated[bool, typer.Option(help="where a cell fails, show its traceback")] = False,
 ) -> None:
     """Run a chapter on a GPU without Jupyter; write its figures and a row of JSON."""
     from minids.course import findings
@@ -32,33 +32,39 @@ def gpu(
         path = work.chapter(chapter, root)
     device, out = _device(scale), out or root / "data" / "results" / scale / path.stem
     _refuse_unwritable(out)
-    notebook, titles = work.read(path)
-    typer.echo(f"{path.stem} at scale {scale}: {len(titles)} cells", err=True)
-    done: list[Any] = []
     try:
-        running = work.cells(notebook, path.stem, path.parents[1], scale, seconds=seconds)
-        with closing(running):
-            for number, name in enumerate(titles):
-                typer.echo(f"{number:4} of {len(titles)}  {name:57}", nl=False, err=True)
-                done.append(next(running))
-                typer.echo(_cost(done[-1]), err=True)
+        done = _played(path, scale, seconds)
     except work.ChapterError as error:
         typer.echo(f"\nminids: {error}. Nothing was written.", err=True)
+        if details:
+            typer.echo(error.details, err=True)
         raise typer.Exit(1) from None
     except KeyboardInterrupt:
         typer.echo("\nminids: interrupted; nothing was written.", err=True)
         raise typer.Exit(130) from None
     row = findings.write(out, path.stem, scale, done, provenance(root, device))
-    _report(findings.verdicts(done), findings.figures(done), done, row)
+    _report(findings.verdicts(done), done, row)
+
+
+def _played(path: Path, scale: str, seconds: float) -> list[Any]:
+    """The cells of a chapter, run; a line on stderr for each."""
+    from minids.course import gpu as work
+
+    codes, done = work.read(path), []
+    typer.echo(f"{path.stem} at scale {scale}: {len(codes)} cells", err=True)
+    with closing(work.cells(codes, path.stem, path.parents[1], scale, seconds=seconds)) as running:
+        for number, code in enumerate(codes):
+            line = f"{number:4} of {len(codes)}  {work.title(code):57}"
+            typer.echo(line, nl=False, err=True)
+            done.append(next(running))
+            typer.echo(_cost(done[-1]), err=True)
+    return done
 
 
 def _device(scale: str) -> str:
     """The device that a scale runs on, or a refusal where it is missing."""
     if scale not in SCALES:
         refuse(f"there is no scale {scale!r}; there are: {', '.join(SCALES)}")
-    for package in ("nbclient", "jupytext", "ipykernel"):
-        if find_spec(package) is None:
-            refuse(f"{package} runs the cells and is missing: pip install -e '.[notebooks]'")
     if scale == "smoke":
         return "cpu"
     import torch
@@ -87,13 +93,13 @@ def _cost(done: Any) -> str:
     return f"{done.seconds:8.1f} s{peak}"
 
 
-def _report(verdicts: list[Any], figures: list[Any], done: list[Any], row: Path) -> None:
+def _report(verdicts: list[Any], done: list[Any], row: Path) -> None:
     """Say what was found; exit code 1 if a claim does not hold."""
     broken = [verdict for verdict in verdicts if not verdict.holds]
     total = sum(cell.seconds for cell in done)
     typer.echo(
         f"{total:.0f} s; {len(verdicts) - len(broken)} of {len(verdicts)} claims hold; "
-        f"{len(figures)} figures"
+        f"{sum(len(cell.figures) for cell in done)} figures"
     )
     for verdict in broken:
         typer.echo(f"does not hold, cell {verdict.cell}: {verdict.text}", err=True)

@@ -1,31 +1,26 @@
-"""How long each chapter takes, every cell of it, in a fresh kernel.
+"""How long each chapter takes, every cell of it, in a fresh Python.
 
-Left out: starting the kernels, and the solutions. The chapters run in a folder of their own that
-is deleted afterwards, and the executed notebooks of the course stay as they are.
+Left out: starting that Python, sliders (study/shown.py), and the solutions. The chapters run in a
+folder of their own that is deleted afterwards, and the executed notebooks of the course stay as
+they are.
 """
 
 import tempfile
 from collections.abc import Callable, Sequence
-from importlib.util import find_spec
 from pathlib import Path
 
-from minids.course import files, gpu
+from minids.course import gpu
 from minids.study.bench import Row
 
 
 def chapters(root: Path, names: Sequence[str] | None = None) -> list[Path]:
     """Return the sources of the chapters in their order, or of those named as in "09".
 
-    ValueError for chapters that do not exist, and where the packages that run cells are missing.
+    ValueError for chapters that do not exist.
     """
-    for package in ("nbclient", "jupytext", "ipykernel"):
-        if find_spec(package) is None:
-            raise ValueError(
-                f"{package} runs the cells and is missing: pip install -e '.[notebooks]'"
-            )
     if names is not None:
         return [gpu.chapter(name, root) for name in names]
-    return [path for path in files.sources(root) if path.parent.parent.name == "notebooks"]
+    return gpu.chapters(root)
 
 
 def measure(
@@ -47,9 +42,9 @@ def measure(
 
 def seconds(path: Path, scale: str) -> float:
     """Return the seconds that all code cells of a chapter's source take."""
-    notebook, _ = gpu.read(path)
+    codes = gpu.read(path)
     with tempfile.TemporaryDirectory(prefix="minids-bench-") as folder:
-        return sum(done.seconds for done in gpu.cells(notebook, path.stem, Path(folder), scale))
+        return sum(done.seconds for done in gpu.cells(codes, path.stem, Path(folder), scale))
 
 
 def _row(name: str, taken: float) -> Row:

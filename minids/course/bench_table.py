@@ -4,8 +4,6 @@ Every bench has a file `data/results/bench/WHAT.json`; a new measurement replace
 """
 
 import json
-import os
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +19,7 @@ TITLES = {
     "decode": "a cached decode step; peer: `DeepseekV3ForCausalLM`, or as named",
     "grpo": "GRPO; peer: TRL's `GRPOTrainer`",
     "import": "importing; peer: Llama of `transformers`",
+    "gpu": "on a GPU; peer: `DeepseekV3ForCausalLM`, not compiled",
     "growth": "slope of seconds over size; peer: the slope of the operations counted",
     "course": "the whole course",
 }
@@ -31,7 +30,7 @@ def store(root: Path, what: str, text: str, figure: bytes | None = None) -> list
     """Write a bench, after its figure where it has one, each in one step; return the paths."""
     written = []
     if figure is not None:
-        _replace(root / FIGURE, figure)
+        files.write_bytes(root / FIGURE, figure)
         written.append(root / FIGURE)
     path = root / FOLDER / f"{what}.json"
     files.write(path, text.rstrip("\n") + "\n")
@@ -98,17 +97,3 @@ def _where(known: dict[str, dict[str, Any]]) -> list[str]:
         return [f"Medians; measured by `minids bench` on {next(iter(by_place))}."]
     lines = [f"- {', '.join(names)}: {place}." for place, names in by_place.items()]
     return ["Medians; measured by `minids bench` on", "", *lines]
-
-
-def _replace(path: Path, content: bytes) -> None:
-    """Put a file in its place in one step; an interruption leaves the old one."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-        os.chmod(name, 0o644)
-        os.replace(name, path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise

@@ -1,7 +1,4 @@
-"""What the outputs of a chapter hold: figures, verdicts, text; and writing them with one row.
-
-Left out: pictures inside sliders. A chapter shows the same figure beside each.
-"""
+"""What a chapter found: its verdicts, and everything written with one row of JSON."""
 
 import base64
 import json
@@ -11,17 +8,10 @@ from typing import Any, NamedTuple
 
 from minids.course import files
 from minids.course.gpu import Done
+from minids.study.shown import Figure
 
 HOLDS, BROKEN = "holds: ", "DOES NOT HOLD: "
 ROW, PRINTED = "row.json", "printed.txt"
-
-
-class Figure(NamedTuple):
-    """A picture that a cell showed: the bytes of a PNG, and its description."""
-
-    cell: int
-    png: bytes
-    alt: str
 
 
 class Verdict(NamedTuple):
@@ -32,37 +22,14 @@ class Verdict(NamedTuple):
     text: str
 
 
-def figures(done: Sequence[Done]) -> list[Figure]:
-    """Return every PNG among the outputs, in their order."""
-    return [
-        Figure(
-            cell.number,
-            base64.b64decode(output["data"]["image/png"]),
-            output.get("metadata", {}).get("image/png", {}).get("alt", ""),
-        )
-        for cell in done
-        for output in cell.outputs
-        if "image/png" in output.get("data", {})
-    ]
-
-
 def verdicts(done: Sequence[Done]) -> list[Verdict]:
     """Return every claim among the printed lines, in their order."""
     return [
         Verdict(cell.number, line.startswith(HOLDS), line.split(": ", 1)[1])
         for cell in done
-        for line in printed(cell).splitlines()
+        for line in cell.printed.splitlines()
         if line.startswith((HOLDS, BROKEN))
     ]
-
-
-def printed(cell: Done) -> str:
-    """Return what a cell printed, without what it said on stderr."""
-    return "".join(
-        "".join(output["text"])
-        for output in cell.outputs
-        if output.get("output_type") == "stream" and output.get("name") == "stdout"
-    )
 
 
 def row(name: str, scale: str, done: Sequence[Done], where: dict[str, Any]) -> dict[str, Any]:
@@ -71,7 +38,7 @@ def row(name: str, scale: str, done: Sequence[Done], where: dict[str, Any]) -> d
     peak_bytes: the most that tensors held on the device at a time; None on a CPU.
     """
     peaks = [cell.usage.peak for cell in done if cell.usage is not None]
-    drawn = figures(done)
+    drawn = _figures(done)
     return {
         "chapter": name,
         "scale": scale,
@@ -81,7 +48,8 @@ def row(name: str, scale: str, done: Sequence[Done], where: dict[str, Any]) -> d
         "peak_bytes": max(peaks, default=None),
         "claims": [verdict._asdict() for verdict in verdicts(done)],
         "figures": [
-            {"file": file_of(i), "cell": f.cell, "alt": f.alt} for i, f in enumerate(drawn)
+            {"file": file_of(i), "cell": cell, "alt": figure.alt}
+            for i, (cell, figure) in enumerate(drawn)
         ],
         "cells": [
             {
@@ -105,24 +73,18 @@ def write(out: Path, name: str, scale: str, done: Sequence[Done], where: dict[st
     Figures of an earlier run that this one does not have are deleted. Nothing else in `out` is
     touched.
     """
-    found, drawn = row(name, scale, done, where), figures(done)
-    for number, figure in enumerate(drawn):
-        _replace(out / file_of(number), figure.png)
+    found, drawn = row(name, scale, done, where), _figures(done)
+    for number, (_, figure) in enumerate(drawn):
+        files.write_bytes(out / file_of(number), base64.b64decode(figure.png))
     for old in out.glob("figure_[0-9][0-9].png"):
         if old.name not in {file_of(i) for i in range(len(drawn))}:
             old.unlink()
-    text = [f"--- cell {c.number}\n{printed(c)}" for c in done if printed(c)]
+    text = [f"--- cell {c.number}\n{c.printed}" for c in done if c.printed]
     files.write(out / PRINTED, "".join(text))
     files.write(out / ROW, json.dumps(found, indent=1, ensure_ascii=False) + "\n")
     return out / ROW
 
 
-def _replace(path: Path, content: bytes) -> None:
-    """Put a file in its place in one step; an interruption leaves the old one."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.part")
-    try:
-        part.write_bytes(content)
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
+def _figures(done: Sequence[Done]) -> list[tuple[int, Figure]]:
+    """Every picture with the number of its cell, in their order."""
+    return [(cell.number, figure) for cell in done for figure in cell.figures]

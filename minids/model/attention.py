@@ -50,8 +50,8 @@ class Attention(nn.Module):
             for part in self.qkv(x).split(self.widths, dim=-1)
         )
         q, k = rotate_halves(q, rotary), rotate_halves(k, rotary)
-        if cache is not None:
-            k, v = cache.append(k, v)
+        if cache is not None:  # of the type of x, also where autocast has narrowed the product
+            k, v = cache.append(k.to(x.dtype), v.to(x.dtype))
         return self.out(rearrange(attend(q, k, v, self.scale, mask), "b h t d -> b t (h d)"))
 
 

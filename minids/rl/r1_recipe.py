@@ -17,8 +17,8 @@ LONGEST = 14
 """Tokens of the longest response; a tidy working has 11."""
 
 
-def _practice(lr: float) -> Settings:
-    return Settings(prompts=16, group=16, max_new=LONGEST, minibatches=2, lr=lr)
+def _practice(lr: float, prompts: int = 16) -> Settings:
+    return Settings(prompts=prompts, group=16, max_new=LONGEST, minibatches=2, lr=lr)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,10 +99,16 @@ class Recipe:
 
 
 def shortened(
-    *, reading: int = 450, practice: int = 50, examples: int = 1000, **changes: object
+    *,
+    reading: int = 450,
+    practice: int = 50,
+    examples: int = 1000,
+    prompts: int = 16,
+    **changes: object,
 ) -> Recipe:
     """Return the recipe with shorter stages; `examples` is the size of each set that is tuned on.
 
+    `prompts` are the questions of a step of practice: more of them keep a GPU busy.
     Other fields of `Recipe` may be given by name.
     """
     return replace(
@@ -112,5 +118,7 @@ def shortened(
         traces=examples,
         questions=examples,
         general=max(1, examples * 4 // 5),
+        first=_practice(1.2e-3, prompts),
+        last=_practice(1e-3, prompts),
         **changes,  # type: ignore[arg-type]
     )

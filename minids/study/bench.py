@@ -72,6 +72,7 @@ BENCHES = {
     "grpo": "bench_grpo",
     "growth": "growth",
     "import": "bench_import",
+    "gpu": "bench_gpu",
 }
 """What can be measured here, and the file whose function `measure` does it."""
 

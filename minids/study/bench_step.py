@@ -20,7 +20,7 @@ def training_step(
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3, fused=True)
 
     def step() -> None:
-        with products(kind):
+        with products(kind, tokens.device):
             logits = logits_of(tokens[:, :-1])
             loss = F.cross_entropy(logits.flatten(0, 1), tokens[:, 1:].flatten())
         loss.backward()

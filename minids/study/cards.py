@@ -10,6 +10,10 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 
+class Unbacked(ValueError):
+    """The key to a quiz says something that the chapter did not find."""
+
+
 class Question(NamedTuple):
     """One question of a quiz.
 
@@ -36,7 +40,7 @@ def quiz(questions: Sequence[Question]) -> None:
         raise ValueError(f"a quiz has five questions, got {len(questions)}")
     for q in questions:
         if not bool(q.backed):
-            raise ValueError(f"nothing backs the answer {q.right!r} to {q.asks!r}")
+            raise Unbacked(f"nothing backs the answer {q.right!r} to {q.asks!r}")
         if len(q.wrong) < 2 or not all([q.because, *q.wrong.values()]):
             raise ValueError(f"{q.asks!r} needs two wrong answers or more, each with its reason")
     _display(_quiz_html(questions), _quiz_text(questions))

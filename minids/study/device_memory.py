@@ -7,7 +7,6 @@ Left out: memory of the CPU, where a system swaps or refuses by rules of its own
 made smaller.
 """
 
-import json
 import math
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -47,12 +46,6 @@ def usage(device: torch.device | str) -> Usage | None:
     held, peak = torch.cuda.memory_allocated(device), torch.cuda.max_memory_allocated(device)
     torch.cuda.reset_peak_memory_stats(device)
     return Usage(held, peak, int(free(device)), total)
-
-
-def as_json(kind: str) -> str:
-    """Return what `usage` says at the scale `kind`, for another process to read; or null."""
-    found = usage("cuda" if kind == "gpu" and torch.cuda.is_available() else "cpu")
-    return json.dumps(found)
 
 
 def within(

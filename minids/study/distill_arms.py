@@ -41,17 +41,17 @@ class Cast(NamedTuple):
     collected: Collected
 
 
-def teacher(plan: Plan, *, seed: int, kind: Products = "plain") -> Transformer:
+def teacher(plan: Plan, *, seed: int, kind: Products = "plain", device: str = "cpu") -> Transformer:
     """Return a model that read bad lessons and then practised: chapter 10's."""
-    model = newborn(plan.recipe, seed=seed)
+    model = newborn(plan.recipe, seed=seed).to(device)
     _exhaust(read_lessons(model, plan.recipe, seed=seed, kind=kind))
     _exhaust(practise(model, plan.recipe, seed=seed, kind=kind))
     return model
 
 
-def student(plan: Plan, *, seed: int, kind: Products = "plain") -> Transformer:
+def student(plan: Plan, *, seed: int, kind: Products = "plain", device: str = "cpu") -> Transformer:
     """Return a small model that has read lessons of the same kind, other ones and fewer."""
-    model = Transformer(plan.student, seed=seed + 1000)
+    model = Transformer(plan.student, seed=seed + 1000).to(device)
     lessons = taught(plan.recipe.lessons, alphabet(), batch=plan.recipe.batch, seed=seed + 1000)
     schedule, lr = cosine(plan.reading), plan.recipe.reading_lr
     _exhaust(fit(model, lessons, steps=plan.reading, lr=lr, schedule=schedule, products=kind))
@@ -72,11 +72,11 @@ def collected(plan: Plan, model: Transformer, *, seed: int, kind: Products = "pl
     return collect(written, plan.tokens)
 
 
-def cast(plan: Plan, *, seed: int, kind: Products = "plain") -> Cast:
+def cast(plan: Plan, *, seed: int, kind: Products = "plain", device: str = "cpu") -> Cast:
     """Return teacher, student and traces of one seed."""
-    model = teacher(plan, seed=seed, kind=kind)
+    model = teacher(plan, seed=seed, kind=kind, device=device)
     found = collected(plan, model, seed=seed, kind=kind)
-    return Cast(model, student(plan, seed=seed, kind=kind), found)
+    return Cast(model, student(plan, seed=seed, kind=kind, device=device), found)
 
 
 def run(arm: str, plan: Plan, who: Cast, *, seed: int, kind: Products = "plain") -> Transformer:

@@ -35,6 +35,19 @@ class Plan:
         )
 
 
+def large() -> Plan:
+    """Return the plan with twice the lessons and the practice, in larger batches: for a GPU."""
+    usual = Plan()
+    return replace(
+        usual,
+        recipe=replace(usual.recipe, settings=replace(usual.recipe.settings, prompts=32)),
+        tokens=2 * usual.tokens,
+        batch=2 * usual.batch,
+        settings=replace(usual.settings, prompts=32),
+        problems=256,
+    )
+
+
 def tiny() -> Plan:
     """Return a plan of seconds, to see that everything runs; its numbers mean nothing."""
     few = Settings(prompts=2, group=4, max_new=32)

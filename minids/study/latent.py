@@ -74,6 +74,7 @@ def trained(
     seed: int,
     kind: str,
     steps: int,
+    batch: int = 16,
     change: Callable[[Transformer], object] | None = None,
     products: Products = "plain",
     device: str = "cpu",
@@ -86,7 +87,7 @@ def trained(
     if change is not None:
         change(model)
     model = model.to(device)
-    batches = packed(_stories(0, 300_000), batch=16, length=LENGTH, seed=seed)
+    batches = packed(_stories(0, 300_000), batch=batch, length=LENGTH, seed=seed)
     schedule = multi_step(steps, warmup=min(10, steps), drops=V2_DROPS)
     for _ in fit(model, batches, steps=steps, lr=8e-3, schedule=schedule, products=products):
         pass
@@ -105,13 +106,20 @@ def loss(
     kind: str,
     steps: int,
     n_windows: int = 128,
+    batch: int = 16,
     change: Callable[[Transformer], object] | None = None,
     products: Products = "plain",
     device: str = "cpu",
 ) -> float:
     """Return the held-out loss of a model of this kind after a short training."""
     model = trained(
-        seed=seed, kind=kind, steps=steps, change=change, products=products, device=device
+        seed=seed,
+        kind=kind,
+        steps=steps,
+        batch=batch,
+        change=change,
+        products=products,
+        device=device,
     )
     return held_out(model, n_windows, products)
 

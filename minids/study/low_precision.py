@@ -110,6 +110,7 @@ def held_out_loss(
     outlier: float | None = None,
     change: Callable[[Transformer], object] = lambda model: None,
     n_windows: int = 200,
+    batch: int = 16,
     device: str = "cpu",
 ) -> float:
     """Return the loss on pages that no run reads, evaluated in the precision of the training."""
@@ -120,6 +121,7 @@ def held_out_loss(
         products=products,
         outlier=outlier,
         change=change,
+        batch=batch,
         device=device,
     )
     return evaluate(model, [sharing.held_out_batch(n_windows)], products=products)

@@ -21,19 +21,20 @@ PACKAGES = ("torch", "numpy", "triton")
 def provenance(root: Path, device: torch.device | str = "cpu") -> dict[str, Any]:
     """Return machine, device, versions, date and commit, ready for JSON.
 
-    `root` is the folder whose commit counts. What is not there is None: a driver on a CPU, a
-    commit outside a repository. `changed` says that files differ from the commit.
+    `root` is the folder whose commit counts; a copy without a repository is told it by
+    MINIDS_COMMIT. What is not there is None: a driver on a CPU, a commit that nobody knows.
+    `changed` says that files differ from the commit, as far as git knows.
     """
-    commit = _said(["git", "rev-parse", "HEAD"], root)
-    changed = commit and _said(["git", "status", "--porcelain", "--untracked-files=no"], root)
+    known = _said(["git", "rev-parse", "HEAD"], root) if (root / ".git").exists() else None
+    changed = known and _said(["git", "status", "--porcelain", "--untracked-files=no"], root)
     return {
         "machine": machine(),
         "device": describe(device),
         "versions": {"minids": minids.__version__, "python": platform.python_version()}
         | {name: _version(name) for name in PACKAGES},
         "date": date.today().isoformat(),
-        "commit": commit,
-        "changed": bool(changed) if commit else None,
+        "commit": known or os.environ.get("MINIDS_COMMIT") or None,
+        "changed": bool(changed) if known else None,
     }
 
 

@@ -34,13 +34,20 @@ def explore(draw: Callable[..., Figure], *, dpi: int = 80, alt: str = "", **cont
     A control is (low, high) or (low, high, step), a list of choices, a dict of label: value, or
     True/False. Rising numbers in a dict give a slider over its labels. It starts at the default
     of the argument in `draw`, else in the middle of a slider, or at the first choice. Whole
-    numbers give whole numbers. `alt` describes the picture for those who cannot see it.
+    numbers give whole numbers. `alt` describes the picture for those who cannot see it. Where
+    ipywidgets is missing, words take the place of the controls.
     """
     from IPython.display import display
 
-    box = panel(draw, dpi=dpi, alt=alt, **controls)
-    view = {"version_major": 2, "version_minor": 0, "model_id": box.model_id}
     text = f"[interactive figure: {', '.join(controls)}. Run this cell to move the controls.]"
+    try:
+        box = panel(draw, dpi=dpi, alt=alt, **controls)
+    except ModuleNotFoundError as missing:
+        if missing.name != "ipywidgets":
+            raise
+        display({"text/plain": text}, raw=True)
+        return
+    view = {"version_major": 2, "version_minor": 0, "model_id": box.model_id}
     display({"text/plain": text, "application/vnd.jupyter.widget-view+json": view}, raw=True)
 
 

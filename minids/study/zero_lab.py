@@ -20,14 +20,21 @@ from minids.text.lessons import Lessons
 from minids.text.working import Mistakes
 
 
-def quick(reading: int = 1200, practice: int = 70, **changes: object) -> Recipe:
-    """Return the toy's recipe, shortened for a chapter that runs it several times."""
-    return replace(Recipe(), reading=reading, practice=practice, **changes)  # type: ignore[arg-type]
+def quick(reading: int = 1200, practice: int = 70, prompts: int = 16, **changes: object) -> Recipe:
+    """Return the toy's recipe, shortened for a chapter that runs it several times.
+
+    `prompts` are the questions of a step: more of them keep a GPU busy.
+    """
+    usual = Recipe()
+    more = {"settings": replace(usual.settings, prompts=prompts)} | changes
+    return replace(usual, reading=reading, practice=practice, **more)  # type: ignore[arg-type]
 
 
-def base(recipe: Recipe, *, seed: int, kind: Products = "plain") -> Transformer:
+def base(
+    recipe: Recipe, *, seed: int, kind: Products = "plain", device: str = "cpu"
+) -> Transformer:
     """Return a model that has read its lessons."""
-    model = newborn(recipe, seed=seed)
+    model = newborn(recipe, seed=seed).to(device)
     for _ in read_lessons(model, recipe, seed=seed, kind=kind):
         pass
     return model
@@ -45,13 +52,18 @@ def test(model: Transformer, recipe: Recipe, *, seed: int, kind: Products = "pla
 
 
 def zero(
-    seed: int, reading: int = 1200, practice: int = 70, kind: Products = "plain"
+    seed: int,
+    reading: int = 1200,
+    practice: int = 70,
+    prompts: int = 16,
+    kind: Products = "plain",
+    device: str = "cpu",
 ) -> dict[str, float]:
     """Return the exams before and after practice, and how much a leaky reward is exploited."""
-    recipe = quick(reading, practice)
-    model = base(recipe, seed=seed, kind=kind)
+    recipe = quick(reading, practice, prompts)
+    model = base(recipe, seed=seed, kind=kind, device=device)
     found = {f"before {k}": v for k, v in _numbers(test(model, recipe, seed=seed, kind=kind))}
-    *_, last = leak(copy.deepcopy(model), seed=seed, kind=kind)
+    *_, last = leak(copy.deepcopy(model), seed=seed, prompts=prompts, kind=kind)
     found |= {"leaky accuracy": last.parts["accuracy"], "leaky hack": last.parts["hack"]}
     for _ in practise(model, recipe, seed=seed, kind=kind):
         pass
@@ -70,7 +82,12 @@ def hacked(problem: Problem, response: str) -> float:
 
 
 def leak(
-    model: Transformer, *, seed: int, steps: int = 18, kind: Products = "plain"
+    model: Transformer,
+    *,
+    seed: int,
+    steps: int = 18,
+    prompts: int = 16,
+    kind: Products = "plain",
 ) -> Iterator[Step]:
     """Return a run of GRPO under the rule with the hole; true accuracy is only watched."""
     rules = {
@@ -78,13 +95,22 @@ def leak(
         "accuracy": Weighed(accuracy, 0.0),
         "hack": Weighed(hacked, 0.0),
     }
-    return practise(model, quick(practice=steps, rewards=rules), seed=seed, kind=kind)
+    recipe = quick(practice=steps, prompts=prompts, rewards=rules)
+    return practise(model, recipe, seed=seed, kind=kind)
 
 
-def hack(seed: int, reading: int, steps: int = 18, kind: Products = "plain") -> dict[str, float]:
+def hack(
+    seed: int,
+    reading: int,
+    steps: int = 18,
+    prompts: int = 16,
+    kind: Products = "plain",
+    device: str = "cpu",
+) -> dict[str, float]:
     """Return where a base that has read for so many steps ends under the rule with the hole."""
-    model = base(quick(reading), seed=seed, kind=kind)
-    parts = [s.parts for s in leak(model, seed=seed, steps=steps, kind=kind)]
+    model = base(quick(reading), seed=seed, kind=kind, device=device)
+    run = leak(model, seed=seed, steps=steps, prompts=prompts, kind=kind)
+    parts = [s.parts for s in run]
     return {
         "success at first": sum(p["accuracy"] for p in parts[:2]) / 2,
         "reward": parts[-1]["reward"],
@@ -93,10 +119,13 @@ def hack(seed: int, reading: int, steps: int = 18, kind: Products = "plain") -> 
     }
 
 
-def clumsy(reading: int = 500, practice: int = 30) -> Recipe:
+def clumsy(reading: int = 500, practice: int = 30, prompts: int = 16) -> Recipe:
     """Return a recipe in which working does not pay: half of its columns are slips."""
     return quick(
-        reading, practice, lessons=Lessons(worked=0.5, mistakes=Mistakes(slip=0.5, habit=0.5))
+        reading,
+        practice,
+        prompts,
+        lessons=Lessons(worked=0.5, mistakes=Mistakes(slip=0.5, habit=0.5)),
     )
 
 

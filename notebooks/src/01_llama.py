@@ -59,11 +59,12 @@ from minids.train.loop import fit
 
 torch.set_num_threads(threads())
 scale = Scale.auto()  # the dial
-steps = scale.pick(smoke=6, laptop=500, gpu=1500)  # of the one longer run
-width = scale.pick(smoke=32, laptop=128, gpu=128)
+steps = scale.pick(smoke=6, laptop=500, gpu=2000)  # of the one longer run
+width = scale.pick(smoke=32, laptop=128, gpu=256)
+batch = scale.pick(smoke=16, laptop=16, gpu=64)  # rows of a step of the longer run
 short = scale.pick(smoke=4, laptop=180, gpu=180)  # steps of each run that is repeated
-seeds = scale.pick(smoke=2, laptop=5, gpu=5)
-work = scale.pick(smoke=2e8, laptop=7.5e9, gpu=7.5e9)  # FLOPs of the smallest budget
+seeds = scale.pick(smoke=2, laptop=5, gpu=8)
+work = scale.pick(smoke=2e8, laptop=7.5e9, gpu=3e10)  # FLOPs of the smallest budget
 judged = scale.pick(smoke=8, laptop=None, gpu=None)  # held-out rows to judge by; None: all
 workers = scale.pick(smoke=0, laptop=None, gpu=0)  # None: a process for every core
 
@@ -393,7 +394,7 @@ whom = predict(
 # %% tags=["nbval-ignore-output"]
 run = fit(
     model,
-    packed(text.train, batch=16, length=config.context, seed=0),
+    packed(text.train, batch=batch, length=config.context, seed=0),
     steps=steps,
     lr=learning_rate(width),
     schedule=schedule.multi_step(steps),
@@ -419,7 +420,7 @@ for name, other in programs.items():
 figure(
     viz_llama.training(
         losses,
-        tokens_per_step=16 * config.context,
+        tokens_per_step=batch * config.context,
         bits_per_nat=text.bits_per_byte(1.0),
         uniform=text.bits_per_byte(math.log(shipped.vocab)),
         held_out=bits,
@@ -466,7 +467,7 @@ known = set(re.findall(r"[A-Za-z]{3,}", corpus.train))
 
 
 def share_of_words(writer):
-    texts = write(writer, ["\n"] * scale.pick(smoke=2, laptop=32))
+    texts = write(writer, ["\n"] * scale.pick(smoke=2, laptop=32, gpu=256))
     whole = [w for written in texts for w in re.findall(r"[A-Za-z]{3,}", written)[1:-1]]
     return sum(word in known for word in whole) / max(1, len(whole))
 
@@ -656,7 +657,10 @@ who_wins = predict(
 
 # %% tags=["nbval-ignore-output"]
 def subtract_means(model):
-    exchange(model, layers.RMSNorm, lambda norm: torch.nn.LayerNorm(len(norm.weight), bias=False))
+    def plain(norm):
+        return torch.nn.LayerNorm(len(norm.weight), bias=False, device=norm.weight.device)
+
+    exchange(model, layers.RMSNorm, plain)
 
 
 arms = {
@@ -827,7 +831,12 @@ explore(
 larger = predict("best M at 9 times the budget, over best M?", ..., default=9.0, unit="x")
 
 # %% tags=["nbval-ignore-output"]
-sizes = {1: (8, 12, 16, 24), 3: (12, 16, 24, 32), 9: (16, 24, 32, 48)}
+small_sizes = {1: (8, 12, 16, 24), 3: (12, 16, 24, 32), 9: (16, 24, 32, 48)}
+sizes = scale.pick(
+    smoke=small_sizes,
+    laptop=small_sizes,
+    gpu={1: (12, 16, 24, 32), 3: (16, 24, 32, 48), 9: (24, 32, 48, 64)},
+)
 plan = {
     (factor * work, dim): {
         "dim": dim,

@@ -42,9 +42,12 @@ torch.set_num_threads(threads())
 scale = Scale.auto()  # the dial
 steps = scale.pick(smoke=4, laptop=200, gpu=1000)
 seeds = scale.pick(smoke=range(3), laptop=range(3), gpu=range(5))
+batch = scale.pick(smoke=16, laptop=16, gpu=64)  # rows of a training step
 n_windows = scale.pick(smoke=8, laptop=128, gpu=128)
-contexts = scale.pick(smoke=(256, 1024, 4096), laptop=(256, 1024, 4096), gpu=(1024, 8192, 32_768))
-decode_batch = scale.pick(smoke=8, laptop=8, gpu=32)
+contexts = scale.pick(
+    smoke=(256, 1024, 4096), laptop=(256, 1024, 4096), gpu=(2048, 16_384, 131_072)
+)
+decode_batch = scale.pick(smoke=8, laptop=8, gpu=64)
 
 # %% [markdown]
 # ## Three names for one dial
@@ -222,6 +225,7 @@ print(scale)
 settings = {
     "steps": steps,
     "n_windows": n_windows,
+    "batch": batch,
     "products": scale.products,
     "device": str(scale.device),
 }
@@ -394,7 +398,7 @@ for heads in (32, 8, 1):
 model = Transformer(sharing.toy(2), seed=0).to(scale.device)
 run = fit(
     model,
-    sharing.train_batches(seed=0),
+    sharing.train_batches(seed=0, batch=batch),
     steps=steps,
     lr=4e-3,
     schedule=multi_step(steps),
@@ -512,6 +516,8 @@ figure(
 
 # %% tags=["nbval-ignore-output", "claim"]
 heads = GQAConfig(n_heads=8, n_kv_heads=8, head_dim=32)
+a_token = 2 * accounting.cache_bytes(replace(sharing.toy(8), attention=heads), 32)  # and a copy
+contexts = scale.fit(contexts, decode_batch * a_token)  # on a GPU whose memory is too small: less
 wide = replace(sharing.toy(8), dim=128, hidden=256, attention=heads, context=contexts[-1] + 1)
 cost = {
     n_g: [

@@ -36,7 +36,8 @@ from minids.systems.dispatch import devices_visited, expected_destinations, in_o
 scale = Scale.auto()  # the dial
 steps = scale.pick(smoke=6, laptop=320, gpu=400)
 seeds = scale.pick(smoke=range(2), laptop=range(3), gpu=range(5))
-settings = {"products": scale.products, "device": str(scale.device)}
+batch = scale.pick(smoke=16, laptop=16, gpu=64)
+settings = {"products": scale.products, "device": str(scale.device), "batch": batch}
 workers = None if scale.device.type == "cpu" else 0
 
 # %% [markdown]

@@ -39,6 +39,7 @@ seeds = scale.pick(smoke=range(2), laptop=range(3), gpu=range(5))
 contexts = scale.pick(
     smoke=(256, 1024), laptop=(256, 1024, 4096, 16_384), gpu=(1024, 16_384, 131_072)
 )
+batch = scale.pick(smoke=16, laptop=16, gpu=64)  # rows of a training step
 
 # %% [markdown]
 # ## What would V3 keep?
@@ -439,6 +440,7 @@ results = compare(
         kind: {
             "kind": kind,
             "steps": steps,
+            "batch": batch,
             "products": scale.products,
             "device": str(scale.device),
         }
@@ -493,7 +495,7 @@ show_source(latent.rank_errors)
 # %% tags=["nbval-ignore-output"]
 ranks = (0, 4, 8, 16, 24, 32, 48, 64)
 taught = latent.trained(
-    seed=0, kind="MHA", steps=steps, products=scale.products, device=str(scale.device)
+    seed=0, kind="MHA", steps=steps, batch=batch, products=scale.products, device=str(scale.device)
 )
 layers = {
     name: [latent.rank_errors(rows, ranks) for rows in latent.keys_and_values(model)]

@@ -33,9 +33,10 @@ from minids.study.widgets import explore
 from minids.systems import dispatch
 
 scale = Scale.auto()  # the dial
-steps = scale.pick(smoke=8, laptop=180, gpu=600)
-tunnel_steps = scale.pick(smoke=12, laptop=300)
-seeds = scale.pick(smoke=range(2), laptop=range(3), gpu=range(5))
+steps = scale.pick(smoke=8, laptop=180, gpu=400)
+batch = scale.pick(smoke=16, laptop=16, gpu=64)
+tunnel_steps = scale.pick(smoke=12, laptop=300, gpu=300)  # on the CPU: a router alone
+seeds = scale.pick(smoke=range(2), laptop=range(3), gpu=range(3))
 tunnel_seeds = scale.pick(smoke=range(2), laptop=range(3), gpu=range(5))
 
 # %% [markdown]
@@ -381,7 +382,13 @@ for name, way in balancing.WAYS.items():
 results = compare(
     balancing.run,
     {
-        way: {"way": way, "steps": steps, "products": scale.products, "device": str(scale.device)}
+        way: {
+            "way": way,
+            "steps": steps,
+            "batch": batch,
+            "products": scale.products,
+            "device": str(scale.device),
+        }
         for way in balancing.WAYS
     },
     seeds=seeds,
@@ -768,7 +775,7 @@ def choose(version, bias):
 
 def visit(version, start):
     bias = torch.full((32,), start)
-    for _ in range(scale.pick(smoke=20, laptop=450)):
+    for _ in range(scale.pick(smoke=20, laptop=450, gpu=450)):
         share = torch.bincount(choose(version, bias)[0].flatten(), minlength=32).float()
         bias = exhibits[version][2](bias, share, 0.001)
     experts, weights = choose(version, bias)

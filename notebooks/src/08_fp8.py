@@ -33,8 +33,9 @@ from minids.study.scale import Scale
 from minids.study.widgets import explore
 
 scale = Scale.auto()  # the dial
-steps = scale.pick(smoke=2, laptop=90, gpu=1000)
-seeds = scale.pick(smoke=range(2), laptop=range(3), gpu=range(5))
+steps = scale.pick(smoke=2, laptop=90, gpu=200)  # each simulated step is many small kernels
+seeds = scale.pick(smoke=range(2), laptop=range(3), gpu=range(3))
+batch = scale.pick(smoke=16, laptop=16, gpu=64)
 
 # %% [markdown]
 # ## A byte as a number
@@ -371,7 +372,7 @@ kinds = {
     "positive, 14 bits": {"positive": True},
     "positive, promoted": {"positive": True, "promote": 128},
 }
-rows_of = scale.pick(smoke=16, laptop=64)
+rows_of = scale.pick(smoke=16, laptop=64, gpu=64)
 runs = {name: [[fp8_errors.sum_error(k, seed=s, rows=rows_of, **how) for k in lengths] for s in range(3)] for name, how in kinds.items()}  # fmt: skip
 reported = tables.figure("fp8_gemm_error") / 100
 figure(
@@ -495,7 +496,7 @@ planted = {f"{name}, outliers": how | {"outlier": big} for name, how in kinds.it
 results = compare(
     low_precision.held_out_loss,
     {
-        name: how | {"steps": steps, "device": str(scale.device)}
+        name: how | {"steps": steps, "batch": batch, "device": str(scale.device)}
         for name, how in (kinds | planted).items()
     },
     seeds=seeds,
@@ -612,7 +613,7 @@ def spread(tile):
     def rounding(x, block, form=E4M3, *, power_of_two=False):
         if block[1] == 1:
             return rounding(x.T.contiguous(), (1, block[0])).T
-        numbers, factor = tile(x, block[1])
+        numbers, factor = tile(x.float(), block[1])
         return numbers * factor.repeat_interleave(block[1], 1)[:, : x.shape[1]]
 
     return rounding

@@ -37,10 +37,12 @@ from minids.text.alphabet import alphabet
 from minids.text.lessons import lesson, told
 
 scale = Scale.auto()
-reading = scale.pick(smoke=20, laptop=1100)
-steps = scale.pick(smoke=2, laptop=60)
+reading = scale.pick(smoke=20, laptop=1100, gpu=1100)
+steps = scale.pick(smoke=2, laptop=60, gpu=60)
+prompts = scale.pick(smoke=16, laptop=16, gpu=64)  # questions of a step, 16 answers to each
+device = str(scale.device) if scale.kind == "gpu" else "cpu"
 real = scale.kind != "smoke"  # at smoke everything runs, and the numbers mean nothing
-recipe = zero_lab.quick(reading, steps)
+recipe = zero_lab.quick(reading, steps, prompts)
 codec = alphabet()
 
 # %% [markdown]
@@ -63,7 +65,7 @@ for i in range(9):
 # The questions of the test are held out: whatever the seed, training never asks them.
 
 # %%
-model = newborn(recipe, seed=0)
+model = newborn(recipe, seed=0).to(device)
 print(f"{accounting.parameters(model.c).total:,} parameters")
 test = questions(recipe, 128)
 print("tested:", ", ".join(p.question for p in test[:6]), "…")
@@ -212,7 +214,7 @@ scored = roll_out(
     recipe.rewards,
     group=4,
     max_new=32,
-    generator=torch.Generator().manual_seed(1),
+    generator=torch.Generator(device).manual_seed(1),
 )
 again = distribution(base, scored.learnt).logp
 gap = (again - scored.learnt.logp)[scored.learnt.mask].detach().abs().max()
@@ -251,7 +253,7 @@ for question, response, reward in step.examples:
 # %% tags=["nbval-ignore-output"]
 others = compare(
     zero_lab.zero,
-    {"zero": {"reading": reading, "practice": steps}},
+    {"zero": {"reading": reading, "practice": steps, "prompts": prompts, "device": device}},
     seeds=(1, 2),
     workers=0 if scale.kind == "gpu" else None,
 )
@@ -347,8 +349,10 @@ trap(
 # Does reinforcement make a model think?
 
 # %% tags=["nbval-ignore-output"]
-clumsy = zero_lab.clumsy(scale.pick(smoke=10, laptop=400), scale.pick(smoke=2, laptop=35))
-careless = zero_lab.base(clumsy, seed=0, kind=scale.products)
+clumsy = zero_lab.clumsy(
+    scale.pick(smoke=10, laptop=400, gpu=400), scale.pick(smoke=2, laptop=35, gpu=35), prompts
+)
+careless = zero_lab.base(clumsy, seed=0, kind=scale.products, device=device)
 share = [step.parts["worked"] for step in practise(careless, clumsy, seed=0, kind=scale.products)]
 print(f"working: {share[0]:.2f} at first, {share[-1]:.2f} at last")
 
@@ -376,8 +380,10 @@ weak = compare(
     zero_lab.hack,
     {
         "weak base": {
-            "reading": scale.pick(smoke=10, laptop=150),
-            "steps": scale.pick(smoke=3, laptop=18),
+            "reading": scale.pick(smoke=10, laptop=150, gpu=150),
+            "steps": scale.pick(smoke=3, laptop=18, gpu=18),
+            "prompts": prompts,
+            "device": device,
         }
     },
     seeds=(0, 1, 2),

@@ -46,7 +46,9 @@ from minids.text.library import text
 scale = Scale.auto()
 real = scale.kind != "smoke"  # at smoke everything runs, and the numbers mean nothing
 recipe = scale.pick(
-    smoke=shortened(reading=6, practice=1, examples=12, batch=8, each=2, tested=8), laptop=Recipe()
+    smoke=shortened(reading=6, practice=1, examples=12, batch=8, each=2, tested=8),
+    laptop=Recipe(),
+    gpu=shortened(batch=96, prompts=64, each=8, tested=384),
 )
 on = {"device": str(scale.device), "kind": scale.products if scale.kind == "gpu" else "plain"}
 kind = on["kind"]  # with matrices as small as these, the plain products are the fastest on a CPU
@@ -311,7 +313,11 @@ figure(
 # What would the same rule keep of the base, and of R1-Zero?
 
 # %% tags=["nbval-ignore-output"]
-few = scale.pick(smoke=shortened(examples=4, each=2), laptop=shortened(examples=250))
+few = scale.pick(
+    smoke=shortened(examples=4, each=2),
+    laptop=shortened(examples=250),
+    gpu=shortened(examples=250),
+)
 yields = {}
 for stage in (base, zero, dev2):
     counts_of = rejection.reasons(r1.harvest(stage.model, few, seed=1, kind=kind))

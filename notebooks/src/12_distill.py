@@ -30,7 +30,7 @@ from minids.study import distill_arms, distill_lab, modes, tables, viz_distill, 
 from minids.study.cards import Question, quiz, trap
 from minids.study.compare import compare
 from minids.study.distill_cost import answer, bill
-from minids.study.distill_plan import Plan, tiny
+from minids.study.distill_plan import Plan, large, tiny
 from minids.study.lesson import claim, figure, predict, reveal, show_source
 from minids.study.scale import Scale
 from minids.study.watch import watch
@@ -40,7 +40,8 @@ from minids.train import losses
 
 scale = Scale.auto()
 real = scale.kind != "smoke"  # at smoke everything runs, and the numbers mean nothing
-plan = scale.pick(smoke=tiny(), laptop=Plan())
+plan = scale.pick(smoke=tiny(), laptop=Plan(), gpu=large())
+device = str(scale.device) if scale.kind == "gpu" else "cpu"
 kind = "plain"  # models this small gain nothing from bf16 factors, in time either
 codec = alphabet()
 
@@ -81,7 +82,7 @@ times = predict(
 # **What you should see.** As in chapter 10: working takes over in the first ten steps, accuracy rises to about a half or more.
 
 # %% tags=["nbval-ignore-output"]
-teacher = newborn(plan.recipe, seed=0)
+teacher = newborn(plan.recipe, seed=0).to(device)
 lessons = read_lessons(teacher, plan.recipe, seed=0, kind=kind)
 for _ in tqdm(lessons, total=plan.recipe.reading, desc="reading"):
     pass
@@ -100,7 +101,7 @@ for step in tqdm(practice, total=plan.recipe.practice, desc="practice"):
 # The student is dense, has grouped-query attention, and is about half as large. It has read other texts of the same bad kind, and fewer.
 
 # %% tags=["nbval-ignore-output"]
-student = distill_arms.student(plan, seed=0, kind=kind)
+student = distill_arms.student(plan, seed=0, kind=kind, device=device)
 before = {
     name: distill_arms.test(model, plan, seed=0, kind=kind)
     for name, model in (("teacher", teacher), ("student", student))
