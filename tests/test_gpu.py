@@ -267,3 +267,10 @@ def test_a_chapter_runs_on_a_machine_without_jupyter(tmp_path):
     )  # fmt: skip
     assert ran.returncode == 0, ran.stderr
     assert (tmp_path / "o" / findings.ROW).exists()
+
+
+def test_the_page_on_a_gpu_names_every_file_whose_tests_need_one():
+    page = (ROOT / "docs" / "gpu.md").read_text(encoding="utf-8")
+    mark = "@pytest.mark." + "cuda"
+    for path in (ROOT / "tests").glob("test_*.py"):
+        assert (mark in path.read_text(encoding="utf-8")) == (f"tests/{path.name}" in page)

@@ -111,14 +111,11 @@ def shortened(
     `prompts` are the questions of a step of practice: more of them keep a GPU busy.
     Other fields of `Recipe` may be given by name.
     """
-    return replace(
-        Recipe(),
-        reading=reading,
-        practice=practice,
-        traces=examples,
-        questions=examples,
-        general=max(1, examples * 4 // 5),
-        first=_practice(1.2e-3, prompts),
-        last=_practice(1e-3, prompts),
-        **changes,  # type: ignore[arg-type]
-    )
+    stages = {
+        "traces": examples,
+        "questions": examples,
+        "general": max(1, examples * 4 // 5),
+        "first": _practice(1.2e-3, prompts),
+        "last": _practice(1e-3, prompts),
+    }
+    return replace(Recipe(), reading=reading, practice=practice, **stages | changes)  # type: ignore[arg-type]
