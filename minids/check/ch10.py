@@ -185,6 +185,11 @@ def _(attempt: Attempt, g: torch.Generator) -> Iterator[Claim]:
     )
 
 
+def earns(reward: Any, n: int) -> bool:
+    """Whether a reward is a number, and that one."""
+    return isinstance(reward, int | float | torch.Tensor) and bool(reward == n)
+
+
 _GOOD = "<think>{}</think><answer>{}</answer>"
 
 
@@ -202,23 +207,23 @@ def _(attempt: Attempt, g: torch.Generator) -> Iterator[Claim]:
     right = _GOOD.format("so it is", n)
     yield Claim(
         "a right answer in the right form earns 1",
-        attempt(right, str(n)) == 1 and attempt(_GOOD.format("", n), str(n)) == 1,
+        earns(attempt(right, str(n)), 1) and earns(attempt(_GOOD.format("", n), str(n)), 1),
         "nothing has to stand between the think tags; compare the answer as text.",
     )
     yield Claim(
         "a wrong answer earns 0",
-        attempt(_GOOD.format("", n + 1), str(n)) == 0,
+        earns(attempt(_GOOD.format("", n + 1), str(n)), 0),
         "compare what stands between the answer tags with the right answer.",
     )
     yield Claim(
         "the right number in the thoughts does not count",
-        attempt(_GOOD.format(n, n + 1), str(n)) == 0,
+        earns(attempt(_GOOD.format(n, n + 1), str(n)), 0),
         "look between the answer tags alone.",
     )
     yield Claim(
         "a longer number that contains the right one is wrong",
-        attempt(_GOOD.format("", f"{n}0"), str(n)) == 0
-        and attempt(_GOOD.format("", f"1{n}"), str(n)) == 0,
+        earns(attempt(_GOOD.format("", f"{n}0"), str(n)), 0)
+        and earns(attempt(_GOOD.format("", f"1{n}"), str(n)), 0),
         "the whole answer must be equal: `in` finds 85 in 1850.",
     )
     shapeless = [
@@ -231,19 +236,20 @@ def _(attempt: Attempt, g: torch.Generator) -> Iterator[Claim]:
     for text in shapeless:
         yield Claim(
             f"out of the form: {text.replace(str(n + 1), 'M').replace(str(n), 'N')} earns 0",
-            attempt(text, str(n)) == 0,
+            earns(attempt(text, str(n)), 0),
             "use fullmatch, so that nothing may stand before, between or after, and forbid < and > "
             "inside the tags, so that no tag comes twice.",
         )
     yield Claim(
         "thoughts may have several lines",
-        attempt(_GOOD.format("a\nb", n), str(n)) == 1,
+        earns(attempt(_GOOD.format("a\nb", n), str(n)), 1),
         "a dot does not match a line break: write [^<>]*.",
     )
     yield Claim(
         "strange texts get a score, too",
         all(
-            attempt(text, str(n)) == 0 for text in ("", "<", "\x00", "<think>" * 50, "٨٥", "９" * 9)
+            earns(attempt(text, str(n)), 0)
+            for text in ("", "<", "\x00", "<think>" * 50, "٨٥", "９" * 9)
         ),
         "return 0 for what does not match, and do not call int() or eval() on it.",
     )
