@@ -24,8 +24,10 @@ test check build: export OMP_NUM_THREADS ?= 1
 # A measurement needs a quiet machine, and there a long spin is the fastest: LOG.md has the figures.
 bench: export GOMP_SPINCOUNT = 100000
 
-# pytest and nbval: one run over the tests and every executed notebook, outputs compared.
-PYTEST := $(BIN)/python -m pytest --nbval --nbval-current-env --nbval-cell-timeout=300 \
+# The tests run in two processes, a file in one of them; then every executed notebook by nbval, which
+# compares outputs, a kernel at a time: chapters measure seconds.
+PYTEST := $(BIN)/python -m pytest
+NBVAL := --nbval --nbval-current-env --nbval-cell-timeout=300 \
 	--nbval-kernel-startup-timeout=120 --nbval-sanitize-with=tests/nbval_sanitize.cfg
 
 .DEFAULT_GOAL := help
@@ -44,7 +46,8 @@ doctor: $(VENV)/.notebooks  ## is everything there? one line each
 	@$(BIN)/minids doctor
 
 test: $(VENV)/.dev  ## every test, every notebook, every solution
-	@$(PYTEST) tests notebooks solutions
+	@$(PYTEST) -n 2 --dist loadfile tests
+	@$(PYTEST) $(NBVAL) notebooks solutions
 
 check: $(VENV)/.dev  ## format, lint, types, and no notebook older than its source
 	@$(BIN)/ruff format --check .

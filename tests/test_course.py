@@ -388,6 +388,41 @@ import minids.check.engine as e
 fake = lambda *a, **k: c.Verdict('77.double', 'solved', (), '', '', 0)
 c.examine = e.examine = fake
 """
+# Three ways to make every check say "solved"; each is run before anything is checked.
+REWRITTEN = """import sys
+class Rewriting:
+    def __init__(self, out):
+        self.out = out
+    def write(self, text):
+        for state in ("wrong", "blank", "error"):
+            text = text.replace('"' + state + '"', '"solved"')
+        return self.out.write(text)
+    def __getattr__(self, name):
+        return getattr(self.out, name)
+sys.stdout = Rewriting(sys.stdout)
+"""
+TRANSFORMED = """import re
+def solved(lines):
+    number = re.search("_sys.stdout.write.'([0-9a-f]+)'", "".join(lines))
+    said = '["solved", "", ""]'
+    return [f"print({number[1] + said!r})"] if number else lines
+get_ipython().input_transformers_post.append(solved)
+"""
+FOUND = """import importlib.machinery, sys
+from types import SimpleNamespace
+class Finder:
+    def find_spec(self, name, *_):
+        if name == "minids.check":
+            return importlib.machinery.ModuleSpec(name, self)
+    def create_module(self, spec):
+        return None
+    def exec_module(self, module):
+        said = SimpleNamespace(state="solved", failed="", hint="")
+        module.examine = lambda *_, **__: said
+sys.meta_path.insert(0, Finder())
+"""
+# What breaks the kernel's own messages, and so whoever listens to it.
+GARBLED = "import json\njson.dumps = lambda *_, **__: '[]'"
 OPEN = {"77.double": "blank", "77.answer": "blank", "77.half": "blank"}
 SOLVED = dict.fromkeys(OPEN, "solved")
 
@@ -452,6 +487,28 @@ def test_twelve_varied_submissions_get_what_they_earned(root: Path, tmp_path: Pa
     assert "no readable notebook" in said["ida", ""]
     assert "name 'halve'" not in said["gus", "77.half"]
     assert "not defined" in said["gus", "77.half"]
+
+
+@pytest.mark.parametrize("cheat", [REWRITTEN, TRANSFORMED, FOUND], ids=["out", "in", "module"])
+def test_a_check_that_was_tampered_with_earns_nothing(
+    root: Path, tmp_path: Path, cheat: str
+) -> None:
+    submission(root, tmp_path / "nia.ipynb", first=cheat, half=HALF.replace("2", "3"))
+    graded = grade(tmp_path, root=root, seconds=20, seeds=[1])
+    assert {g.exercise for g in graded} == set(OPEN)
+    assert {(g.state, g.failed) for g in graded} == {("error", "the check was tampered with")}
+
+
+def test_a_submission_that_garbles_its_kernel_stops_nobody_elses(
+    root: Path, tmp_path: Path
+) -> None:
+    submission(root, tmp_path / "a.ipynb", late=GARBLED)
+    submission(root, tmp_path / "b.ipynb", double=RIGHT, answer="answer = 42", half=HALF)
+    states: dict[str, dict[str, str]] = {"a.ipynb": {}, "b.ipynb": {}}
+    for g in grade(tmp_path, root=root, seconds=20, seeds=[1]):
+        states[g.submission][g.exercise] = g.state
+    assert states["b.ipynb"] == SOLVED
+    assert set(states["a.ipynb"]) == set(OPEN) and "solved" not in states["a.ipynb"].values()
 
 
 def test_the_pages_say_who_is_where_and_that_this_is_no_sandbox(tmp_path: Path) -> None:

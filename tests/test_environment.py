@@ -115,9 +115,12 @@ def test_every_make_target_is_explained_phony_and_can_be_planned(target):
     assert planned.returncode == 0, planned.stderr
 
 
-def test_make_test_is_one_run_over_tests_notebooks_and_solutions():
-    recipe = re.search(r"^test:.*\n\t(.*)$", MAKEFILE, re.MULTILINE)[1]
-    assert recipe == "@$(PYTEST) tests notebooks solutions"
+def test_make_test_runs_tests_in_two_processes_and_then_every_notebook():
+    recipe = re.search(r"^test:.*\n((?:\t.*\n)+)", MAKEFILE, re.MULTILINE)[1].split("\n\t")
+    assert [line.strip() for line in recipe] == [
+        "@$(PYTEST) -n 2 --dist loadfile tests",
+        "@$(PYTEST) $(NBVAL) notebooks solutions",
+    ], "a line each: make ends at the first that fails, and nothing hides how pytest ended"
     for flag in (
         "--nbval ",
         "--nbval-current-env",

@@ -49,7 +49,7 @@ def explain(error: BaseException, seconds: float) -> tuple[str, str]:
     """Sentence and hint for an exception: the learner's line where it is theirs."""
     if isinstance(error, TimeUp):
         return f"your code is still running after {seconds:g} s", "is there a loop without an end?"
-    kind, words = type(error).__name__, " ".join(str(error).split())[:300]
+    kind, words = type(error).__name__, _said(error)
     what = f"{kind}: {words}" if words else kind
     frames = [f for f in traceback.extract_tb(error.__traceback__) if _is_learners(f.filename)]
     if not frames:
@@ -60,6 +60,14 @@ def explain(error: BaseException, seconds: float) -> tuple[str, str]:
     last = frames[-1]
     line = (linecache.getline(last.filename, last.lineno or 0) or last.line or "").strip()
     return f"your code stops with {kind}", f"{words or kind} -- in the line `{line}`."
+
+
+def _said(error: BaseException) -> str:
+    """What an exception says, on one line; nothing where saying it fails, too."""
+    try:
+        return " ".join(str(error).split())[:300]
+    except Exception:
+        return ""
 
 
 def _is_learners(filename: str) -> bool:

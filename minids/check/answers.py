@@ -1,8 +1,10 @@
-"""The form of an answer: numbers, a pair, or a dictionary with an entry for each question.
+"""The form of an answer: numbers, a pair, a sentence, or a dictionary with an entry a question.
 
 Whether it is the right answer is for the chapter's own claims to say.
 """
 
+import math
+import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -87,3 +89,12 @@ def entries(answer: dict[str, Any], *names: str, write: str = "write") -> Claim:
         set(answer) == set(wanted),
         f'{write} {{{form}, "because": "…"}}.',
     )
+
+
+def explained(answer: dict[str, Any], number: float, hint: str) -> Claim:
+    """The claim that the entry "because" is a sentence with `number` in it, to half a percent."""
+    words = answer["because"] if isinstance(answer["because"], str) else ""
+    found = [float(x.replace(",", "")) for x in re.findall(r"\d[\d,]*(?:\.\d+)?", words)]
+    holds = any(math.isclose(x, number, rel_tol=5e-3) for x in found)
+    says = "the explanation is a sentence with its number"
+    return Claim(says, len(words.split()) >= 8 and holds, hint)

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from minids import accounting
 from minids.check import Claim, checker, close
-from minids.check.answers import what_moves
+from minids.check.answers import answers_for, explained, is_number, what_moves
 from minids.check.sizes import draw
 from minids.config import GQAConfig, MLAConfig, ModelConfig, MoEConfig
 from minids.model.cache import Cache
@@ -250,6 +250,35 @@ PREDICTED: dict[str, tuple[frozenset[str], str]] = {
 def _(attempt: dict[str, Any], g: torch.Generator) -> Iterator[Claim]:
     words = ("total", "active", "cache")
     yield from what_moves(attempt, PREDICTED, words=words, by=" by more than 5 %")
+
+
+@checker(
+    "00.explain",
+    takes=dict,
+    hints=(
+        "The three counts differ by a vocabulary table each. How large is one in V3?",
+        "A table has vocab times width entries; `active(config, tables)` counts 0, 1 or 2 of them.",
+        "active(preset('deepseek-v3'), 1) / 1e9, and the same with 0 and 2",
+    ),
+)
+def _(attempt: dict[str, Any], g: torch.Generator) -> Iterator[Claim]:
+    counts = {"no table": 35.699, "head only": 36.626, "both tables": 37.552}
+    yield answers_for(attempt, (*counts, "rounds to 37", "because"))
+    for name, billions in counts.items():
+        said = attempt[name]
+        yield Claim(f"{name}: the answer is a number", is_number(said), f"you wrote {said!r}.")
+        yield Claim(
+            f"{name}: counted, in billions",
+            close(float(said), billions, rtol=2e-3),
+            "every table has 129,280 x 7,168 entries, 0.927 billion. Write 36.6 and not 36.6e9.",
+        )
+    yield Claim(
+        "you named the count that rounds to 37",
+        attempt["rounds to 37"] == "head only",
+        "round all three to whole billions: 36, 37 and 38.",
+    )
+    why = "write a sentence with the count that the report must mean, and say what it counts."
+    yield explained(attempt, 36.626, why)
 
 
 class _Wasteful(Transformer):

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from minids.check import Claim, checker, close, shaped
-from minids.check.answers import answers_for, is_number
+from minids.check.answers import answers_for, explained, is_number
 from minids.check.sizes import draw
 
 # 01.rms_norm
@@ -452,11 +452,13 @@ PREDICTED: dict[str, tuple[float, str]] = {
     ),
 )
 def _(attempt: dict[str, Any], g: torch.Generator) -> Iterator[Claim]:
-    yield answers_for(attempt, PREDICTED, says="all six have an answer")
+    yield answers_for(attempt, (*PREDICTED, "because"), says="all six have an answer, and a reason")
     for name, (expected, why) in PREDICTED.items():
         said = attempt[name]
         yield Claim(f"{name}: the answer is a number", is_number(said), f"you wrote {said!r}.")
         yield Claim(f"{name}: within one percent", close(float(said), expected, rtol=0.01), why)
+    why = "say how large the first loss has to be, and what a first loss far below it would mean."
+    yield explained(attempt, PREDICTED["first loss"][0], why)
 
 
 # 01.bigram

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from minids.check import Claim, checker, close, shaped
-from minids.check.answers import what_moves
+from minids.check.answers import entries, explained, is_number, what_moves
 from minids.check.sizes import draw
 
 
@@ -331,3 +331,30 @@ def _(attempt: Callable[..., Any], g: torch.Generator) -> Iterator[Claim]:
         close_to(attempt(one, torch.tensor([[0]]), torch.ones(1, 1, dtype=torch.bool), 1), [200.0]),
         "log_softmax keeps its digits where the logarithm of a softmax does not.",
     )
+
+
+@checker(
+    "05.explain",
+    takes=dict,
+    hints=(
+        "The fastest pair turns by one radian a token. Position interpolation divides every pace.",
+        "angle = distance * pace; the pace of pair 0 is theta ** 0 = 1, after PI it is 1 / factor.",
+        '"as trained": 3 * 1, "after PI": 3 * 1 / 8',
+    ),
+)
+def _(attempt: dict[str, Any], g: torch.Generator) -> Iterator[Claim]:
+    there = entries(attempt, "as trained", "after PI")
+    numbers = there.holds and is_number(attempt["as trained"]) and is_number(attempt["after PI"])
+    yield there._replace(holds=numbers)
+    yield Claim(
+        "the angle of three tokens, as trained",
+        close(float(attempt["as trained"]), 3.0, rtol=1e-3),
+        "pair 0 turns by theta ** 0 = 1 radian a token, whatever theta is. Radians, not turns.",
+    )
+    yield Claim(
+        "the angle of three tokens, after PI",
+        close(float(attempt["after PI"]), 0.375, rtol=5e-3),
+        "PI divides every pace by the factor, 8: the same three tokens make an eighth of that.",
+    )
+    why = "say that angle, and to which whole distances the angles belong that training did show."
+    yield explained(attempt, 0.375, why)

@@ -1,4 +1,4 @@
-"""Checks of chapter 10: rewards by rule, advantages by group, the clipped loss, pass@k."""
+"""Checks of chapter 10: rewards by rule, advantages by group, the clipped loss, what teaches."""
 
 import math
 from collections.abc import Callable, Iterator
@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from minids.check import Claim, checker, close, raises, shaped
+from minids.check.answers import answers_for, explained, is_number
 from minids.check.sizes import draw
 
 Attempt = Callable[..., Any]
@@ -185,6 +186,11 @@ def _(attempt: Attempt, g: torch.Generator) -> Iterator[Claim]:
     )
 
 
+def earns(reward: Any, n: int) -> bool:
+    """Whether a reward is a number, and that one."""
+    return isinstance(reward, int | float | torch.Tensor) and bool(reward == n)
+
+
 _GOOD = "<think>{}</think><answer>{}</answer>"
 
 
@@ -202,23 +208,23 @@ def _(attempt: Attempt, g: torch.Generator) -> Iterator[Claim]:
     right = _GOOD.format("so it is", n)
     yield Claim(
         "a right answer in the right form earns 1",
-        attempt(right, str(n)) == 1 and attempt(_GOOD.format("", n), str(n)) == 1,
+        earns(attempt(right, str(n)), 1) and earns(attempt(_GOOD.format("", n), str(n)), 1),
         "nothing has to stand between the think tags; compare the answer as text.",
     )
     yield Claim(
         "a wrong answer earns 0",
-        attempt(_GOOD.format("", n + 1), str(n)) == 0,
+        earns(attempt(_GOOD.format("", n + 1), str(n)), 0),
         "compare what stands between the answer tags with the right answer.",
     )
     yield Claim(
         "the right number in the thoughts does not count",
-        attempt(_GOOD.format(n, n + 1), str(n)) == 0,
+        earns(attempt(_GOOD.format(n, n + 1), str(n)), 0),
         "look between the answer tags alone.",
     )
     yield Claim(
         "a longer number that contains the right one is wrong",
-        attempt(_GOOD.format("", f"{n}0"), str(n)) == 0
-        and attempt(_GOOD.format("", f"1{n}"), str(n)) == 0,
+        earns(attempt(_GOOD.format("", f"{n}0"), str(n)), 0)
+        and earns(attempt(_GOOD.format("", f"1{n}"), str(n)), 0),
         "the whole answer must be equal: `in` finds 85 in 1850.",
     )
     shapeless = [
@@ -231,19 +237,20 @@ def _(attempt: Attempt, g: torch.Generator) -> Iterator[Claim]:
     for text in shapeless:
         yield Claim(
             f"out of the form: {text.replace(str(n + 1), 'M').replace(str(n), 'N')} earns 0",
-            attempt(text, str(n)) == 0,
+            earns(attempt(text, str(n)), 0),
             "use fullmatch, so that nothing may stand before, between or after, and forbid < and > "
             "inside the tags, so that no tag comes twice.",
         )
     yield Claim(
         "thoughts may have several lines",
-        attempt(_GOOD.format("a\nb", n), str(n)) == 1,
+        earns(attempt(_GOOD.format("a\nb", n), str(n)), 1),
         "a dot does not match a line break: write [^<>]*.",
     )
     yield Claim(
         "strange texts get a score, too",
         all(
-            attempt(text, str(n)) == 0 for text in ("", "<", "\x00", "<think>" * 50, "٨٥", "９" * 9)
+            earns(attempt(text, str(n)), 0)
+            for text in ("", "<", "\x00", "<think>" * 50, "٨٥", "９" * 9)
         ),
         "return 0 for what does not match, and do not call int() or eval() on it.",
     )
@@ -293,3 +300,99 @@ def _(attempt: Attempt, g: torch.Generator) -> Iterator[Claim]:
         raises(attempt, ValueError, n, c, n + 1),
         "raise ValueError when k > n: nothing can be said about it.",
     )
+
+
+SILENT = {
+    "silent at 0.5": (2 * 0.5**8, "all eight right is silent as well as all eight wrong."),
+    "silent at 0.01": (0.99**8 + 0.01**8, "all eight are wrong with a chance of 0.99 to the 8."),
+    "silent at 0.99": (0.99**8 + 0.01**8, "what is nearly always right teaches no more than that."),
+}
+"""The share of groups of eight in which all rewards are equal, and why."""
+
+
+@checker(
+    "10.predict",
+    takes=dict,
+    hints=(
+        "A group is silent if all of its answers are right, or all are wrong.",
+        "silent = p ** 8 + (1 - p) ** 8; the group that is needed: the first g with "
+        "p ** g + (1 - p) ** g at most one half.",
+        "math.ceil(math.log(0.5) / math.log(0.99))",
+    ),
+)
+def _(attempt: dict[str, Any], g: torch.Generator) -> Iterator[Claim]:
+    yield answers_for(attempt, (*SILENT, "answers needed at 0.01", "because"))
+    for name, (share, why) in SILENT.items():
+        said = attempt[name]
+        yield Claim(f"{name}: the answer is a number", is_number(said), f"you wrote {said!r}.")
+        yield Claim(f"{name}: within one percent", close(float(said), share, rtol=0.01), why)
+    yield Claim(
+        "the smallest group of which half is not silent",
+        attempt["answers needed at 0.01"] == 69,
+        "how often must 0.99 be multiplied with itself until at most one half is left?",
+    )
+    why = "which share of groups teaches nothing at 0.01, and what has a base to be able to do?"
+    yield explained(attempt, 0.99**8, why)
+
+
+@checker(
+    "10.measure",
+    hints=(
+        "Count per question first, then average over questions.",
+        "x (p, n): c = x.sum(-1) right answers of n; pass_at(n, c, k) for each question.",
+        "silent = sum(c in (0, n) for c in after.sum(-1).tolist()) / len(after)",
+    ),
+)
+def _(attempt: Attempt, g: torch.Generator) -> Iterator[Claim]:
+    p, n, k = draw(g, 5, 7), 6, 3
+    before = (torch.rand(p, n, generator=g) < 0.4).float()
+    before[0], before[1] = 0, torch.tensor([1.0, 0, 0, 0, 0, 0])
+    after = before.clone()
+    after[0, : draw(g, 1, 2)], after[1], after[2] = 1, 1, 0
+    after[3], before[3] = 1, torch.tensor([1.0, 0, 1, 0, 1, 0])
+    found = attempt(before, after, k)
+    names = ("pass@1", "pass@k", "silent")
+    yield Claim(
+        "a dictionary with three numbers",
+        isinstance(found, dict)
+        and set(found) == set(names)
+        and all(map(is_number, found.values())),
+        "the keys are pass@1, pass@k and silent; .item() makes a number of a tensor.",
+    )
+    nothing = attempt(before, before, k)
+    yield Claim(
+        "without practice nothing is gained",
+        max(abs(nothing["pass@1"]), abs(nothing["pass@k"])) < 1e-6,
+        "both are differences: after minus before.",
+    )
+    all_wrong, all_right = torch.zeros(2, n), torch.ones(2, n)
+    best = attempt(all_wrong, all_right, k)
+    yield Claim(
+        "from nothing to everything both gain 1",
+        abs(best["pass@1"] - 1) < 1e-6 and abs(best["pass@k"] - 1) < 1e-6,
+        "after minus before, as shares of 0 to 1.",
+    )
+    yield Claim(
+        "pass@1 is the gain of the mean reward",
+        abs(found["pass@1"] - float(after.mean() - before.mean())) < 1e-5,
+        "the mean over all answers, after minus before.",
+    )
+    gain = _at_least_one(after, k) - _at_least_one(before, k)
+    yield Claim(
+        "pass@k is counted question by question",
+        abs(found["pass@k"] - gain) < 1e-5,
+        "for each question the chance that k of ITS n answers, without putting back, hold a right "
+        "one; then the mean over questions.",
+    )
+    quiet = sum(len(set(row)) == 1 for row in after.tolist()) / p
+    yield Claim(
+        "silent is the share of questions that teach nothing any more",
+        abs(found["silent"] - quiet) < 1e-6,
+        "of the answers AFTER practice: all right, or all wrong. Both give advantages of zero.",
+    )
+
+
+def _at_least_one(rewards: torch.Tensor, k: int) -> float:
+    """The mean over questions of the share of picks of k answers that hold a right one."""
+    picks = list(combinations(range(rewards.shape[1]), k))
+    return float(torch.stack([rewards[:, pick].amax(-1) for pick in picks]).mean())

@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
+from torch.nn import Parameter
 
 
 class Claim(NamedTuple):
@@ -23,6 +24,20 @@ class Refused(Exception):
         self.says, self.hint = says, hint
 
 
+PLAIN = (Tensor, Parameter, bool, int, float, str)
+
+
+def plain(value: Any) -> None:
+    """Refuse a tensor, number or word of a kind of one's own: it could compare as it likes."""
+    ours = type(value) in PLAIN or not isinstance(value, PLAIN)
+    if not ours and type(value).__module__.partition(".")[0] not in ("numpy", "torch"):
+        base = next(kind for kind in PLAIN if isinstance(value, kind))
+        raise Refused(
+            f"your function returns {type(value).__name__}, a kind of {base.__name__} of its own",
+            f"return a plain {base.__name__}.",
+        )
+
+
 def close(got: Any, expected: Any, *, rtol: float = 1e-4) -> bool:
     """Whether `got` differs from `expected` by at most `rtol` of the largest expected size.
 
@@ -30,11 +45,12 @@ def close(got: Any, expected: Any, *, rtol: float = 1e-4) -> bool:
     any answer pass or fail by accident; that is a fault of the checker (AssertionError).
     """
     want = torch.as_tensor(expected).detach().to(torch.float64)
-    if not isinstance(got, Tensor | float | int):
+    if not isinstance(got, Tensor | float | int) or (isinstance(got, Tensor) and got.is_complex()):
         raise Refused(
-            f"a number or tensor was expected, and a {type(got).__name__} came",
+            f"real numbers were expected, and a {type(got).__name__} came",
             "what does the last line of your function return?",
         )
+    plain(got)
     have = torch.as_tensor(got).detach().to("cpu", torch.float64)
     if have.shape != want.shape:
         raise Refused(
@@ -52,6 +68,7 @@ def shaped(
 ) -> Claim:
     """The claim that `got` is a tensor of `shape`, of the dtype and on the device of `like`."""
     says = f"{what} has the right shape" + (", dtype and device" if like is not None else "")
+    plain(got)
     if not isinstance(got, Tensor):
         return Claim(says, False, f"{what} should be a tensor; it is a {type(got).__name__}.")
     if tuple(got.shape) != tuple(shape):

@@ -12,9 +12,9 @@ from typing import Any, Literal, NamedTuple
 import torch
 
 from minids.check import progress
-from minids.check.accidents import TimeUp, explain, time_limit
+from minids.check.accidents import explain, time_limit
 from minids.check.claims import Refused
-from minids.check.guard import Guarded
+from minids.check.guard import Guarded, odd
 from minids.check.registry import Checker, find
 
 BLANK = "Replace the line `raise NotImplementedError` by your own."
@@ -90,7 +90,9 @@ def examine(
         return verdict("blank", "nothing here yet", BLANK)
     except Refused as refused:
         return verdict("error", refused.says, refused.hint)
-    except (TimeUp, SystemExit, Exception) as error:
+    except KeyboardInterrupt:
+        raise  # somebody pressed the stop button
+    except BaseException as error:  # TimeUp, SystemExit, and whatever else they raise
         return verdict("error", *explain(error, limit))
     return verdict("solved")
 
@@ -130,6 +132,9 @@ def _wrong_kind(c: Checker, attempt: Any) -> tuple[str, str] | None:
         kinds = c.takes if isinstance(c.takes, tuple) else (c.takes,)
         names = " or ".join(kind.__name__ for kind in kinds)
         return f"the answer should be of type {names}, and is {_kind(attempt)}", "see the task."
+    strange = odd(attempt) if c.takes is not None else ""
+    if strange:
+        return f"the answer holds {strange}", "write numbers, words, lists and sets alone."
     return None
 
 

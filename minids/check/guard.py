@@ -1,6 +1,7 @@
 """Between a checker and the learner's function: what a call may not do, each case as a sentence.
 
-A missing `return`, not-a-number, wrong arguments and inputs changed in place are refused.
+A missing `return`, not-a-number, wrong arguments, inputs changed in place, and tensors and numbers
+of a kind of one's own, which could compare as they like, are refused.
 """
 
 import copy
@@ -11,7 +12,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from minids.check.claims import Refused
+from minids.check.claims import Refused, plain
+
+# What an answer that is no function may consist of.
+HOLDERS = (list, tuple, set, frozenset)
+VALUES = (bool, int, float, complex, str, type(None), type(...))
 
 
 class Guarded:
@@ -60,7 +65,9 @@ def call(
         raise Refused("your function returns None", "is there a `return` at its end?")
     if out is NotImplemented or out is ...:
         raise NotImplementedError
-    if not may_be_nan and any(_has_nan(x) for x in _tensors(out)):
+    for x in _leaves(out):
+        plain(x)
+    if not may_be_nan and any(map(_has_nan, _leaves(out))):
         raise Refused(
             "your function returns NaN (not a number) for ordinary inputs",
             "look for 0/0, inf - inf, the log or root of a negative number, "
@@ -103,20 +110,33 @@ def _same(old: Any, new: Any) -> bool:
     return True
 
 
-def _tensors(value: Any) -> Iterator[Any]:
-    if isinstance(value, Tensor | float):
+def odd(answer: Any) -> str:
+    """What an answer holds that is no plain value, "a value of type X"; else an empty text."""
+    if type(answer) is dict:
+        return next(filter(None, map(odd, (*answer, *answer.values()))), "")
+    if type(answer) in HOLDERS:
+        return next(filter(None, map(odd, answer)), "")
+    ours = type(answer) in (*VALUES, Tensor)
+    if ours or type(answer).__module__.partition(".")[0] == "numpy":
+        return ""
+    return f"a value of type {type(answer).__name__}"
+
+
+def _leaves(value: Any) -> Iterator[Any]:
+    """Tensors, numbers and words in nested lists, tuples and mappings."""
+    if isinstance(value, Tensor | float | int | str):
         yield value
     elif isinstance(value, list | tuple):
         for x in value:
-            yield from _tensors(x)
+            yield from _leaves(x)
     elif isinstance(value, Mapping):
         for x in value.values():
-            yield from _tensors(x)
+            yield from _leaves(x)
 
 
 def _has_nan(value: Any) -> bool:
     if isinstance(value, float):
         return math.isnan(value)
-    if value.is_meta:
+    if not isinstance(value, Tensor) or value.is_meta:
         return False
     return value.is_floating_point() and bool(torch.isnan(value.detach()).any())

@@ -78,7 +78,11 @@ def board(learners: Sequence[Learner], roll: Mapping[str, Sequence[str]], *, now
         solved = sum(progress.standing(e) == "solved" for e in person.results.values())
         row = [person.name, *(bar(roll[stem], person.results) for stem in begun), str(solved)]
         rows.append([*row, _ago(person.results, now), _short(*last) if last else ""])
-    lines = [f"{now:%H:%M}   {len(learners)} learners   {LEGEND}", "", *_aligned([heads, *rows])]
+    lines = [
+        f"{now:%H:%M}   {_counted(len(learners), 'learner', 'learners')}   {LEGEND}",
+        "",
+        *_aligned([heads, *rows]),
+    ]
     if stuck:
         lines += ["", "stuck now:"]
         lines += [f"  {count} x {what}" for what, count in stuck.most_common(8)]
@@ -105,13 +109,13 @@ def _claim(entry: dict[str, Any]) -> str:
 
 
 def _short(name: str, entry: dict[str, Any]) -> str:
-    return f"{name}: {_claim(entry)[:48]} ({entry.get('tries', 0)} tries)"
+    return f"{name}: {_claim(entry)[:48]} ({_counted(entry.get('tries', 0), 'try', 'tries')})"
 
 
 def _story(word: str, entry: dict[str, Any]) -> str:
     if word == "shown":
         return "its answer was shown; `minids reset` gives the blank back"
-    return f"{_claim(entry)} ({entry.get('tries', 0)} tries)"
+    return f"{_claim(entry)} ({_counted(entry.get('tries', 0), 'try', 'tries')})"
 
 
 def _ago(results: Results, now: datetime) -> str:
@@ -135,3 +139,7 @@ def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
         "  ".join(word.ljust(wide) for word, wide in zip(row, widths, strict=True)).rstrip()
         for row in rows
     ]
+
+
+def _counted(n: int, one: str, many: str) -> str:
+    return f"{n} {one if n == 1 else many}"

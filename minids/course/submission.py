@@ -2,8 +2,9 @@
 
 Its own check cells are left out. Ours stand in their place and once more at the end, through a
 freshly imported checker and under a number that the submission cannot know, so that printing
-"solved" earns nothing. A cell that kills the kernel or does not end is left out, too, and the
-rest begins again without it.
+"solved" earns nothing. What is found right is followed by two answers that are known to be wrong:
+where the check refuses neither, somebody has tampered with it. A cell that kills the kernel or
+does not end is left out, too, and the rest begins again without it.
 """
 
 import json
@@ -14,6 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from minids.check.bugs import traps
 from minids.course import kernel
 from minids.course.roll import checked
 
@@ -84,7 +86,7 @@ def answers(
 
 def _run(notebook: Any, cells: list[Any], session: Session, folder: Path) -> bool:
     """Go through the cells in one kernel; False if it had to be given up on the way."""
-    from nbclient.exceptions import CellTimeoutError, DeadKernelError
+    from nbclient.exceptions import CellTimeoutError
 
     notebook.cells = []
     runner = kernel.client(notebook, folder, max(1, round(session.share())))
@@ -102,7 +104,7 @@ def _run(notebook: Any, cells: list[Any], session: Session, folder: Path) -> boo
             number = len(cells)
             for name in session.wanted:  # defined further down, or its check cell is gone
                 _ask(runner, name, session)
-    except (CellTimeoutError, DeadKernelError, RuntimeError) as error:
+    except Exception as error:  # dead, late, or sending what is no message of a kernel
         late = isinstance(error, CellTimeoutError)
         session.skipped[number] = "did not end" if late else "killed the kernel"
         return False
@@ -123,32 +125,57 @@ def _execute(runner: Any, cell: Any, seconds: float) -> None:
 
 def _ask(runner: Any, exercise: str, session: Session) -> None:
     """Put one check to the running kernel, unless its answer can change no more."""
-    import nbformat
-
     before = session.found.get(exercise)
-    if before is not None and (before.state == "solved" or "still running" in before.failed):
+    if before is not None and (before.state == "solved" or before.failed in FINAL):
         return
-    if before is not None and before.failed == UNANSWERED.failed:
+    if before is not None and "still running" in before.failed:
         return
-    nonce, share = secrets.token_hex(16), session.share()
-    code = PROBE.format(
-        expression=session.wanted[exercise],
-        exercise=exercise,
-        seeds=session.seeds,
-        at_most=round(share / 2, 1),
-        nonce=nonce,
-    )
-    cell, began = nbformat.v4.new_code_cell(code), time.monotonic()
     session.found[exercise] = UNANSWERED  # stands if the kernel dies of it
+    heard = UNANSWERED
     try:
-        _execute(runner, cell, share)
+        heard = _probe(runner, exercise, session.wanted[exercise], session.seeds, session.share())
+        if heard.state == "solved" and _takes_anything(runner, exercise, session):
+            heard = TAMPERED._replace(seconds=heard.seconds)
     finally:
-        heard = _heard(cell, nonce, round(time.monotonic() - began, 1))
         keep = before is not None and heard.state == "did not run"
         session.found[exercise] = before if keep and before is not None else heard
 
 
+def _takes_anything(runner: Any, exercise: str, session: Session) -> bool:
+    """Whether the check, as it is in that kernel now, refuses neither of two wrong answers."""
+    number = len(traps(exercise))
+    for chosen in secrets.SystemRandom().sample(range(number), min(2, number)):
+        trap = f"__import__('minids.check.bugs', fromlist=['']).traps({exercise!r})[{chosen}]"
+        said = _probe(runner, exercise, trap, [0], session.share()).state
+        if said in ("wrong", "error", "blank"):
+            return False
+    return True
+
+
+def _probe(
+    runner: Any, exercise: str, expression: str, seeds: Sequence[int], seconds: float
+) -> Answer:
+    """What the check says of the value of an expression in the running kernel."""
+    import nbformat
+
+    nonce = secrets.token_hex(16)
+    code = PROBE.format(
+        expression=expression,
+        exercise=exercise,
+        seeds=list(seeds),
+        at_most=round(seconds / 2, 1),
+        nonce=nonce,
+    )
+    cell, began = nbformat.v4.new_code_cell(code), time.monotonic()
+    _execute(runner, cell, seconds)
+    return _heard(cell, nonce, round(time.monotonic() - began, 1))
+
+
 UNANSWERED = Answer("did not run", "the check was interrupted", "it crashed or did not end", 0.0)
+TAMPERED = Answer(
+    "error", "the check was tampered with", "it refuses no answer that is known to be wrong", 0.0
+)
+FINAL = (UNANSWERED.failed, TAMPERED.failed)
 
 
 def _heard(cell: Any, nonce: str, seconds: float) -> Answer:

@@ -1,7 +1,7 @@
 # %% [markdown]
 # # 00 map. Exercises
 #
-# Five exercises, from one line to a measurement. Each checks itself: run the cell below it.
+# Six exercises, from one line to a measurement and an explanation. Each checks itself: run the cell below it.
 # A check stops at the first claim that does not hold, and hints. `hint("00.saving")` says more, in three steps.
 #
 # The chapter is `notebooks/00_map.ipynb`. Times are for somebody who has read it.
@@ -168,6 +168,31 @@ for name in ("toy-llama", "toy-v3"):
     measured, formula = bytes_per_token(toy, 50), accounting.cache_bytes(toy.c, bits=32)
     print(f"{name}: measured {measured:,.0f} bytes per token, formula {formula:,.0f}")
     claim("they agree", measured == formula)
+
+# %% [markdown]
+# ## 6. Explain, with numbers: which 37 billion? (10 minutes)
+#
+# The report says that V3 activates 37 billion parameters for each token. It has two vocabulary tables: the embedding, where a token
+# looks up one row, and the head, which is multiplied whole. Count V3 three times with your `active`, in billions: with `"no table"`, with the
+# `"head only"`, with `"both tables"`.
+#
+# Write a dictionary with these three, with `"rounds to 37"` (which of the three is it?), and with `"because"`: a sentence with that count
+# in it, on what it counts and what it leaves out.
+
+# %% tags=["exercise"]
+### BEGIN SOLUTION
+none, head, both = (active(preset("deepseek-v3"), tables) / 1e9 for tables in (0, 1, 2))
+which = {
+    "no table": none,
+    "head only": head,
+    "both tables": both,
+    "rounds to 37": "head only",
+    "because": f"{head:.1f} billion is what a token is multiplied with: the head counts, the embedding is only looked up.",
+}
+### END SOLUTION
+
+# %% tags=["check"]
+check("00.explain", which)
 
 # %% [markdown]
 # ### BEGIN SOLUTION

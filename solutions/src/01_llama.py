@@ -196,7 +196,7 @@ claim(
 )
 
 # %% [markdown]
-# ## 6. Predict six numbers (10 minutes)
+# ## 6. Predict six numbers, and explain one (10 minutes)
 #
 # Fill in the dictionary. Compute as little as you can.
 #
@@ -205,6 +205,8 @@ claim(
 # - `"bits per byte"`: of a model with 3 nats per token, where a token stands for 4 bytes.
 # - `"block"`: parameters in one block of the 7B. Width 4,096, feed-forward 11,008, as many key heads as query heads, two norms.
 # - `"learning rate"` and `"batch"`: what DeepSeek's formulas multiply them by when the budget grows a thousandfold.
+#
+# - `"because"`: a sentence with the first loss in it. What would a first loss of half that say about the code?
 #
 # Write `numbers = {"first loss": 7.5, ...}`. One percent is near enough.
 
@@ -217,6 +219,7 @@ numbers = {
     "block": 4 * 4096**2 + 3 * 4096 * 11_008 + 2 * 4096,
     "learning rate": 1000**-0.1250,
     "batch": 1000**0.3271,
+    "because": "Who knows nothing loses ln 102,400 = 11.54 nats a token; a model that starts with half of it is shown the answers.",
 }
 ### END SOLUTION
 

@@ -1,7 +1,7 @@
 # %% [markdown]
 # # 05 yarn. Exercises
 #
-# Six exercises, from one line to a measurement. Each checks itself: run the cell below it.
+# Seven exercises, from one line to a measurement and an explanation. Each checks itself: run the cell below it.
 # A check stops at the first claim that does not hold, and hints. `hint("05.wavelength")` says more, in three steps.
 #
 # The chapter is `notebooks/05_yarn.ipynb`. Times are for somebody who has read it.
@@ -235,8 +235,24 @@ claim(
 )
 
 # %% [markdown]
-# Explain with numbers: the rule of the hay looks three tokens back. How many radians does the fastest pair turn for that, as
-# trained and after PI? Which of the two did training never show as a distance of three?
+# ## 7. Explain, with numbers: why is PI lost at once? (10 minutes)
+#
+# The rule of the hay looks three tokens back. How many radians does the fastest pair turn for that, as trained, and after PI with factor 8?
+# Which of the two angles did training never show, and between which distances does it lie?
+#
+# Write a dictionary with `"as trained"`, `"after PI"` and `"because"`: a sentence that holds the second number.
+
+# %% tags=["exercise"]
+### BEGIN SOLUTION
+angles = {
+    "as trained": 3.0,
+    "after PI": 3 / 8,
+    "because": "0.375 radians lie between the angles of no token and of one token, and training showed whole radians alone.",
+}
+### END SOLUTION
+
+# %% tags=["check"]
+check("05.explain", angles)
 
 # %% [markdown]
 # ### BEGIN SOLUTION
@@ -247,7 +263,7 @@ claim(
 # - **3.** The ramp mixes frequencies. Mixing wavelengths gives the same two ends and other pairs between.
 # - **4.** Multiplying the query alone gives the root of the factor. Training still works, and attention stays diluted.
 # - **5.** The bounds count turns within the *trained* context. The factor only says how far the slow pairs go.
-# - **6.** As trained, three tokens are 3 radians of the fastest pair. After PI with factor 8 they are 3/8, less than the single radian
+# - **7.** As trained, three tokens are 3 radians of the fastest pair. After PI with factor 8 they are 3/8, less than the single radian
 #   of one token: an angle between "this token" and "the last one", which training never showed. YaRN leaves that pair at 3. So PI is lost
 #   in the first bin already, though every distance there is known; the others are lost where distances are new.
 # ### END SOLUTION

@@ -1,7 +1,8 @@
 # %% [markdown]
 # # 10 grpo. Exercises
 #
-# Five exercises: a reward, an advantage, a penalty, a loss, and how to count tries. Each checks itself: run the cell below it.
+# Seven exercises: a reward, an advantage, a penalty, a loss, how to count tries, a prediction to explain, and a measurement. Each
+# checks itself: run the cell below it.
 # Stuck? `hint("10.loss")`, `hint("10.loss", 2)`, `hint("10.loss", 3)`; 4 says where the solution is.
 #
 # The chapter is `notebooks/10_grpo.ipynb`. Times are for somebody who has read it.
@@ -170,4 +171,86 @@ claim(
     "one right sample in sixteen is a poor first try, and a good chance in eight",
     round(pass_at(16, 1, 1), 3) == 0.062 and pass_at(16, 1, 8) == 0.5,
 )
+
+# %% [markdown]
+# ## 6. Predict, and explain with numbers: when does a group teach? (10 minutes)
+#
+# A model answers a question rightly with chance p, each time anew. A group of eight answers whose rewards are all equal has advantages of
+# zero: it is silent, nothing is learned from it. On paper:
+#
+# - `"silent at 0.5"`, `"silent at 0.01"`, `"silent at 0.99"`: which share of groups is silent at that p?
+# - `"answers needed at 0.01"`: how large must groups be, at least, so that half of them or more are not silent?
+# - `"because"`: a sentence with the second share in it, on what a base model has to be able to do before it can practise.
+#
+# Write a dictionary with these five answers. One percent is near enough; the size is a whole number.
+
+# %% tags=["exercise"]
+### BEGIN SOLUTION
+teaches = {
+    "silent at 0.5": 2 * 0.5**8,
+    "silent at 0.01": 0.99**8 + 0.01**8,
+    "silent at 0.99": 0.99**8 + 0.01**8,
+    "answers needed at 0.01": math.ceil(math.log(0.5) / math.log(0.99)),
+    "because": "At a chance of 0.01 a share of 0.923 of all groups is silent, so a base has to be right now and then.",
+}
+### END SOLUTION
+
+# %% tags=["check"]
+check("10.predict", teaches)
+
+# %% [markdown]
+# Two hundred thousand groups, drawn:
+
+# %% tags=["claim"]
+dice = torch.rand(200_000, 8, generator=torch.Generator().manual_seed(2)) < 0.01
+right = dice.sum(-1)
+drawn = float(((right == 0) | (right == 8)).float().mean())
+claim("chance agrees to half a percent", abs(drawn - teaches["silent at 0.01"]) < 0.005)
+
+# %% [markdown]
+# ## 7. Measure: learned, or sharpened? (15 minutes)
+#
+# `before` and `after` are (p, n): for each of p questions the rewards of n sampled answers, 1 or 0, before and after practice. Return a
+# dictionary:
+#
+# - `"pass@1"`: by how much the mean reward rose;
+# - `"pass@k"`: by how much the chance rose that k of a question's n answers, picked without putting back, hold a right one, as a mean over
+#   questions. `pass_at` from above knows it;
+# - `"silent"`: the share of questions that teach nothing after practice, because all of their answers earn the same.
+
+
+# %% tags=["exercise"]
+def measured(before, after, k):
+    """Return what practice changed: gains of pass@1 and pass@k, and the share of silent questions."""
+    ### BEGIN SOLUTION
+    n = before.shape[1]
+
+    def chance(rewards):
+        return sum(pass_at(n, int(c), k) for c in rewards.sum(-1)) / len(rewards)
+
+    silent = (after == after[:, :1]).all(-1).float().mean().item()
+    gain = (after.mean() - before.mean()).item()
+    return {"pass@1": gain, "pass@k": chance(after) - chance(before), "silent": silent}
+    ### END SOLUTION
+
+
+# %% tags=["check"]
+check("10.measure", measured)
+
+# %% [markdown]
+# Use it on two models that begin alike, right in 0.3 of their tries. One becomes surer: a question whose answers were mostly right is answered
+# rightly from now on, any other never. The other one learns.
+
+# %% tags=["claim"]
+g = torch.Generator().manual_seed(3)
+chances = torch.rand(400, 1, generator=g) * 0.6
+before = (torch.rand(400, 16, generator=g) < chances).float()
+sharper = (chances > 0.3).float().expand(400, 16)
+learned = (torch.rand(400, 16, generator=g) < 0.95).float()
+surer, better = measured(before, sharper, 8), measured(before, learned, 8)
+for name, gains in (("sharpened", surer), ("learned", better)):
+    print(f"{name:9}  " + "  ".join(f"{key} {value:+.2f}" for key, value in gains.items()))
+claim("both gain at the first try", surer["pass@1"] > 0.1 and better["pass@1"] > 0.1)
+claim("whoever is only sharpened loses at eight tries", surer["pass@k"] < 0 < better["pass@k"])
+claim("and has nothing left to learn from", surer["silent"] == 1)
 print(told("your turn", "chapter 11"))

@@ -64,7 +64,7 @@ claim(
 )
 
 # %% [markdown]
-# ## 2. Predict: what does it push? (10 minutes)
+# ## 2. Predict, and explain: what does it push? (10 minutes)
 #
 # Four answers to one question. Two are right (accuracy 1), two are wrong (0). Of each pair one has pure thoughts (consistency 1) and one
 # mixed ones (0.5). The reward is accuracy plus `w` times consistency. Advantages are GRPO's: how many deviations of the group (the one that
@@ -74,9 +74,10 @@ claim(
 #
 # - `"right and mixed, accuracy alone"`: its advantage for `w` = 0;
 # - `"right and pure, language at 1"`, `"right and mixed, language at 1"`, `"wrong and pure, language at 1"`: the advantages for `w` = 1;
-# - `"weight at which wrong and pure equals right and mixed"`: the `w` at which the two earn the same.
+# - `"weight at which wrong and pure equals right and mixed"`: the `w` at which the two earn the same;
+# - `"because"`: a sentence with that weight in it, on why R1's weight may not be large.
 #
-# Write a dictionary with these five numbers. Then say in a sentence why R1's weight may not be large.
+# Write a dictionary with these five numbers and the sentence.
 
 # %% tags=["exercise"]
 ### BEGIN SOLUTION
@@ -86,6 +87,7 @@ weighed = {
     "right and mixed, language at 1": 0.25 / 0.3125**0.5,
     "wrong and pure, language at 1": -0.25 / 0.3125**0.5,
     "weight at which wrong and pure equals right and mixed": 2.0,
+    "because": "From a weight of 2 on, wrong answers in one language earn as much as right ones in two, and more beyond.",
 }
 ### END SOLUTION
 

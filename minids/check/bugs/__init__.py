@@ -56,6 +56,14 @@ def wrong() -> Iterator[Planted]:
                 yield Planted(exercise, mistake, attempt, words)
 
 
+def traps(exercise: str) -> list[Any]:
+    """Answers to one exercise that its check must refuse: the planted ones, else nothing useful."""
+    if exercise[:2] not in chapters():
+        return [lambda *_, **__: None, object()]
+    planted = importlib.import_module(f"{__name__}.ch{exercise[:2]}").WRONG
+    return [attempt for _, attempt, _ in planted[exercise]]
+
+
 def table(seed: int = 0) -> Iterator[Row]:
     """Exercise, mistake, the claim that caught it and its hint, for every planted mistake."""
     for p in wrong():

@@ -292,7 +292,22 @@ def by_formula_with_keys_and_values(model: Any, n: int) -> float:
     return measure(model, n)
 
 
+# 00.explain
+
+WHICH = {
+    "no table": 35.70,
+    "head only": 36.63,
+    "both tables": 37.55,
+    "rounds to 37": "head only",
+    "because": "Only 36.63 rounds to 37: it counts the head and leaves out the embedding.",
+}
+WHICH_TO_THE_LAST = WHICH | {
+    "no table": 35.699337216,
+    "because": "A look-up multiplies nothing, so only the head counts: that makes 36.6 billion.",
+}
+
 RIGHT: dict[str, list[Any]] = {
+    "00.explain": [WHICH, WHICH_TO_THE_LAST],
     "00.saving": [saving, saving_in_bytes, saving_factor_by_factor, saving_by_logarithms],
     "00.mla": [mla_parameters, mla_matrix_by_matrix],
     "00.active": [
@@ -352,6 +367,17 @@ WRONG: dict[str, list[tuple[str, Any, str]]] = {
         ("a change left out", {"twice the layers": {"total"}}, "every change has an answer"),
         ("a word that is none of the three", SIGNS | {"twice the layers": {"everything"}},
          "every word is total"),
+    ],
+    "00.explain": [
+        ("not in billions", WHICH | {"head only": 36_626_000_000}, "and not 36.6e9"),
+        ("all there are", WHICH | {"both tables": 671.026}, "and not 36.6e9"),
+        ("a table left in", WHICH | {"no table": 36.626}, "every table has"),
+        ("both tables", WHICH | {"rounds to 37": "both tables"}, "36, 37 and 38"),
+        ("text", WHICH | {"no table": "36 billion"}, "the answer is a number"),
+        ("no number", WHICH | {"because": "The report must mean what every token really meets."},
+         "write a sentence"),
+        ("no words", WHICH | {"because": "36.6"}, "write a sentence"),
+        ("no reason", {"no table": 35.7, "head only": 36.63, "both tables": 37.55}, "has no"),
     ],
     "00.measure": [
         ("nothing read", measure_without_reading, "a new cache is empty"),

@@ -480,7 +480,12 @@ def one_set_for_all(probabilities, p):
 
 # 01.predict
 
-NUMBERS = {name: value for name, (value, _) in PREDICTED.items()}
+NUMBERS = {name: value for name, (value, _) in PREDICTED.items()} | {
+    "because": "Who knows nothing loses 11.54 nats: a first loss far below has seen answers."
+}
+ROUNDED = {name: float(f"{value:.4g}") for name, (value, _) in PREDICTED.items()} | {
+    "because": "ln of the vocabulary, 11.5, is what a guess costs; less is a leak of targets."
+}
 
 # 01.bigram
 
@@ -578,7 +583,7 @@ RIGHT = {
         top_p_by_what_stands_above,
         top_p_by_its_last_token,
     ],
-    "01.predict": [NUMBERS, {name: float(f"{value:.4g}") for name, value in NUMBERS.items()}],
+    "01.predict": [NUMBERS, ROUNDED],
     "01.bigram": [bigram, bigram_with_dictionaries],
 }
 
@@ -654,6 +659,12 @@ WRONG = {
         ("norms forgotten, GQA counted", NUMBERS | {"block": 164_626_432}, "four square matrices"),
         ("rate rises", NUMBERS | {"learning rate": 2.371}, "rate falls with the budget"),
         ("batch falls", NUMBERS | {"batch": 0.1044}, "the batch grows"),
+        (
+            "no number",
+            NUMBERS | {"because": "A first loss that is far too low has seen the answer."},
+            "say how large",
+        ),
+        ("no words", NUMBERS | {"because": "11.54"}, "say how large"),
     ],
     "01.bigram": [
         ("bits", bigram_in_bits, "natural logarithm"),

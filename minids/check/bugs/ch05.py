@@ -320,7 +320,21 @@ def _cuts(targets, bins):
     return [targets.shape[1] * i // bins for i in range(1, bins)]
 
 
+# 05.explain
+
+ANGLES = {
+    "as trained": 3.0,
+    "after PI": 0.375,
+    "because": "An angle of 0.375 lies between no token and one: training showed 0, 1, 2 and 3.",
+}
+ANGLES_IN_WHOLE = ANGLES | {
+    "as trained": 3,
+    "after PI": 3 / 8,
+    "because": "Training showed whole radians, so 0.375 means neither this token nor the last one.",
+}
+
 RIGHT = {
+    "05.explain": [ANGLES, ANGLES_IN_WHOLE],
     "05.wavelength": [turns, turns_pair_by_pair, turns_by_exponentials, turns_by_products],
     "05.ntk": [ntk, ntk_by_logarithms, ntk_in_one_root, ntk_by_search],
     "05.yarn": [yarn, yarn_pair_by_pair],
@@ -386,6 +400,17 @@ WRONG = {
         ("a change left out", {"twice the factor": {"temperature"}}, "every change has an answer"),
         ("a word that is none of the three", MOVES | {"twice the factor": {"all"}},
          "every word is low"),
+    ],
+    "05.explain": [
+        ("turns", ANGLES | {"as trained": 0.477}, "not turns"),
+        ("one token", ANGLES | {"as trained": 1.0}, "radian a token"),
+        ("PI multiplies", ANGLES | {"after PI": 24.0}, "divides every pace"),
+        ("PI leaves it", ANGLES | {"after PI": 3.0}, "divides every pace"),
+        ("one token after PI", ANGLES | {"after PI": 0.125}, "the same three tokens"),
+        ("no number", ANGLES | {"because": "Training never showed an angle as small as that."},
+         "say that angle"),
+        ("no words", ANGLES | {"because": "0.375"}, "say that angle"),
+        ("no reason", {"as trained": 3.0, "after PI": 0.375}, "three entries"),
     ],
     "05.measure": [
         ("mask ignored", by_position_unmasked, "left out, and all others"),

@@ -336,7 +336,98 @@ def passed_any(n, c, k):
     return float(c > 0)
 
 
+# 10.predict
+
+TEACHES = {
+    "silent at 0.5": 2 / 256,
+    "silent at 0.01": 0.99**8 + 0.01**8,
+    "silent at 0.99": 0.99**8 + 0.01**8,
+    "answers needed at 0.01": 69,
+    "because": "At 0.01 a share of 0.923 of groups is silent: a base must succeed at times.",
+}
+TEACHES_ROUNDED = TEACHES | {
+    "silent at 0.5": 0.0078,
+    "silent at 0.01": 0.92,
+    "silent at 0.99": 0.92,
+    "because": "Of groups of eight 0.92 hold no right answer, so a base must be lucky.",
+}
+
+
+# 10.measure
+
+
+def practised(before, after, k):
+    def pass_k(rewards):
+        n = rewards.shape[1]
+        chances = [passed(n, int(c), k) for c in rewards.sum(-1)]
+        return sum(chances) / len(chances)
+
+    equal = (after == after[:, :1]).all(-1)
+    return {
+        "pass@1": float(after.mean() - before.mean()),
+        "pass@k": pass_k(after) - pass_k(before),
+        "silent": float(equal.float().mean()),
+    }
+
+
+def practised_by_picks(before, after, k):
+    picks = torch.tensor(list(itertools.combinations(range(before.shape[1]), k)))
+    gain = (after - before).double().mean().item()
+    lucky = [x[:, picks].amax(-1).double().mean().item() for x in (before, after)]
+    quiet = [len(set(row)) == 1 for row in after.tolist()]
+    return {"pass@1": gain, "pass@k": lucky[1] - lucky[0], "silent": sum(quiet) / len(quiet)}
+
+
+def _practised(**other):
+    """The right answer but for one entry, which `other` computes."""
+
+    def wrong(before, after, k):
+        found = practised(before, after, k)
+        return found | {
+            name.replace("pass_", "pass@"): f(before, after, k) for name, f in other.items()
+        }
+
+    return wrong
+
+
+def _pooled(before, after, k):
+    def chance(rewards):
+        return 1 - (1 - rewards.mean().item()) ** k
+
+    return chance(after) - chance(before)
+
+
+def _put_back(before, after, k):
+    def chance(rewards):
+        return (1 - (1 - rewards.mean(-1)) ** k).mean().item()
+
+    return chance(after) - chance(before)
+
+
+def _any_at_all(before, after, k):
+    return (after.amax(-1) - before.amax(-1)).mean().item()
+
+
+def _share(questions):
+    return questions.double().mean().item()
+
+
+def practised_backwards(before, after, k):
+    return practised(after, before, k) | {"silent": practised(before, after, k)["silent"]}
+
+
+def practised_afterwards(before, after, k):
+    found = practised(before, after, k)
+    return found | {"pass@1": after.mean().item()}
+
+
+def practised_in_tensors(before, after, k):
+    return {name: torch.tensor(x) for name, x in practised(before, after, k).items()}
+
+
 RIGHT = {
+    "10.predict": [TEACHES, TEACHES_ROUNDED],
+    "10.measure": [practised, practised_by_picks],
     "10.advantage": [
         advantage,
         advantage_by_moments,
@@ -350,6 +441,30 @@ RIGHT = {
 }
 
 WRONG = {
+    "10.predict": [
+        ("all wrong alone", TEACHES | {"silent at 0.5": 1 / 256}, "as well as all eight wrong"),
+        ("the groups that teach", TEACHES | {"silent at 0.01": 0.077}, "0.99 to the 8"),
+        ("nearly always right teaches", TEACHES | {"silent at 0.99": 0.077}, "no more than that"),
+        ("one over p, halved", TEACHES | {"answers needed at 0.01": 50}, "how often must 0.99"),
+        ("one over p", TEACHES | {"answers needed at 0.01": 100}, "how often must 0.99"),
+        ("text", TEACHES | {"silent at 0.5": "seldom"}, "the answer is a number"),
+        ("no number", TEACHES | {"because": "Most groups are silent there, so the base must know."},
+         "which share of groups"),
+        ("no words", TEACHES | {"because": "0.92"}, "which share of groups"),
+    ],
+    "10.measure": [
+        ("before minus after", practised_backwards, "after minus before"),
+        ("no difference", practised_afterwards, "differences"),
+        ("all answers in one pot", _practised(pass_k=_pooled), "question by question"),
+        ("with putting back", _practised(pass_k=_put_back), "without putting back"),
+        ("any right answer at all", _practised(pass_k=_any_at_all), "ITS n answers"),
+        ("silent before", _practised(silent=lambda b, a, k: practised(a, b, k)["silent"]), "AFTER"),
+        ("all wrong alone", _practised(silent=lambda b, a, k: _share(a.sum(-1) == 0)),
+         "all right, or all wrong"),
+        ("all right alone", _practised(silent=lambda b, a, k: _share(a.all(-1))),
+         "all right, or all wrong"),
+        ("tensors", practised_in_tensors, "makes a number of a tensor"),
+    ],
     "10.advantage": [
         ("statistics over the batch", advantage_of_batch, "over the last axis"),
         ("statistics over the prompts", advantage_of_columns, "over the last axis"),
@@ -397,4 +512,4 @@ WRONG = {
         ("any right sample at all", passed_any, "c / n"),
         ("k is not checked", passed_unchecked, "ValueError when"),
     ],
-}
+}  # fmt: skip

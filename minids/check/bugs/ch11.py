@@ -356,6 +356,7 @@ weighed = {
     "right and mixed, language at 1": 0.447,
     "wrong and pure, language at 1": -0.447,
     "weight at which wrong and pure equals right and mixed": 2,
+    "because": "With a weight above 2 a wrong answer in pure English earns more than a right one.",
 }
 
 
@@ -366,7 +367,10 @@ def _computed():
         return [(r - mean) / spread for r in rewards]
 
     pure, mixed, wrong, _ = advantages(1)
-    return dict(zip(weighed, (advantages(0)[1], pure, mixed, wrong, 1 / (1 - 0.5)), strict=True))
+    why = "At 2 it is all the same whether an answer is right or its thoughts are pure."
+    return dict(
+        zip(weighed, (advantages(0)[1], pure, mixed, wrong, 1 / (1 - 0.5), why), strict=True)
+    )
 
 
 def _but(name, value):
@@ -448,5 +452,11 @@ WRONG = {
         ("good language pays", _but(_NAMES[3], 0.447), "does not pay"),
         ("equal weights", _but(_NAMES[4], 1.0), "1 + w / 2"),
         ("an answer is missing", dict(list(weighed.items())[:-1]), "has no"),
+        (
+            "no number",
+            _but("because", "A large weight would pay for language and not for being right."),
+            "from which weight on",
+        ),
+        ("no words", _but("because", "2"), "from which weight on"),
     ],
 }
