@@ -26,8 +26,8 @@ class Rollouts(NamedTuple):
 
     def answers(self) -> list[list[int]]:
         """Return the written tokens of each row, the stop token included."""
-        rows = zip(self.tokens, self.mask, strict=True)
-        return [row[written].tolist() for row, written in rows]
+        rows, lengths = self.tokens[:, self.prompt_length :].tolist(), self.mask.sum(-1).tolist()
+        return [row[:length] for row, length in zip(rows, lengths, strict=True)]
 
 
 class Share(NamedTuple):
