@@ -45,6 +45,23 @@ def test_rows_can_be_repeated_left_out_and_moved():
     assert cache.pad.tolist() == [7, 0, 7] and cache.length == 1
 
 
+def test_gradients_flow_back_into_every_token_that_is_held():
+    """Two tokens of one row serve three rows, and a third token is joined to them."""
+    pair, one = KVCache(1, 3, 3, 4), LatentCache(1, 3, 5, 6)
+    first = [torch.ones(1, 3, 2, 4, requires_grad=True), torch.ones(1, 2, 5, requires_grad=True)]
+    pair.append(first[0], first[0])
+    one.append(first[1], torch.ones(1, 2, 6))
+    for cache in (pair, one):
+        cache.take(torch.tensor([0, 0, 0]))
+    keys, _ = pair.append(kv(1, batch=3), kv(1, batch=3))
+    latents, _ = one.append(torch.ones(3, 1, 5), torch.ones(3, 1, 6))
+    assert keys.shape[2] == latents.shape[1] == pair.length == 3
+    (keys.square().sum() + latents.square().sum()).backward()
+    assert all((tokens.grad == 2 * 3).all() for tokens in first)
+    with pytest.raises(ValueError, match="max_len >= 4"):
+        pair.append(kv(1, batch=3), kv(1, batch=3))
+
+
 def test_rewinding_forgets_and_makes_room():
     cache = LatentCache(2, 3, 5, 6)
     cache.append(*latent(3))

@@ -8,6 +8,7 @@ import torch
 
 from minids.config import GQAConfig, ModelConfig
 from minids.decode.sample import generate, token_logp
+from minids.model.balance import load
 from minids.model.layers import init_weights
 from minids.model.transformer import Transformer
 from minids.presets import preset, shrink
@@ -22,7 +23,7 @@ from minids.rl.exam import exam, majority, pass_at
 from minids.rl.grpo import Settings, grpo, optimizer_for
 from minids.rl.policy_loss import k3, mean_of_rollouts, mean_of_tokens, policy_loss, sum_over
 from minids.rl.rewards import R1_ZERO, Weighed, accuracy
-from minids.rl.rollouts import aligned, distribution, joined, roll_out
+from minids.rl.rollouts import aligned, beginnings, distribution, joined, roll_out
 from minids.rl.variants import DAPO, GRPO, Variant, dr_grpo
 from minids.rl.zero import Recipe, newborn, practise, questions, read_lessons
 from minids.text.alphabet import alphabet
@@ -275,9 +276,7 @@ def test_log_probabilities_of_sampling_and_of_training_agree(temperature):
 
 
 def test_a_mixture_of_experts_with_latent_attention_agrees_as_well():
-    c = shrink(preset("deepseek-v3"), dim=32, n_heads=4, n_layers=2, n_routed=8, vocab=80)
-    model = Transformer(c)
-    init_weights(model, 0.2, torch.Generator().manual_seed(0))
+    model = mixture()
     scored = roll_out(model, mixed_prompts(), CODEC, R1_ZERO, group=2, max_new=8)
     now = distribution(model, scored.learnt)
     mask = scored.learnt.mask
@@ -304,6 +303,59 @@ def test_some_rows_lose_the_columns_that_none_of_them_uses():
     assert fewer.mask.sum() == learnt.mask[short].sum()
     now, all_columns = distribution(model, fewer).logp, distribution(model, learnt).logp[short]
     torch.testing.assert_close(now[fewer.mask], all_columns[learnt.mask[short]], atol=1e-5, rtol=0)
+
+
+def mixture() -> Transformer:
+    c = shrink(preset("deepseek-v3"), dim=32, n_heads=4, n_layers=2, n_routed=8, vocab=80)
+    model = Transformer(c)
+    init_weights(model, 0.2, torch.Generator().manual_seed(0))
+    return model
+
+
+def tokens_read(model: Transformer, action) -> tuple[int, object]:
+    """How many tokens a model reads in an action, and what the action returns."""
+    counted: list[int] = []
+    hook = model.embed.register_forward_hook(lambda _m, args, _y: counted.append(args[0].numel()))
+    result = action()
+    hook.remove()
+    return sum(counted), result
+
+
+@pytest.mark.parametrize("build", [lambda: tiny(), mixture], ids=["llama", "latent experts"])
+@pytest.mark.parametrize("mixed", [False, True], ids=["equal prompts", "mixed prompts"])
+def test_a_prompt_read_once_teaches_what_it_teaches_when_each_row_reads_it(build, mixed):
+    model = build()
+    ask = mixed_prompts() if mixed else [problems("add-2", seed=1)(i) for i in range(3)]
+    learnt = roll_out(model, ask, CODEC, R1_ZERO, group=8, max_new=6).learnt
+    some = learnt.rows(
+        torch.randperm(len(learnt.tokens), generator=torch.Generator().manual_seed(0))[:20]
+    )
+    weights = torch.randn(some.targets.shape, generator=torch.Generator().manual_seed(1))
+
+    def gradients(logp):
+        return torch.autograd.grad((logp * weights).sum(), list(model.parameters()))
+
+    n, once = tokens_read(model, lambda: distribution(model, some, 0.8))
+    whole = model(some.tokens[:, :-1], last=some.targets.shape[1])
+    logp = token_logp(whole.logits, some.targets, 0.8)
+    torch.testing.assert_close(once.logp, logp)
+    for a, b in zip(gradients(once.logp), gradients(logp), strict=True):
+        torch.testing.assert_close(a, b, atol=1e-5, rtol=1e-4)
+    for a, b in zip(once.routings, whole.routings, strict=True):
+        torch.testing.assert_close(load(a), load(b))
+    assert n < 0.9 * some.tokens[:, :-1].numel()
+
+
+def test_prompts_that_come_once_are_read_in_one_pass():
+    model = tiny()
+    learnt = roll_out(model, mixed_prompts(), CODEC, R1_ZERO, group=1, max_new=6).learnt
+    n, _ = tokens_read(model, lambda: distribution(model, learnt))
+    assert n == learnt.tokens[:, :-1].numel()
+
+
+def test_beginnings_by_hand():
+    different, which = beginnings(torch.tensor([[3, 4], [1, 2], [3, 4], [3, 5]]))
+    assert different.tolist() == [[3, 4], [1, 2], [3, 5]] and which.tolist() == [0, 1, 0, 2]
 
 
 def test_entropy_is_that_of_the_whole_distribution():

@@ -15,15 +15,15 @@ from minids.rl.grpo import Settings, grpo
 from minids.rl.process import Judged, columns, last_tokens, mean_step, supervised
 from minids.rl.rewards import R1_ZERO, Weighed, accuracy, form
 from minids.rl.rollouts import Learnt, Scored, joined, roll_out
+from minids.rl.sft import tuned
 from minids.rl.update import credit, learn, optimizer_for, silent
 from minids.rl.variants import DAPO, GRPO, dr_grpo
-from minids.rl.zero import Recipe, newborn, read_lessons
 from minids.text.alphabet import alphabet
 from minids.text.arithmetic import LEVELS, Problem, problems
-from minids.text.lessons import Lessons, told
+from minids.text.lessons import asked, told
 from minids.text.spoken import LANGUAGES
 from minids.text.tokenizer import SPECIAL, default_tokenizer
-from minids.text.working import Mistakes, work
+from minids.text.working import work
 
 CODEC = alphabet()
 SUM = Problem("47+38", "85", "add-2")
@@ -245,13 +245,13 @@ def test_a_rollout_without_steps_has_no_advantage():
 # --- the loop
 
 
-def tiny(seed=0) -> Transformer:
-    heads = GQAConfig(n_heads=2, n_kv_heads=1, head_dim=8)
+def tiny(dim=16, std=0.3) -> Transformer:
+    heads = GQAConfig(n_heads=2, n_kv_heads=1, head_dim=dim // 2)
     c = ModelConfig(
-        name="t", vocab=CODEC.vocab, dim=16, n_layers=2, hidden=24, attention=heads, context=48
+        name="t", vocab=CODEC.vocab, dim=dim, n_layers=2, hidden=24, attention=heads, context=48
     )
     model = Transformer(c)
-    init_weights(model, 0.3, torch.Generator().manual_seed(seed))
+    init_weights(model, std, torch.Generator().manual_seed(0))
     return model
 
 
@@ -344,23 +344,36 @@ def test_steps_are_refused_where_rewards_are_not_divided_by_their_deviation():
         small(variant=dr_grpo(7), steps_of=columns)
 
 
+def reader_of_three_ways(several: list[Problem]) -> Transformer:
+    """A model that has read each answer without working, with its own and with another's."""
+    lessons = []
+    for problem, other in zip(several, several[1:] + several[:1], strict=True):
+        for think in (work(problem).aloud("english"), work(other).aloud("english"), ""):
+            texts = asked(problem), told(think, problem.answer)
+            lessons.append(tuple(CODEC.encode(text, special=True) for text in texts))
+    model = tiny(dim=32, std=0.1)
+    list(tuned(model, lessons, epochs=80, batch=len(lessons), lr=1e-2, seed=0))
+    return model
+
+
 def test_a_model_that_is_paid_for_columns_alone_writes_more_right_ones():
-    """Half of what the base has read is guessed; no answer is paid, whatever it is."""
-    lessons = Lessons(level="add-1", worked=0.5, mistakes=Mistakes(slip=0.1, guess=1.0))
-    recipe = Recipe(lessons=lessons, dim=32, hidden=64, reading=250, reading_lr=1e-2)
-    model = newborn(recipe, seed=0)
-    list(read_lessons(model, recipe, seed=0))
+    """Every third answer it has read has the right column; no answer is paid, whatever it is.
+
+    From a third it comes to nine in ten. Where all steps earn the same it stays within 0.1.
+    """
 
     def columns_alone(problem: Problem, response: str) -> list[Judged]:
         *judged, answer = columns(problem, response)
         return [*judged, answer._replace(reward=0.0)]
 
+    several = [ASK(i) for i in range(6)]
+    model = reader_of_three_ways(several)
     rules = {"paid": Weighed(lambda p, r: sum(s.reward for s in columns_alone(p, r)), 0.0)}
-    how = Settings(prompts=16, group=16, max_new=20, lr=1.2e-3, steps_of=columns_alone)
-    ask = problems("add-1", seed=0)
-    seen = [s.parts["paid"] for s in grpo(model, ask, CODEC, rules, steps=9, settings=how)]
+    how = Settings(prompts=6, group=16, max_new=20, lr=3e-3, steps_of=columns_alone)
+    run = grpo(model, lambda i: several[i % 6], CODEC, rules, steps=6, settings=how)
+    seen = [step.parts["paid"] for step in run]
     first, last = sum(seen[:2]) / 2, sum(seen[-2:]) / 2
-    assert last > first + 0.2, seen
+    assert first < 0.5 and last > first + 0.25, seen
 
 
 def test_where_most_steps_are_wrong_the_formula_prefers_few_of_them():

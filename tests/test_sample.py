@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from minids.decode.sample import Share, choose, generate, token_logp, truncate
+from minids.decode.sample import Share, choose, exponential, generate, token_logp, truncate
 from minids.model.cache import Cache
 from minids.model.layers import init_weights
 from minids.model.transformer import Transformer
@@ -28,6 +28,14 @@ def test_samples_follow_the_softmax():
     tokens, _ = choose(logits.expand(30_000, 3), generator=seeded())
     share = torch.bincount(tokens, minlength=3) / 30_000
     torch.testing.assert_close(share, logits.exp(), atol=0.012, rtol=0)
+
+
+def test_waiting_times_are_exponential_and_those_that_torch_draws():
+    waits = exponential(1000, torch.empty(1, 100), seeded())
+    assert waits.shape == (1000, 100) and waits.dtype == torch.float32 and bool((waits >= 0).all())
+    for x in (0.1, 1.0, 3.0):
+        assert abs(float((waits > x).float().mean()) - math.exp(-x)) < 0.006
+    torch.testing.assert_close(waits, torch.empty(1000, 100).exponential_(generator=seeded()))
 
 
 def test_temperature_divides_the_logits():

@@ -17,8 +17,10 @@ and loses by as much at the long one.
 def threads_that_pay(operations: float) -> Iterator[None]:
     """Use one thread within, if so few operations wait in each step; else leave all as it is."""
     before = torch.get_num_threads()
-    if operations <= SHORT and before > 1:
-        torch.set_num_threads(1)
+    if operations > SHORT or before == 1:
+        yield  # setting the number anew, even to what it is, costs time and clears oneDNN's cache
+        return
+    torch.set_num_threads(1)
     try:
         yield
     finally:

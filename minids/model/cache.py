@@ -1,11 +1,15 @@
 """What decoding remembers. A cache is a value you pass in; no module keeps one.
 
+Learning may use one as well: where gradients flow, new tokens are joined to the old ones instead of
+being written behind them, because what was read must stay as it was until its gradient is taken.
+
 axes: b batch, h key heads, t new tokens, s all tokens so far, d head width, r kv_rank, p rope_dim
 """
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
+from torch.nn import functional as F
 
 
 class _Slots:
@@ -25,6 +29,13 @@ class _Slots:
         where = slice(self.length, end)
         self.length = end
         return where
+
+    def _stored(self, store: Tensor, new: Tensor, where: slice) -> Tensor:
+        """Return the store with the new tokens in it; axis -2 is that of tokens."""
+        if new.requires_grad or store.shape[-2] < self.max_len:
+            return torch.cat([store[..., : where.start, :], new], dim=-2)
+        store[..., where, :] = new
+        return store
 
     def rewind(self, length: int) -> None:
         """Forget every token from `length` on: how speculative decoding drops a rejected draft."""
@@ -57,13 +68,13 @@ class KVCache(_Slots):
         """Store the new tokens and return everything so far, old tokens first."""
         _same_kind(self.keys, keys)
         where = self._advance(keys.shape[2])
-        self.keys[:, :, where] = keys
-        self.values[:, :, where] = values
+        self.keys = self._stored(self.keys, keys, where)
+        self.values = self._stored(self.values, values, where)
         return self.keys[:, :, : where.stop], self.values[:, :, : where.stop]
 
     def take(self, rows: Int[Tensor, " n"]) -> None:
         """Hold these rows from now on, in this order; a row may come several times, or not."""
-        self.keys, self.values = self.keys[rows], self.values[rows]
+        self.keys, self.values = _rows(self.keys, rows), _rows(self.values, rows)
 
     @property
     def nbytes(self) -> int:
@@ -98,13 +109,13 @@ class LatentCache(_Slots):
         """Store the new tokens and return everything so far, old tokens first."""
         _same_kind(self.kept, latent)
         where = self._advance(latent.shape[1])
-        self.kept[:, where] = torch.cat([latent, k_rope], dim=-1)
+        self.kept = self._stored(self.kept, torch.cat([latent, k_rope], dim=-1), where)
         latents, keys = self.joint.split_with_sizes(self.widths, dim=-1)
         return latents, keys
 
     def take(self, rows: Int[Tensor, " n"]) -> None:
         """Hold these rows from now on, in this order; a row may come several times, or not."""
-        self.kept = self.kept[rows]
+        self.kept = _rows(self.kept, rows)
 
     @property
     def joint(self) -> Float[Tensor, "b s kept"]:
@@ -158,6 +169,11 @@ class Cache:
         for layer in self.layers:
             layer.take(rows)
         self.pad = None if self.pad is None else self.pad[rows]
+
+
+def _rows(x: Tensor, rows: Tensor) -> Tensor:
+    """x[rows], looked up as embeddings are: torch adds their gradients up faster."""
+    return F.embedding(rows, x.flatten(1)).unflatten(1, x.shape[1:])
 
 
 def _same_kind(store: Tensor, new: Tensor) -> None:
