@@ -85,7 +85,7 @@ def test_the_batch_is_halved_until_its_rows_fit_into_free_memory(monkeypatch):
     asked = []
     rows = bench_gpu.fitting(lambda n: asked.append(n) or (lambda: None), 16, CPU)
     assert asked == [1]  # measured with one row: 50 bytes of it are its own
-    assert rows == 4  # 200 of 300 bytes; 8 rows would take 400
+    assert rows == 2  # 100 of 300 bytes; 4 rows would take more than half
 
 
 def test_decoding_measures_both_ways_to_attend_and_counts_the_cache():

@@ -271,6 +271,6 @@ def test_a_chapter_runs_on_a_machine_without_jupyter(tmp_path):
 
 def test_the_page_on_a_gpu_names_every_file_whose_tests_need_one():
     page = (ROOT / "docs" / "gpu.md").read_text(encoding="utf-8")
-    mark = "@pytest.mark." + "cuda"
+    mark = "mark." + "cuda"
     for path in (ROOT / "tests").glob("test_*.py"):
         assert (mark in path.read_text(encoding="utf-8")) == (f"tests/{path.name}" in page)

@@ -26,10 +26,11 @@ def bench(
 
     if what not in (names := (*study.BENCHES, "course")):
         refuse(f"there is no bench {what!r}; there are: {', '.join(names)}")
+    device = _device(what)
     root = course_folder() if save or what == "course" else Path(minids.__file__).parents[1]
     if save:
         _refuse_unwritable(root / bench_table.FOLDER)
-    where = provenance(root, _device(what))
+    where = provenance(root, device)
     rows, curves = _measured(what, root)
     text = study.as_json(what, rows, where, [curve._asdict() for curve in curves])
     typer.echo(text if as_json else study.table(rows))

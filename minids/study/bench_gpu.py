@@ -7,6 +7,7 @@ free: see `fitting`.
 Left out: several GPUs, FP8, activation checkpointing.
 """
 
+import gc
 import statistics
 from collections.abc import Callable
 from dataclasses import replace
@@ -53,10 +54,12 @@ def require() -> torch.device:
 def measure(repeats: int = 5) -> list[Row]:
     """Return all rows: training dense and with experts, decoding, writing for GRPO."""
     device = require()
-    rows = training(v3(Size()), device, repeats=repeats, compiler=torch.compile)
-    mixture = v3(Size(layers=12), experts=16)
-    rows += training(mixture, device, repeats=repeats, compiler=torch.compile)
-    torch.cuda.empty_cache()
+    rows: list[Row] = []
+    for c in (v3(Size()), v3(Size(layers=12), experts=16)):
+        rows += training(c, device, repeats=repeats, compiler=torch.compile)
+        torch.compiler.reset()  # it would keep the model
+        gc.collect()
+        torch.cuda.empty_cache()
     rows += decoding(v3(Size(context=32_769)), device, repeats=repeats)
     return [*rows, writing(device, repeats=repeats)]
 
@@ -138,7 +141,7 @@ def fitting(step_of: Callable[[int], Step], batch: int, device: torch.device) ->
     """Return the batch, halved until it fits into the memory that is free.
 
     What a row takes is measured with one row, in the second step, when the optimizer has its
-    moments. On a CPU nothing is halved.
+    moments. Half of what is free is left to the peer. On a CPU nothing is halved.
     """
     step = settled(step_of(1), device)
     step()
@@ -147,7 +150,7 @@ def fitting(step_of: Callable[[int], Step], batch: int, device: torch.device) ->
     after = usage(device)
     if before is None or after is None:
         return batch
-    return within([batch], max(1, after.peak - before.held), free(device))[0]
+    return within([batch], max(1, after.peak - before.held), free(device), share=0.5)[0]
 
 
 def compiled(
