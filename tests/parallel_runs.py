@@ -61,7 +61,7 @@ SIX = replace(
     ),
 )
 TIED = replace(DENSE, name="tied", tied=True)
-STEPS, STOPPED = 6, 3
+STEPS, STOPPED = 4, 3
 SECONDS = 400  # until a process that hangs is ended; a quiet machine needs a twentieth of that
 CONFIGS = {c.name: c for c in (DENSE, TIED, SIX)} | {"v3": V3}
 SAVED = ("tied", "six experts", "v3")

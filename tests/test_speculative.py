@@ -78,12 +78,12 @@ def test_it_is_the_same_text_for_every_seed(seed):
 def test_a_row_ends_at_its_stop_token_and_the_others_go_on():
     model = tiny()
     small = shallow(model.main)
-    free = plain(model.main, RAGGED, 20)
+    free = plain(model.main, RAGGED, 12)
     for stop in sorted({row[3] for row in free}):
-        want = plain(model.main, RAGGED, 20, stop=stop)
+        want = plain(model.main, RAGGED, 12, stop=stop)
         for drafter, n in ((None, 1), (model, 3), (small, 3), (model.main, 3)):
             got = speculate(
-                model.main, drafter, RAGGED, 20, n_drafts=n, temperature=0, stop=stop
+                model.main, drafter, RAGGED, 12, n_drafts=n, temperature=0, stop=stop
             ).answers
             assert got == want
             assert all(stop not in row[:-1] for row in got)
