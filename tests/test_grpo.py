@@ -326,21 +326,22 @@ def tokens_read(model: Transformer, action) -> tuple[int, object]:
 def test_a_prompt_read_once_teaches_what_it_teaches_when_each_row_reads_it(build, mixed):
     model = build()
     ask = mixed_prompts() if mixed else [problems("add-2", seed=1)(i) for i in range(3)]
-    learnt = roll_out(model, ask, CODEC, R1_ZERO, group=8, max_new=6).learnt
-    some = learnt.rows(
-        torch.randperm(len(learnt.tokens), generator=torch.Generator().manual_seed(0))[:20]
-    )
-    weights = torch.randn(some.targets.shape, generator=torch.Generator().manual_seed(1))
+    chance = torch.Generator().manual_seed(0)
+    learnt = roll_out(model, ask, CODEC, R1_ZERO, group=8, max_new=6, generator=chance).learnt
+    some = learnt.rows(torch.randperm(len(learnt.tokens), generator=chance)[:20])
+    weights = torch.randn(some.targets.shape, generator=chance)
 
     def gradients(logp):
-        return torch.autograd.grad((logp * weights).sum(), list(model.parameters()))
+        every = torch.autograd.grad((logp * weights).sum(), list(model.parameters()))
+        return torch.cat([g.flatten() for g in every])
 
     n, once = tokens_read(model, lambda: distribution(model, some, 0.8))
     whole = model(some.tokens[:, :-1], last=some.targets.shape[1])
     logp = token_logp(whole.logits, some.targets, 0.8)
     torch.testing.assert_close(once.logp, logp)
-    for a, b in zip(gradients(once.logp), gradients(logp), strict=True):
-        torch.testing.assert_close(a, b, atol=1e-5, rtol=1e-4)
+    taught = gradients(logp)
+    largest_gap = (gradients(once.logp) - taught).abs().max()
+    assert largest_gap < 1e-5 * taught.abs().max()
     for a, b in zip(once.routings, whole.routings, strict=True):
         torch.testing.assert_close(load(a), load(b))
     assert n < 0.9 * some.tokens[:, :-1].numel()
