@@ -36,6 +36,18 @@ def _(attempt: Callable[..., Any], g: torch.Generator) -> Iterator[Claim]:
     x = torch.randn(2, heads, 5, 6, generator=g)
     out = attempt(x, n)
     yield shaped(out, (2, heads * n, 5, 6), like=x)
+    alike = torch.arange(1.0, heads + 1)[None, :, None, None].expand(2, heads, 5, 6).clone()
+    got = attempt(alike, n)
+    yield Claim(
+        "every query head gets the numbers of one key head as they are",
+        set(got.unique().tolist()) <= set(alike.unique().tolist()),
+        "copy, and calculate nothing: no mean over the group, and nothing divided by n.",
+    )
+    yield Claim(
+        "every key head is read by n query heads",
+        all(int((got == i + 1).sum()) == n * x[:, i].numel() for i in range(heads)),
+        "no key head may be left out: each of the g comes n times.",
+    )
     yield Claim(
         "the first n query heads all get the first key head",
         bool((out[:, :n] == x[:, :1]).all()),

@@ -1,4 +1,4 @@
-"""Checks of chapter 03: cutting experts, gating them, adding them up, balancing and measuring."""
+"""Checks of chapter 03: cutting experts, gating them, adding them up, measuring whom they serve."""
 
 import math
 import re
@@ -44,9 +44,14 @@ def _(attempt: Callable[..., Any], g: torch.Generator) -> Iterator[Claim]:
         "m n experts in all; the shared ones are taken out of them, not added to them.",
     )
     yield Claim(
-        "those that one token meets are as wide as before",
+        "a token does not meet less than before",
+        (chosen + shared) * narrow >= k * width,
+        "for each of the k experts that it met, a token now needs all m pieces.",
+    )
+    yield Claim(
+        "and no more: those that one token meets are as wide as before",
         (chosen + shared) * narrow == k * width,
-        "a token meets m k experts: the shared ones, and m k - shared by choice.",
+        "a token meets the shared ones anyway: only the rest is left to choose.",
     )
     yield Claim(
         "uncut and without shared experts nothing changes",
@@ -198,81 +203,6 @@ def _(attempt: Callable[..., Any], g: torch.Generator) -> Iterator[Claim]:
     )
 
 
-def _balance(scores: Tensor, chosen: Tensor, n_devices: int) -> Tensor:
-    """V1's loss, expert by expert of each device, in plain loops."""
-    t, e = scores.shape
-    k, size, total = chosen.shape[1], e // n_devices, torch.zeros(())
-    for device in range(n_devices):
-        mine = range(device * size, (device + 1) * size)
-        frequency = sum(float((chosen == i).sum()) * e / (k * t) for i in mine) / size
-        total = total + frequency * torch.stack([scores[:, i].mean() for i in mine]).sum()
-    return total
-
-
-@checker(
-    "03.balance",
-    hints=(
-        "For each device: how often its experts were chosen, over the even share, times how much "
-        "affinity they got. Sum over devices.",
-        "counts over e, times e / (k t), is f. scores.mean(0) is P. Then f in groups of "
-        "e / n_devices, averaged; P in the same groups, summed.",
-        "(f.view(n_devices, -1).mean(1) * P.view(n_devices, -1).sum(1)).sum()",
-    ),
-)
-def _(attempt: Callable[..., Any], g: torch.Generator) -> Iterator[Claim]:
-    t, e, k = 15, 6, 2
-    scores = (2 * torch.randn(t, e, generator=g)).softmax(-1)
-    chosen = scores.topk(k, dim=-1).indices
-    out = attempt(scores, chosen, e)
-    yield shaped(out, (), like=scores, what="the loss")
-    even = torch.full((12, e), 1 / e)
-    in_turn = torch.arange(24).view(12, 2) % e
-    yield Claim(
-        "1.0 when all experts are chosen equally often",
-        close(attempt(even, in_turn, e), 1.0),
-        "f is the number of times an expert was chosen, times e / (k t): 1 for an even share.",
-    )
-    greedy = torch.zeros(12, e)
-    greedy[:, 2:4] = 0.5
-    yield Claim(
-        "e / k when all tokens want the same k experts and nothing else",
-        close(attempt(greedy, torch.tensor([[2, 3]] * 12), e), e / k),
-        "a sum over experts of f times P, not a mean.",
-    )
-    yield Claim(
-        "frequency times affinity, expert by expert",
-        close(out, _balance(scores, chosen, e)),
-        "f counts the choices, P is the mean score of ALL tokens, chosen or not; they are two "
-        "things: neither f f nor P P.",
-    )
-    leaf = scores.clone().requires_grad_()
-    found = attempt(leaf, chosen, e)
-    grad = torch.autograd.grad(found, leaf, allow_unused=True)[0] if found.requires_grad else None
-    f = torch.bincount(chosen.flatten(), minlength=e) * e / (k * t)
-    yield Claim(
-        "its gradient pushes down the scores of crowded experts, by their frequency",
-        grad is not None and close(grad, (f / t).expand(t, e)),
-        "counts have no gradient: all of it flows through P, so P must keep its graph.",
-    )
-    skewed, tail = torch.zeros(12, e), torch.tensor([[0, 3]] * 12)
-    skewed[:, [0, 3]] = 0.5
-    yield Claim(
-        "devices with equal loads are even, whatever their experts do: 1.0",
-        close(attempt(skewed, tail, 2), 1.0),
-        "device i holds e / n_devices neighbours; f is their mean and P their sum.",
-    )
-    yield Claim(
-        "frequency times affinity, device by device",
-        close(attempt(scores, chosen, 3), _balance(scores, chosen, 3)),
-        "group neighbouring experts: view(n_devices, e // n_devices).",
-    )
-    yield Claim(
-        "one token alone has a loss too",
-        close(attempt(scores[:1], chosen[:1], e), _balance(scores[:1], chosen[:1], e)),
-        "t is the number of rows, not a constant.",
-    )
-
-
 def _information(chosen: Tensor, domain: Tensor, n_experts: int) -> float:
     n_domains = int(domain.max()) + 1
     pair = domain[:, None] * n_experts + chosen
@@ -302,38 +232,38 @@ def _(attempt: Callable[..., Any], g: torch.Generator) -> Iterator[Claim]:
     e = 6
     domain = torch.arange(4).repeat_interleave(30)
     perfect = torch.stack([domain, domain], dim=1)
-    yield Claim(
-        "1 when every domain has experts of its own, also when some experts are never chosen",
-        close(attempt(perfect, domain, e), 1.0, rtol=1e-3),
-        "an empty cell adds 0: 0 ln 0 = 0, not nan. Divide I by H, the entropy of the domains; "
-        "compare with the product of the margins, not with an even table.",
-    )
-    same = torch.arange(120)[:, None] % 3 + torch.tensor([[0, 3]])
+    pick = torch.randint(2, (30, 1), generator=g)
+    same = torch.cat([pick, 3 - pick], dim=1).repeat(4, 1)
     found = attempt(same, domain, e)
     yield Claim(
-        "0 when every domain chooses alike",
+        "0 when every domain chooses alike, also when all of them crowd the same experts",
         isinstance(found, float | int | Tensor) and abs(float(found)) < 1e-3,
         "compare with the product of the margins: p(d) p(e), not with an even table.",
     )
+    yield Claim(
+        "1 when every domain has experts of its own, also when some experts are never chosen",
+        close(attempt(perfect, domain, e), 1.0, rtol=1e-3),
+        "an empty cell adds 0: 0 ln 0 = 0, not nan. Divide I by H, the entropy of the domains.",
+    )
     first = (domain + torch.randint(3, (120,), generator=g)) % e
     chosen = torch.stack([first, torch.randint(e, (120,), generator=g)], dim=1)
-    found = attempt(chosen, domain, e)
+    found = float(attempt(chosen, domain, e))
+    yield Claim(
+        "the numbers of the experts mean nothing",
+        close(attempt(e - 1 - chosen, domain, e), found, rtol=1e-3),
+        "no correlation: experts have names, not sizes.",
+    )
     yield Claim(
         "in between it is I / H",
         close(found, _information(chosen, domain, e), rtol=1e-3),
         "p(d, e) sums to 1 over the whole table; natural logarithm above and below.",
     )
-    cut = torch.randperm(120, generator=g)[:50]
+    cut = torch.cat([torch.arange(30), 30 + torch.randperm(90, generator=g)[:20]])
     unequal = chosen[cut], domain[cut]
     yield Claim(
         "domains of unequal size are weighed by their size",
         close(attempt(*unequal, e), _information(*unequal, e), rtol=1e-3),
         "H is the entropy of the domains as they come, not ln 4; p(d) is the row's sum.",
-    )
-    yield Claim(
-        "the numbers of the experts mean nothing",
-        close(attempt(e - 1 - chosen, domain, e), found, rtol=1e-3),
-        "no correlation: experts have names, not sizes.",
     )
     yield Claim(
         "one expert for each token works too",
@@ -368,9 +298,14 @@ def _(attempt: dict[str, Any], g: torch.Generator) -> Iterator[Claim]:
         "16 x 15 ordered pairs; first and second place do not matter: halve them.",
     )
     yield Claim(
-        "8 of 64",
+        "8 of 64 are far more than four times as many ways as 2 of 16",
+        attempt["8 of 64"] > 1000 * 4 * _PREDICT["2 of 16"],
+        "cutting each expert in four does not give four times as many ways: ways multiply.",
+    )
+    yield Claim(
+        "8 of 64, exactly",
         attempt["8 of 64"] == _PREDICT["8 of 64"],
-        "4.4 billion, exactly: math.comb(64, 8); not 64 ** 8, and not four times 120.",
+        "no expert is chosen twice, and order does not matter: so it is not 64 ** 8.",
     )
     yield Claim(
         "7 of 63, once one expert is shared",
@@ -395,19 +330,40 @@ def _(attempt: dict[str, Any], g: torch.Generator) -> Iterator[Claim]:
 )
 def _(attempt: dict[str, Any], g: torch.Generator) -> Iterator[Claim]:
     yield entries(attempt, "raw", "renormalised")
+    raw = float(attempt["raw"])
     yield Claim(
-        "the gradient of the raw gate",
-        close(float(attempt["raw"]), 0.48, rtol=5e-3),
-        "the output is 3 p, and dp / dlogit = p (1 - p) with p = 0.8.",
+        "raw: a larger logit makes the output larger",
+        raw > 0,
+        "the gate grows with its logit, and the expert returns 3, not -3: which sign is left?",
     )
     yield Claim(
-        "the gradient of the renormalised gate",
+        "raw: the gate is a softmax, which flattens towards 1",
+        raw < 3 * 0.8,
+        "a softmax does not grow as fast as its logit: differentiate it, dp / dlogit = p (1 - p).",
+    )
+    yield Claim(
+        "raw: what the expert returns is a factor of the slope",
+        not close(raw, 0.16, rtol=5e-3),
+        "that is the slope of the gate alone, and the output is 3 p.",
+    )
+    yield Claim(
+        "the slope with the raw gate",
+        close(raw, 0.48, rtol=5e-3),
+        "the other logit shares the softmax: with p = 0.8, p (1 - p) and not p p; times 3.",
+    )
+    yield Claim(
+        "the slope with the renormalised gate",
         isinstance(attempt["renormalised"], int | float) and attempt["renormalised"] == 0,
         "over one expert the gate is p / p: what is its derivative?",
     )
     words = str(attempt["because"])
     yield Claim(
-        "the explanation is a sentence that names the constant gate",
-        len(words.split()) >= 8 and re.search(r"\b(1|one|constant)\b", words.lower()) is not None,
-        "say what value the gate has whatever the logits are, and what follows for the router.",
+        "the explanation is a sentence",
+        len(words.split()) >= 8,
+        "a sentence with a reason: what is the second gate, and what follows for the router?",
+    )
+    yield Claim(
+        "it names the constant gate",
+        re.search(r"\b(1|one|constant)\b", words.lower()) is not None,
+        "say what value the gate has whatever the logits are.",
     )

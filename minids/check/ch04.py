@@ -11,11 +11,10 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from minids import accounting
 from minids.check import Claim, call, checker, close, raises, shaped
-from minids.check.answers import entries, is_whole, numbers_for, pair
+from minids.check.answers import entries, is_number, is_whole, numbers_for
 from minids.check.sizes import draw
 from minids.config import MLAConfig
 from minids.model.mla import absorbed, expanded
-from minids.model.rope import Rotary, frequencies, rotary
 from minids.presets import preset
 
 
@@ -39,10 +38,19 @@ def _(attempt: Callable[..., Any], g: torch.Generator) -> Iterator[Claim]:
     out = attempt(q, latent, key_up)
     yield shaped(out, (3, 11), like=q, what="the table of scores")
     yield Claim(
+        "a query twice as large has scores twice as large",
+        close(attempt(2 * q, latent, key_up), 2 * out.detach()),
+        "scores come before the softmax, and here nothing comes after them: no softmax.",
+    )
+    yield Claim(
+        "a latent twice as large has scores twice as large",
+        close(attempt(q, 2 * latent, key_up), 2 * out.detach()),
+        "latents were normed before they were kept: no norm here.",
+    )
+    yield Claim(
         "the scores are those of the rebuilt keys",
         close(out, q @ (latent @ key_up.T).T),
-        "plain products: no scale, no softmax, no norm; key_up takes a latent of r numbers to a "
-        "key of n.",
+        "plain products: no scale; key_up takes a latent of r numbers to a key of n.",
     )
     one = attempt(q[:1], latent[:1], key_up)
     yield Claim(
@@ -56,64 +64,6 @@ def _(attempt: Callable[..., Any], g: torch.Generator) -> Iterator[Claim]:
         "one query over many latents costs less than a tenth of rebuilding their keys",
         10 * _flops(lambda: attempt(q, latent, key_up)) < rebuilding,
         "the keys are built first: carry the query to the latents instead, brackets first.",
-    )
-
-
-@checker(
-    "04.compress",
-    hints=(
-        "One product gives both. The first r numbers are normed and kept; the rest is turned and "
-        "kept.",
-        "both = x @ down.T: (b, t, r + p). Split at r. Norm the latent alone, over its r numbers, "
-        "then times gain. rotate_pairs turns (b, t, p).",
-        "latent / (latent.square().mean(-1, keepdim=True) + 1e-6).sqrt() * gain",
-    ),
-)
-def _(attempt: Callable[..., Any], g: torch.Generator) -> Iterator[Claim]:
-    b, t, d, r, p = 2, 5, 11, 6, 4
-    x, down = torch.randn(b, t, d, generator=g), torch.randn(r + p, d, generator=g)
-    gain = torch.rand(r, generator=g) + 0.5
-    turn = rotary(frequencies(p, 100.0), torch.arange(t))
-    latent, key = pair(attempt(x, down, gain, turn))
-    yield shaped(latent, (b, t, r), like=x, what="the latent")
-    yield shaped(key, (b, t, p), like=x, what="the one rotary key that all heads share")
-    mean_square = (latent / gain).square().mean(-1)
-    yield Claim(
-        "a latent has root mean square 1 before its gain",
-        close(mean_square, torch.ones(b, t), rtol=1e-3),
-        "norm the latent alone, over its r numbers, before it is kept: a mean of squares, without "
-        "the rotary key.",
-    )
-    both = x @ down.T
-    yield Claim(
-        "the latent is what comes down, normed and times the gain",
-        close(latent, both[..., :r] / both[..., :r].square().mean(-1, keepdim=True).sqrt() * gain),
-        "the first r rows of `down` make the latent; no mean is subtracted, and nothing turns it.",
-    )
-    bigger, bigger_key = pair(attempt(3 * x, down, gain, turn))
-    yield Claim(
-        "a token three times as large has the same latent and a key three times as large",
-        close(bigger, latent, rtol=1e-3) and close(bigger_key, 3 * key),
-        "the norm is for the latent; the rotary key has none.",
-    )
-    yield Claim(
-        "at position 0 the key is not turned",
-        close(key[:, 0], both[:, 0, r:]),
-        "the last p rows of `down` make the rotary key.",
-    )
-    pairs = torch.view_as_complex(both[..., r:].unflatten(-1, (-1, 2)).contiguous())
-    turned = torch.view_as_real(pairs * torch.complex(turn.cos, turn.sin)).flatten(-2)
-    yield Claim(
-        "at later positions neighbouring numbers of the key turn together",
-        close(key, turned),
-        "rotate_pairs(key, rotary): position goes into the key before it is kept.",
-    )
-    x, turn = x[:1, 2:3], Rotary(turn.cos[2:3], turn.sin[2:3])
-    latent_1, key_1 = pair(attempt(x, down, gain, turn))
-    yield Claim(
-        "one token alone gives what it gives in a batch",
-        close(latent_1, latent[:1, 2:3]) and close(key_1, key[:1, 2:3]),
-        "nothing may be summed or averaged over tokens or rows.",
     )
 
 
@@ -378,12 +328,30 @@ def _(attempt: dict[str, Any], g: torch.Generator) -> Iterator[Claim]:
 )
 def _(attempt: dict[str, Any], g: torch.Generator) -> Iterator[Claim]:
     factors, merged = 128 * 1536 + 128 * 512, 1536 * 512
-    yield entries(attempt, "two factors", "merged")
+    there = entries(attempt, "two factors", "merged")
+    numbers = there.holds and is_number(attempt["two factors"]) and is_number(attempt["merged"])
+    yield there._replace(holds=numbers)
+    stored = attempt["two factors"]
+    yield Claim(
+        "two factors: what is stored side by side adds up",
+        stored != 128 * 1536 * 128 * 512,
+        "count each matrix, then add them: they are not multiplied out.",
+    )
+    yield Claim(
+        "two factors: of one head, not of all 128",
+        stored != 128 * factors,
+        "every head has its own two factors, and the question is about one head.",
+    )
     yield Claim(
         "what one head has in its two factors",
-        attempt["two factors"] == factors,
+        stored == factors,
         "one head, position-free part: 128 x 1536 from the query latent, 128 x 512 from the "
-        "key-value latent; add them.",
+        "key-value latent.",
+    )
+    yield Claim(
+        "merged: the product has more numbers than its two factors",
+        attempt["merged"] > factors,
+        "the product of a tall and a wide matrix has all rows of one and all columns of the other.",
     )
     yield Claim(
         "what their product has",
@@ -392,10 +360,10 @@ def _(attempt: dict[str, Any], g: torch.Generator) -> Iterator[Claim]:
         "them is gone.",
     )
     words = str(attempt["because"])
-    numbers = {int(x.replace(",", "").replace("_", "")) for x in re.findall(r"\d[\d,_]*", words)}
+    said = {int(x.replace(",", "").replace("_", "")) for x in re.findall(r"\d[\d,_]*", words)}
     yield Claim(
         "the explanation is a sentence with both numbers",
-        len(words.split()) >= 8 and {factors, merged} <= numbers,
+        len(words.split()) >= 8 and {factors, merged} <= said,
         "say which number is larger and why: what does merging throw away?",
     )
 
@@ -421,8 +389,13 @@ def _(attempt: Callable[..., Any], g: torch.Generator) -> Iterator[Claim]:
     found = attempt(absorbed, expanded, total, c)
     yield Claim(
         "the answer is a whole number of new tokens",
-        is_whole(found) and 1 < found <= total,
+        is_whole(found) and 1 <= found <= total,
         "return the number of new tokens, an int, between 1 and total.",
+    )
+    yield Claim(
+        "for a single new token carrying pays",
+        found > 1,
+        "`carry` comes first and `rebuild` second: go on while carrying is the cheaper one.",
     )
     longer = attempt(absorbed, expanded, 4 * total, c)
     yield Claim(
@@ -430,11 +403,17 @@ def _(attempt: Callable[..., Any], g: torch.Generator) -> Iterator[Claim]:
         longer != found,
         "`total` counts: every one of them is rebuilt.",
     )
+    crossing, later = _crossing(total, c, 1, 1), _crossing(4 * total, c, 1, 1)
     yield Claim(
-        "below it carrying is cheaper, and from there on it is not",
-        found == _crossing(total, c, 1, 1) and longer == _crossing(4 * total, c, 1, 1),
-        "the smallest number of new tokens for which carrying takes as many operations as "
-        "rebuilding, or more.",
+        "for so many new tokens carrying pays no longer",
+        found >= crossing and longer >= later,
+        "that is the last number for which it pays; the first for which it does not is asked for.",
+    )
+    yield Claim(
+        "for one fewer it still pays",
+        found <= crossing and longer <= later,
+        "the smallest such number: stop at the first for which carrying takes as many operations "
+        "as rebuilding, or more.",
     )
     yield Claim(
         "a wasteful way to carry, which does everything twice, is found out",

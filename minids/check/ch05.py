@@ -44,6 +44,11 @@ def _(attempt: Callable[..., Any], g: torch.Generator) -> Iterator[Claim]:
         bool((out[:-1] > out[1:]).all()),
         "frequencies fall with the number of the pair: the exponent is negative.",
     )
+    yield Claim(
+        "a larger base slows the slowest pair",
+        float(attempt(width, 4 * theta, length)[-1]) < 0.9 * float(out[-1]),
+        "theta is an argument: write no base of your own.",
+    )
     ratios = (out[:-1] / out[1:]).double()
     yield Claim(
         "from pair to pair turns fall by theta ** (2 / width)",
@@ -54,47 +59,6 @@ def _(attempt: Callable[..., Any], g: torch.Generator) -> Iterator[Claim]:
         "a head of one pair, a row of one token",
         close(attempt(2, theta, 1), torch.tensor([1 / (2 * math.pi)])),
         "nothing may be divided by width - 2 or length - 1.",
-    )
-
-
-@checker(
-    "05.ntk",
-    hints=(
-        "The slowest pair has frequency theta ** (-(width - 2) / width). With a larger base it has "
-        "to come out `factor` times smaller.",
-        "Solve new ** (-(width - 2) / width) = theta ** (-(width - 2) / width) / factor for new.",
-        "return theta * factor ** (width / (width - 2))",
-    ),
-)
-def _(attempt: Callable[..., Any], g: torch.Generator) -> Iterator[Claim]:
-    width, theta = 2 * draw(g, 4, 40), float(draw(g, 500, 50_000))
-    factor = 1.5 + 6 * float(torch.rand((), generator=g))
-    yield Claim(
-        "stretching by 1 leaves the base alone",
-        close(attempt(width, theta, 1.0), theta),
-        "theta times a power of factor: 1 to any power is 1.",
-    )
-    new = attempt(width, theta, factor)
-    yield Claim(
-        "a longer context needs a larger base",
-        new > theta,
-        "multiply by the power of factor; a smaller base turns faster.",
-    )
-    yield Claim(
-        "twice the base gives twice the new base",
-        close(attempt(width, 2 * theta, factor), 2.0 * float(new)),
-        "the answer is theta times something that does not know theta.",
-    )
-    slow = -(width - 2) / width
-    yield Claim(
-        "the slowest pair becomes slower by the factor, to the last digit",
-        close(theta**slow / float(new) ** slow, factor, rtol=1e-6),
-        "the exponent of the slowest pair is (width - 2) / width: its inverse goes on factor.",
-    )
-    yield Claim(
-        "with two pairs the base grows by the square of the factor",
-        close(attempt(4, theta, factor), theta * factor**2, rtol=1e-6),
-        "width 4: the exponent is 4 / 2.",
     )
 
 
@@ -125,16 +89,21 @@ def _(attempt: Callable[..., Any], g: torch.Generator) -> Iterator[Claim]:
     out = attempt(plain, factor, low, high)
     yield shaped(out, (half,), like=plain, what="the tensor of frequencies")
     yield Claim(
+        "no pair turns faster than before",
+        bool((out <= plain * (1 + 1e-6)).all()),
+        "a longer context needs slower pairs: frequencies are divided, and a share of stretching "
+        "is never below 0.",
+    )
+    yield Claim(
         "fast pairs, up to low, turn as before",
         close(out[: low + 1], plain[: low + 1], rtol=1e-6),
         "the first pairs are the fast ones and carry near distances: their share of stretching is "
-        "0, never below.",
+        "0.",
     )
     yield Claim(
         "slow pairs, from high on, are divided by the factor",
         close(out[high:], plain[high:] / factor, rtol=1e-6),
-        "the last pairs are the slow ones: their share is 1, never above, and frequencies are "
-        "divided.",
+        "the last pairs are the slow ones: their share is 1, never above.",
     )
     middle = (low + high) // 2
     half_way = plain[middle] * (1 + 1 / factor) / 2
@@ -319,8 +288,17 @@ def _(attempt: Callable[..., Any], g: torch.Generator) -> Iterator[Claim]:
     mask[0] = True
     mask[1, : t // 2] = False
     expected = [each[:, x:y][mask[:, x:y]].mean().item() for x, y in pairs]
+    changed = torch.where(mask, targets, (targets + 1) % v)
     yield Claim(
-        "targets that do not count are left out, and all others weigh the same",
+        "a target that does not count may be any other",
+        close_to(
+            attempt(logits, changed, mask, bins),
+            [float(x) for x in attempt(logits, targets, mask, bins)],
+        ),
+        "where mask is False a surprise is left out before anything is added up.",
+    )
+    yield Claim(
+        "all targets that count weigh the same",
         close_to(attempt(logits, targets, mask, bins), expected),
         "divide the sum over a bin by the number of targets that count in it, not by its size and "
         "not row by row.",
@@ -346,15 +324,26 @@ def _(attempt: dict[str, Any], g: torch.Generator) -> Iterator[Claim]:
     there = entries(attempt, "as trained", "after PI")
     numbers = there.holds and is_number(attempt["as trained"]) and is_number(attempt["after PI"])
     yield there._replace(holds=numbers)
+    trained, after = float(attempt["as trained"]), float(attempt["after PI"])
     yield Claim(
-        "the angle of three tokens, as trained",
-        close(float(attempt["as trained"]), 3.0, rtol=1e-3),
+        "as trained: the angle of the whole distance",
+        not close(trained, 1.0, rtol=1e-3),
+        "that is the angle of one token, and the rule looks three tokens back.",
+    )
+    yield Claim(
+        "as trained: the angle of three tokens, in radians",
+        close(trained, 3.0, rtol=1e-3),
         "pair 0 turns by theta ** 0 = 1 radian a token, whatever theta is. Radians, not turns.",
     )
     yield Claim(
-        "the angle of three tokens, after PI",
-        close(float(attempt["after PI"]), 0.375, rtol=5e-3),
-        "PI divides every pace by the factor, 8: the same three tokens make an eighth of that.",
+        "after PI: the same distance turns less",
+        after < trained,
+        "position interpolation divides every pace, also that of the fastest pair.",
+    )
+    yield Claim(
+        "after PI: the angle of the same three tokens",
+        close(after, 0.375, rtol=5e-3),
+        "the factor is 8, and the distance is the same three tokens.",
     )
     why = "say that angle, and to which whole distances the angles belong that training did show."
     yield explained(attempt, 0.375, why)

@@ -28,10 +28,28 @@ def _(attempt: Callable[..., Any], g: torch.Generator) -> Iterator[Claim]:
     after = attempt(bias, load, 0.01)
     yield shaped(after, (8,), like=bias, what="the next bias")
     step = after - bias
+    high = torch.full((8,), 5.0)
+    later = attempt(high, load, 0.001)
+    yield Claim(
+        "a bias goes on from where it was",
+        close(later, high, rtol=0.05),
+        "the step is added to the old bias: it is the sum of all steps so far.",
+    )
+    crowded, starved = load > 0.125, load < 0.125
     yield Claim(
         "a crowded expert goes down and a starved one up",
-        bool((step[load > 0.125] < 0).all()) and bool((step[load < 0.125] > 0).all()),
-        "the sign of mean - load, where the mean is that of the loads themselves: above it, down.",
+        bool((step[crowded] <= 0).all()) and bool((step[starved] >= 0).all()),
+        "the sign of mean - load: above the mean a bias falls.",
+    )
+    yield Claim(
+        "every expert above or below the mean moves",
+        bool((step[crowded | starved] != 0).all()),
+        "not only the most crowded and the most starved: each expert has a step of its own.",
+    )
+    yield Claim(
+        "a small step is not lost beside a large bias",
+        bool((later[crowded | starved] != 5.0).all()),
+        "5 and 0.001 together need the digits of float32: keep the dtype of the bias.",
     )
     yield Claim(
         "an expert that has exactly the mean load stays",
@@ -221,68 +239,6 @@ def _differentiable(scores: Tensor, experts: Tensor, n_sequences: int) -> Tensor
     return (hot.mean(1) * share.mean(1)).sum() * e / experts.shape[-1] / n_sequences
 
 
-@checker(
-    "06.nodes",
-    hints=(
-        "First judge the nodes by their best experts, then close every expert of a node that was "
-        "not kept.",
-        "(t, e) -> (t, n, e/n). Worth of a node: sum of its `best` largest, (t, n). topk of the "
-        "worths; -inf everywhere else; back to (t, e).",
-        "preference.masked_fill(~is_open, float('-inf'))",
-    ),
-)
-def _(attempt: Callable[..., Any], g: torch.Generator) -> Iterator[Claim]:
-    t, n, m = 9, 4, 3
-    x = torch.randn(t, n * m, generator=g)
-    out = attempt(x, n, 2, 2)
-    yield shaped(out, (t, n * m), like=x, what="what is left to choose from")
-    is_open = out > -torch.inf
-    kept = is_open.view(t, n, m)
-    yield Claim(
-        "closed experts have -inf, and two nodes of three experts stay open",
-        bool((is_open.sum(-1) == 2 * m).all()),
-        "a closed expert gets -inf: a biased score may be negative, and a closed 0 would beat it.",
-    )
-    yield Claim(
-        "a node is open or closed as a whole: experts 0, 1, 2 live on node 0",
-        bool((kept.all(-1) == kept.any(-1)).all()),
-        "neighbours in number live on one node: split the last axis as (n, m), not (m, n).",
-    )
-    yield Claim(
-        "open experts keep their preference",
-        torch.equal(out[is_open], x[is_open]),
-        "mask, and change nothing else.",
-    )
-    one = torch.zeros(1, n * m)
-    one[0, 0], one[0, 3:5], one[0, 6:8] = 3.0, 2.0, 1.8
-    found = (attempt(one, n, 1, 2) > -torch.inf).nonzero()[:, 1].tolist()
-    yield Claim(
-        "a node with two good experts beats one with a single better one",
-        found == [3, 4, 5],
-        "a node is worth the sum of its `best` = 2 best experts, not its best one alone.",
-    )
-    low = torch.full((1, n * m), -1.0)
-    low[0, 3:6] = torch.tensor([0.9, 0.8, -9.0])
-    low[0, 9:12] = 0.5
-    found = (attempt(low, n, 1, 2) > -torch.inf).nonzero()[:, 1].tolist()
-    yield Claim(
-        "a node's bad experts do not count against it",
-        found == [3, 4, 5],
-        "sum the `best` largest, not all: mean and sum over the node let a bad expert speak.",
-    )
-    found = (attempt(one, n, 1, 1) > -torch.inf).nonzero()[:, 1].tolist()
-    yield Claim(
-        "with best=1 it is V2's rule: the single best expert decides",
-        found == [0, 1, 2],
-        "use the argument `best`, not a 2.",
-    )
-    yield Claim(
-        "keeping all nodes closes nothing",
-        torch.equal(attempt(x[:1], n, n, 1), x[:1]),
-        "with kept = n every node is open.",
-    )
-
-
 _PREDICT = ("most nodes", "nodes by chance", "worst MaxVio", "steps")
 
 
@@ -349,6 +305,11 @@ def _(attempt: dict[str, Any], g: torch.Generator) -> Iterator[Claim]:
         "a standard deviation is the ROOT of n p (1 - p), with p = 2/16.",
     )
     yield Claim(
+        "one batch is not enough",
+        attempt["batches"] > 1,
+        "compare the spread of one batch with the mean: is it a hundredth?",
+    )
+    yield Claim(
         "batches until the spread is a hundredth of the mean",
         65 <= attempt["batches"] <= 82,
         "spread / mean falls with the root of the number of batches: (spread / mean / 0.01) "
@@ -380,6 +341,24 @@ def _leaky_softmax(scores: Tensor, bias: Tensor, top_k: int) -> tuple[Tensor, Te
     return experts, weights.softmax(-1)
 
 
+def _leaky_raw(scores: Tensor, bias: Tensor, top_k: int) -> tuple[Tensor, Tensor]:
+    """A leak that sums show, too: these weights do not sum to 1."""
+    weights, experts = (scores + bias).topk(top_k, dim=-1)
+    return experts, weights
+
+
+def _crowded_raw(scores: Tensor, bias: Tensor, top_k: int) -> tuple[Tensor, Tensor]:
+    """All tokens on the same experts, each weighed by its score."""
+    experts = torch.arange(top_k).expand(len(scores), -1)
+    return experts, scores.gather(-1, experts)
+
+
+def _crowded(scores: Tensor, bias: Tensor, top_k: int) -> tuple[Tensor, Tensor]:
+    """All tokens on the same experts, with weights that sum to 1."""
+    experts, weights = _crowded_raw(scores, bias, top_k)
+    return experts, weights / weights.sum(-1, keepdim=True)
+
+
 def _unordered(scores: Tensor, bias: Tensor, top_k: int) -> tuple[Tensor, Tensor]:
     """Right, with the chosen experts in the order of their numbers."""
     experts = (scores + bias).topk(top_k, dim=-1).indices.sort(-1).values
@@ -405,15 +384,25 @@ def _(attempt: Callable[..., Any], g: torch.Generator) -> Iterator[Claim]:
         answer = attempt(router, scores, bias, 4)
         return float(answer) if isinstance(answer, float | int | Tensor) else float("nan")
 
-    clean = found(_clean)
     yield Claim(
         "it returns one number, 0 or larger",
-        clean >= 0,
+        found(_clean) >= 0,
         "return the largest absolute difference as a float.",
     )
     yield Claim(
+        "crowded experts are no leak",
+        found(_crowded_raw) < 1e-6,
+        "do not look at how many tokens an expert gets: look at the weights of the chosen.",
+    )
+    yield Claim(
+        "weights that differ from the scores are no leak",
+        found(_crowded) < 1e-6,
+        "a router may divide its weights by their sum: call it twice, and compare its weights "
+        "with its own.",
+    )
+    yield Claim(
         "a router that keeps the bias out of its weights is acquitted",
-        clean < 1e-6,
+        found(_clean) < 1e-6,
         "compare only tokens whose chosen experts are the same both times: a token that chose "
         "others has other weights, rightly.",
     )
@@ -424,12 +413,17 @@ def _(attempt: Callable[..., Any], g: torch.Generator) -> Iterator[Claim]:
     )
     yield Claim(
         "a router that weighs by scores + bias is caught",
-        found(_leaky) > 1e-5,
+        found(_leaky_raw) > 1e-5,
         "the two biases have to differ, and tokens with the same choice have to remain: small "
         "noise, many tokens.",
     )
     yield Claim(
-        "so is one that hides its leak in a softmax",
+        "it is caught also when its weights sum to 1",
+        found(_leaky) > 1e-5,
+        "compare expert by expert: a sum over the chosen hides what moves from one to another.",
+    )
+    yield Claim(
+        "it is caught also when a softmax hides its leak",
         found(_leaky_softmax) > 1e-5,
         "raising all biases alike is not enough: softmax and differences cancel it. Move them "
         "unequally.",

@@ -1147,7 +1147,7 @@ quiz(
 # %% [markdown]
 # ## Exercises
 #
-# In `exercises/01_llama.ipynb`: write the norm, replay merges, turn pairs as V3 does, shift targets, cut a nucleus, predict six numbers, and
+# In `exercises/01_llama.ipynb`: write the norm, replay merges, turn pairs as V3 does, shift targets, predict six numbers, and
 # build the baseline that every language model has to beat. Each checks itself and hints.
 #
 # Next: chapter 02 asks what it costs when query heads share their keys, as in the 67B.

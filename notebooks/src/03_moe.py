@@ -801,7 +801,7 @@ quiz(
 # %% [markdown]
 # ## Exercises
 #
-# In `exercises/03_moe.ipynb`: cut experts, gate them, add them up, balance them, measure who serves whom, predict the number of ways, and
+# In `exercises/03_moe.ipynb`: cut experts, gate them, add them up, measure who serves whom, predict the number of ways, and
 # explain why a router stood still. Each checks itself and hints.
 #
 # Next: chapter 04 leaves the feed-forward and shrinks the cache.

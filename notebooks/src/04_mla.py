@@ -929,7 +929,7 @@ quiz(
 # %% [markdown]
 # ## Exercises
 #
-# In `exercises/04_mla.ipynb`: move the bracket in one line, compress a token, absorb, keep and rewind, predict how many users fit, explain why
+# In `exercises/04_mla.ipynb`: move the bracket in one line, absorb, keep and rewind, predict how many users fit, explain why
 # nobody merges, and measure where carrying stops to pay. Each checks itself and hints.
 #
 # Next: chapter 05 asks how a model that learned on 4K tokens reads 128K.

@@ -892,7 +892,7 @@ quiz(
 # %% [markdown]
 # ## Exercises
 #
-# In `exercises/05_yarn.ipynb`: turns of a pair, the base of NTK-aware scaling, YaRN's ramp, its temperature, a prediction, and
+# In `exercises/05_yarn.ipynb`: turns of a pair, YaRN's ramp, its temperature, a prediction, and
 # a measurement by position of a model that you stretch with your own code. Each checks itself and hints.
 #
 # Next: chapter 06: how experts can share the load without a loss that hurts.

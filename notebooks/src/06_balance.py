@@ -376,7 +376,7 @@ for name, way in balancing.WAYS.items():
 
 # %% [markdown]
 # **What you should see.** About three quarters of a minute on two cores. Losses near 1.5 nats per token for all. MaxVio near 2 without balancing, below 0.1 with a
-# bias. MaxVio is taken of the loads of the last 50 batches *together*. One batch alone is never even, by chance: exercise 6.
+# bias. MaxVio is taken of the loads of the last 50 batches *together*. One batch alone is never even, by chance: exercise 5.
 
 # %% tags=["nbval-ignore-output"]
 results = compare(
@@ -941,7 +941,7 @@ quiz(
 # %% [markdown]
 # ## Exercises
 #
-# In `exercises/06_balance.ipynb`: nudge in one line, choose with a bias and weigh without, write the loss, close nodes, predict four numbers of V3, explain why no batch is even,
+# In `exercises/06_balance.ipynb`: nudge in one line, choose with a bias and weigh without, write the loss, predict four numbers of V3, explain why no batch is even,
 # and build the detector that finds a leak. Each checks itself and hints.
 #
 # Next: chapter 07 asks whether one forward pass can predict two tokens.

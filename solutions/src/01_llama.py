@@ -1,10 +1,10 @@
 # %% [markdown]
 # # 01 llama. Exercises
 #
-# Seven exercises, from one line to a baseline that you train and measure. Each checks itself: run the cell below it.
+# Six exercises, from one line to a baseline that you train and measure. Each checks itself: run the cell below it.
 # A check stops at the first claim that does not hold, and hints. `hint("01.rms_norm")` says more, in three steps.
 #
-# The chapter is `notebooks/01_llama.ipynb`. Core: 1, 3, 4 and 7. Times are for somebody who has read it.
+# The chapter is `notebooks/01_llama.ipynb`. Core: 1, 3, 4 and 6. Times are for somebody who has read it.
 
 # %%
 import bz2
@@ -15,7 +15,6 @@ import torch
 
 from minids import accounting
 from minids.check import check, hint
-from minids.decode.sample import truncate
 from minids.model.rope import rotary, rotate_pairs
 from minids.model.transformer import Transformer
 from minids.presets import preset
@@ -166,37 +165,7 @@ claim(
 )
 
 # %% [markdown]
-# ## 5. Cut a nucleus (10 minutes)
-#
-# Top-p sampling keeps the smallest set of likeliest tokens whose probability reaches `p`, and cuts the rest. What is kept is
-# scaled to sum to 1 again.
-#
-# By hand: of `[0.5, 0.3, 0.15, 0.05]` and `p = 0.6`, two stay: `[0.625, 0.375, 0, 0]`.
-
-
-# %% tags=["exercise"]
-def top_p(probabilities, p):
-    """Return the distributions that are drawn from. probabilities: (n, v), each row sums to 1"""
-    ### BEGIN SOLUTION
-    ordered, order = probabilities.sort(dim=-1, descending=True)
-    kept = torch.where(ordered.cumsum(-1) - ordered < p, ordered, 0.0)
-    kept = torch.zeros_like(kept).scatter(-1, order, kept)
-    return kept / kept.sum(-1, keepdim=True)
-    ### END SOLUTION
-
-
-# %% tags=["check"]
-check("01.top_p", top_p)
-
-# %% tags=["claim"]
-rows = torch.randn(5, 40, generator=g).mul(2).log_softmax(-1)
-claim(
-    "the package cuts where you cut",
-    torch.allclose(top_p(rows.exp(), 0.8), truncate(rows, top_p=0.8).softmax(-1), atol=1e-6),
-)
-
-# %% [markdown]
-# ## 6. Predict six numbers, and explain one (10 minutes)
+# ## 5. Predict six numbers, and explain one (10 minutes)
 #
 # Fill in the dictionary. Compute as little as you can.
 #
@@ -238,7 +207,7 @@ rates = [accounting.scaling_laws(budget).lr for budget in (1e18, 1e21)]
 claim("the formulas agree", math.isclose(rates[1] / rates[0], numbers["learning rate"]))
 
 # %% [markdown]
-# ## 7. Build it and measure it: the baseline (20 minutes)
+# ## 6. Build it and measure it: the baseline (20 minutes)
 #
 # How much can be known from one token before? Count in the training text how often each token follows each other one. Add `alpha`
 # to every count, or a pair that was never seen would cost infinitely much:
@@ -311,7 +280,6 @@ claim(
 # - **3.** Both layouts are right. A model trained with one cannot be read with the other: chapter 04 meets both.
 # - **4.** The mask goes with the target and not with the place that predicts it. Off by one, the last word of every question would be
 #   learned, and the last word of every answer not.
-# - **5.** The token that crosses `p` stays. Otherwise a sure model would have nothing to draw from.
-# - **6.** The norm makes all vectors equally long. What a vector says is its direction.
-# - **7.** A token remembers one step back. What the model adds in the chapter is everything further away.
+# - **5.** The norm makes all vectors equally long. What a vector says is its direction.
+# - **6.** A token remembers one step back. What the model adds in the chapter is everything further away.
 # ### END SOLUTION

@@ -1,10 +1,10 @@
 # %% [markdown]
 # # 03 moe. Exercises
 #
-# Seven exercises, from one line to a measurement. Each checks itself: run the cell below it.
+# Six exercises, from one line to a measurement. Each checks itself: run the cell below it.
 # A check stops at the first claim that does not hold, and hints. `hint("03.layer")` says more, in three steps.
 #
-# The chapter is `notebooks/03_moe.ipynb`. Times are for somebody who has read it. Number 3 is the heart; numbers 1 to 4 are the core.
+# The chapter is `notebooks/03_moe.ipynb`. Times are for somebody who has read it. Number 3 is the heart; numbers 1 to 3 are the core.
 
 # %%
 import math
@@ -95,34 +95,7 @@ def layer(x, gates, experts, shared):
 check("03.layer", layer)
 
 # %% [markdown]
-# ## 4. Balance, for experts and for devices (25 minutes)
-#
-# `scores` is `(t, e)`, a softmax in every row; `chosen` is `(t, k)`, the numbers of the chosen experts. Experts live on `n_devices` devices, in
-# order: with 6 experts on 3 devices, 0 and 1 share the first.
-#
-# - `f` of an expert: how often it was chosen, times `e / (k t)`. It is 1 for an even share.
-# - `P` of an expert: its mean score over all tokens.
-# - A device has the *mean* of its experts' `f` and the *sum* of their `P`.
-#
-# Return the sum over devices of `f` times `P`. With `n_devices = e` this is the expert-level loss.
-
-
-# %% tags=["exercise"]
-def balance(scores, chosen, n_devices):
-    """Return V1's balance loss over devices, a number: 1.0 when they are even."""
-    ### BEGIN SOLUTION
-    (t, e), k = scores.shape, chosen.shape[1]
-    f = torch.bincount(chosen.flatten(), minlength=e) * e / (k * t)
-    p = scores.mean(0)
-    return (f.view(n_devices, -1).mean(1) * p.view(n_devices, -1).sum(1)).sum()
-    ### END SOLUTION
-
-
-# %% tags=["check"]
-check("03.balance", balance)
-
-# %% [markdown]
-# ## 5. Measure: who serves whom? (20 minutes)
+# ## 4. Measure: who serves whom? (20 minutes)
 #
 # `chosen` is `(t, k)`, the experts of each token; `domain` is `(t,)`, a number for each token. How much does the expert's number tell about the
 # domain? With `p(d, e)` the share of all choices in which domain `d` chose expert `e`:
@@ -165,7 +138,7 @@ claim("a router that never learned tells ten times as much as chance", said > 10
 # %% [markdown]
 # So a number above chance is no proof that *training* made specialists. Measure before training, too.
 #
-# ## 6. Predict: how many ways? (10 minutes)
+# ## 5. Predict: how many ways? (10 minutes)
 #
 # Write a dictionary. `"2 of 16"`, `"8 of 64"`, `"7 of 63"`: in how many ways can they be chosen, exactly? `"16B, share active"`: DeepSeekMoE 16B has 64 routed
 # experts, 6 of them for a token, and 2 shared ones of the same width. Which share of all its experts does a token meet, 0 to 1?
@@ -184,7 +157,7 @@ ways = {
 check("03.predict", ways)
 
 # %% [markdown]
-# ## 7. Explain: why did the router stand still? (10 minutes)
+# ## 6. Explain: why did the router stand still? (10 minutes)
 #
 # One expert a token. The softmax gives the best expert 0.8, and the expert returns 3. The output is gate times 3.
 #
@@ -223,8 +196,7 @@ claim("0.48 and nothing", slopes == [0.48, 0.0])
 # - **1.** Who cuts and forgets the width has built a model four times as large, and will report that fine-grained experts win.
 # - **2.** The softmax comes first, over all experts. What the chosen lose to the others is what tells the router how sure it was.
 # - **3.** Computing all experts and multiplying by 0 gives the same numbers, and the work of a dense model of the total size.
-# - **4.** Counts have no slope. All learning goes through `P`; `f` only says who is crowded.
-# - **5.** Mutual information does not care about names or sizes of experts. Correlation does, and means nothing here.
-# - **6.** The shared expert takes one from the pool and one from the choice: fewer ways, and still half a billion.
-# - **7.** The same holds for any number of experts with k = 1: dividing a number by itself.
+# - **4.** Mutual information does not care about names or sizes of experts. Correlation does, and means nothing here.
+# - **5.** The shared expert takes one from the pool and one from the choice: fewer ways, and still half a billion.
+# - **6.** The same holds for any number of experts with k = 1: dividing a number by itself.
 # ### END SOLUTION

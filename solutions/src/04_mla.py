@@ -1,10 +1,10 @@
 # %% [markdown]
 # # 04 mla. Exercises
 #
-# Seven exercises, from one line to a measurement. Each checks itself: run the cell below it.
+# Six exercises, from one line to a measurement. Each checks itself: run the cell below it.
 # A check stops at the first claim that does not hold, and hints. `hint("04.absorb")` says more, in three steps.
 #
-# The chapter is `notebooks/04_mla.ipynb`. Times are for somebody who has read it. Number 3 is the heart; numbers 1 to 4 are the core.
+# The chapter is `notebooks/04_mla.ipynb`. Times are for somebody who has read it. Number 2 is the heart; numbers 1 to 3 are the core.
 
 # %%
 import torch
@@ -13,7 +13,6 @@ from torch.utils.flop_counter import FlopCounterMode
 from minids import accounting
 from minids.check import check, hint
 from minids.model.mla import absorbed, expanded
-from minids.model.rope import rotate_pairs
 from minids.presets import preset
 from minids.study.lesson import claim
 
@@ -40,31 +39,7 @@ def scores(q, latent, key_up):
 check("04.bracket", scores)
 
 # %% [markdown]
-# ## 2. Compress a token (15 minutes)
-#
-# What is kept of each token? `x` is `(b, t, d)`; `down` is `(r + p, d)`, and its first `r` rows make the latent.
-#
-# - The latent is normed: divided by its root mean square (add 1e-6 under the root), then times `gain`, which has `r` numbers.
-# - The rest is the one rotary key. `rotate_pairs(key, rotary)` turns `(b, t, p)` numbers by their positions.
-#
-# Return two tensors: latents `(b, t, r)` and turned keys `(b, t, p)`.
-
-
-# %% tags=["exercise"]
-def compress(x, down, gain, rotary):
-    """Return what latent attention keeps of every token: (latent, k_rope)."""
-    ### BEGIN SOLUTION
-    latent, key = (x @ down.T).split([len(gain), len(down) - len(gain)], dim=-1)
-    latent = latent * (latent.square().mean(-1, keepdim=True) + 1e-6).rsqrt() * gain
-    return latent, rotate_pairs(key, rotary)
-    ### END SOLUTION
-
-
-# %% tags=["check"]
-check("04.compress", compress)
-
-# %% [markdown]
-# ## 3. Absorb (30 minutes)
+# ## 2. Absorb (30 minutes)
 #
 # All heads now, and positions. The queries are the last `t` of `s` tokens, and none may see a later token.
 #
@@ -94,12 +69,12 @@ def absorb(q_nope, q_rope, latent, k_rope, key_up, value_up):
 check("04.absorb", absorb)
 
 # %% [markdown]
-# ## 4. Keep, and forget (20 minutes)
+# ## 3. Keep, and forget (20 minutes)
 #
 # A memory for one layer. It is made with the two up-projections of all heads.
 #
 # - `step(q_nope, q_rope, latent, k_rope)` takes in one or more new tokens and returns the mixed values of their queries over everything so far.
-#   Shapes are those of exercise 3, with only the new tokens. `absorbed(..., scale)` from the package computes them, or your own function.
+#   Shapes are those of exercise 2, with only the new tokens. `absorbed(..., scale)` from the package computes them, or your own function.
 # - `rewind(length)` keeps the first `length` tokens. It raises `ValueError` if there are not so many.
 #
 # What do you keep? The check counts the numbers in the tensors that your object holds.
@@ -137,7 +112,7 @@ class Memory:
 check("04.cache", Memory)
 
 # %% [markdown]
-# ## 5. Predict: how many users fit? (10 minutes)
+# ## 4. Predict: how many users fit? (10 minutes)
 #
 # DeepSeek-V3: 61 layers, 128 heads of 128 numbers, a latent of 512, a rotary key of 64; 16 bits a number. Suppose 80 GB (80e9 bytes) are free
 # for caches, and every user has a text of 128K tokens (128 x 1024).
@@ -165,7 +140,7 @@ print(
 claim("eight users fit", 80e9 // user == 8)
 
 # %% [markdown]
-# ## 6. Explain: why nobody merges (10 minutes)
+# ## 5. Explain: why nobody merges (10 minutes)
 #
 # In V3 a head's query comes from a latent of 1536 numbers through a matrix `(128, 1536)`. Carrying then multiplies by `(128, 512)`. Both
 # could be merged into one matrix from 1536 to 512. How many numbers has one head in the two factors, how many in the merged matrix, and why?
@@ -185,7 +160,7 @@ answer = {
 check("04.explain", answer)
 
 # %% [markdown]
-# ## 7. Measure: where does carrying stop to pay? (20 minutes)
+# ## 6. Measure: where does carrying stop to pay? (20 minutes)
 #
 # With one new token carrying wins, with thousands rebuilding does. Find the first number of new tokens for which carrying takes as many
 # operations as rebuilding, or more. Measure it: `flops` runs a function on tensors without memory and counts.
@@ -236,10 +211,9 @@ claim("behind a long past carrying pays a little longer", found[256] < found[102
 # ## About the answers
 #
 # - **1.** `(t, n) @ (n, r)` first: with one query that is a single small product, and the long axis `s` meets `r` numbers instead of `n x r`.
-# - **2.** The rotary key has no norm, in the papers and in the released weights. Its size can say something.
-# - **3.** Two moves of a bracket: one before the softmax, one after it. The softmax itself cannot be moved.
-# - **4.** A memory of keys and values passes every test of outputs. Only counting finds it.
-# - **5.** What one user of MHA would need does not fit on one card, nor on six.
-# - **6.** A matrix through a narrow middle is cheaper in two parts. The same idea makes the latent itself.
-# - **7.** The crossing is near `r (n + v) / (2 r - n - v)`: no heads in it, and hardly the past.
+# - **2.** Two moves of a bracket: one before the softmax, one after it. The softmax itself cannot be moved.
+# - **3.** A memory of keys and values passes every test of outputs. Only counting finds it.
+# - **4.** What one user of MHA would need does not fit on one card, nor on six.
+# - **5.** A matrix through a narrow middle is cheaper in two parts. The same idea makes the latent itself.
+# - **6.** The crossing is near `r (n + v) / (2 r - n - v)`: no heads in it, and hardly the past.
 # ### END SOLUTION

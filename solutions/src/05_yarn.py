@@ -1,7 +1,7 @@
 # %% [markdown]
 # # 05 yarn. Exercises
 #
-# Seven exercises, from one line to a measurement and an explanation. Each checks itself: run the cell below it.
+# Six exercises, from one line to a measurement and an explanation. Each checks itself: run the cell below it.
 # A check stops at the first claim that does not hold, and hints. `hint("05.wavelength")` says more, in three steps.
 #
 # The chapter is `notebooks/05_yarn.ipynb`. Times are for somebody who has read it.
@@ -57,27 +57,7 @@ claim("the ramp begins at the last pair with 32 turns or more", int((in_v3 >= 32
 claim("and ends at the first with fewer than one", int((in_v3 >= 1).sum()) == 23)
 
 # %% [markdown]
-# ## 2. A larger base (10 minutes)
-#
-# NTK-aware scaling does not divide frequencies. It takes a larger base, and then every pair is slowed by another amount: the first by
-# nothing, the last by `factor`. Which base does that?
-#
-# The last pair has exponent $(d - 2) / d$.
-
-
-# %% tags=["exercise"]
-def ntk_base(width, theta, factor):
-    """Return the base with which the slowest pair of a head of `width` is slowed by `factor`."""
-    ### BEGIN SOLUTION
-    return theta * factor ** (width / (width - 2))
-    ### END SOLUTION
-
-
-# %% tags=["check"]
-check("05.ntk", ntk_base)
-
-# %% [markdown]
-# ## 3. YaRN's ramp (15 minutes)
+# ## 2. YaRN's ramp (15 minutes)
 #
 # Pairs up to `low` turn as before. Pairs from `high` on are divided by `factor`. Between the two, the share of the divided frequency
 # rises evenly with the number of the pair.
@@ -99,7 +79,7 @@ def yarn(plain, factor, low, high):
 check("05.yarn", yarn)
 
 # %% [markdown]
-# ## 4. The temperature (10 minutes)
+# ## 3. The temperature (10 minutes)
 #
 # One query for each row, and `s` keys. Return the attention weights, with YaRN's temperature: scores are
 # multiplied by $(0.1 \cdot m \cdot \ln f + 1)^2$, where $f$ is the factor and $m$ is `mscale`. A factor of 1 or less changes nothing.
@@ -138,7 +118,7 @@ claim("eight times the keys dilute it", share(512, 1) < share(64, 1) - 0.1)
 claim("the temperature for a factor of 8 gives it back", share(512, 8) > share(64, 1) - 0.1)
 
 # %% [markdown]
-# ## 5. Predict: what moves? (10 minutes)
+# ## 4. Predict: what moves? (10 minutes)
 #
 # YaRN's settings in DeepSeek-V3 are changed in one place. Which of these move: `"low"` and `"high"`, the bounds of the ramp,
 # and `"temperature"`, the factor on the scores?
@@ -162,7 +142,7 @@ moves = {
 check("05.predict", moves)
 
 # %% [markdown]
-# ## 6. Build it and measure it (25 minutes)
+# ## 5. Build it and measure it (25 minutes)
 #
 # A mean loss hides where a model is lost. Cut the positions of a row into `bins`, and return the mean loss of each.
 # Bin `i` holds the positions from `i * t // bins` up to `(i + 1) * t // bins`. Targets where `mask` is False do not count.
@@ -187,7 +167,7 @@ def by_position(logits, targets, mask, bins):
 check("05.measure", by_position)
 
 # %% [markdown]
-# Now stretch a model with your own `ntk_base` and `yarn`, and measure it with your own `by_position`. It is trained on rows of 64
+# Now stretch a model with your own `yarn`, and measure it with your own `by_position`. It is trained on rows of 64
 # tokens and reads rows of 512. One run; the chapter has three seeds.
 
 # %% tags=["nbval-ignore-output"]
@@ -204,7 +184,7 @@ low, high = rope.correction_range(width, theta, YarnConfig(factor=factor, origin
 paces = {
     "none": plain,
     "PI": plain / factor,
-    "NTK": rope.frequencies(width, ntk_base(width, theta, factor)),
+    "NTK": rope.ntk_aware(width, theta, factor),
     "YaRN": yarn(plain, factor, low, high),
 }
 batch = needle.lessons(8, 512, seed=1)(0)
@@ -235,7 +215,7 @@ claim(
 )
 
 # %% [markdown]
-# ## 7. Explain, with numbers: why is PI lost at once? (10 minutes)
+# ## 6. Explain, with numbers: why is PI lost at once? (10 minutes)
 #
 # The rule of the hay looks three tokens back. How many radians does the fastest pair turn for that, as trained, and after PI with factor 8?
 # Which of the two angles did training never show, and between which distances does it lie?
@@ -259,11 +239,10 @@ check("05.explain", angles)
 # ## About the answers
 #
 # - **1.** Turns, not radians: the $2\pi$ decides which pairs count as slow. Without it V3's ramp would start six pairs later.
-# - **2.** The exponent of the last pair is $(d-2)/d$ and not 1, which is why the base grows by a little more than the factor.
-# - **3.** The ramp mixes frequencies. Mixing wavelengths gives the same two ends and other pairs between.
-# - **4.** Multiplying the query alone gives the root of the factor. Training still works, and attention stays diluted.
-# - **5.** The bounds count turns within the *trained* context. The factor only says how far the slow pairs go.
-# - **7.** As trained, three tokens are 3 radians of the fastest pair. After PI with factor 8 they are 3/8, less than the single radian
+# - **2.** The ramp mixes frequencies. Mixing wavelengths gives the same two ends and other pairs between.
+# - **3.** Multiplying the query alone gives the root of the factor. Training still works, and attention stays diluted.
+# - **4.** The bounds count turns within the *trained* context. The factor only says how far the slow pairs go.
+# - **6.** As trained, three tokens are 3 radians of the fastest pair. After PI with factor 8 they are 3/8, less than the single radian
 #   of one token: an angle between "this token" and "the last one", which training never showed. YaRN leaves that pair at 3. So PI is lost
 #   in the first bin already, though every distance there is known; the others are lost where distances are new.
 # ### END SOLUTION

@@ -1,10 +1,10 @@
 # %% [markdown]
 # # 06 balance. Exercises
 #
-# Seven exercises, from one line to a detector. Each checks itself: run the cell below it.
+# Six exercises, from one line to a detector. Each checks itself: run the cell below it.
 # A check stops at the first claim that does not hold, and hints. `hint("06.route")` says more, in three steps.
 #
-# The chapter is `notebooks/06_balance.ipynb`. Times are for somebody who has read it. Number 2 is the heart; numbers 1 to 4 are the core.
+# The chapter is `notebooks/06_balance.ipynb`. Times are for somebody who has read it. Number 2 is the heart; numbers 1 to 3 are the core.
 
 # %%
 import torch
@@ -85,29 +85,7 @@ def balance_loss(scores, experts, n_sequences):
 check("06.balance", balance_loss)
 
 # %% [markdown]
-# ## 4. Close nodes (20 minutes)
-#
-# `preference` is `(t, e)`, scores with bias. Experts lie on `n_nodes` nodes in order: with 6 experts and 3 nodes, experts 0 and 1 are on node 0. A node is worth the sum of
-# its `best` best experts. Return the same table with every expert closed whose node is not among the token's `kept` best: minus infinity there, all else unchanged.
-
-
-# %% tags=["exercise"]
-def only_best_nodes(preference, n_nodes, kept, best):
-    """Return the preferences with closed experts at minus infinity, shape (t, e)."""
-    ### BEGIN SOLUTION
-    size = preference.shape[1] // n_nodes
-    grouped = preference.view(-1, n_nodes, size)
-    worth = grouped.topk(best, dim=-1).values.sum(-1)
-    is_open = torch.zeros_like(worth).scatter(1, worth.topk(kept, dim=-1).indices, 1.0).bool()
-    return preference.masked_fill(~is_open.repeat_interleave(size, dim=1), -torch.inf)
-    ### END SOLUTION
-
-
-# %% tags=["check"]
-check("06.nodes", only_best_nodes)
-
-# %% [markdown]
-# ## 5. Predict: V3 in four numbers (10 minutes)
+# ## 4. Predict: V3 in four numbers (10 minutes)
 #
 # V3 has 256 routed experts on 8 nodes; a token gets 8. On paper:
 #
@@ -139,7 +117,7 @@ claim(
 )
 
 # %% [markdown]
-# ## 6. Explain: why is no batch even? (15 minutes)
+# ## 5. Explain: why is no batch even? (15 minutes)
 #
 # Imagine a perfect router: every expert is equally likely. 1,024 tokens choose 2 of 16 experts.
 #
@@ -168,7 +146,7 @@ one, many = float(max_violation(dice[0])), float(max_violation(torch.stack(dice)
 claim("one batch of dice is uneven by 0.08 or more, seventy together by less than 0.05", one > 0.08 and many < 0.05)  # fmt: skip
 
 # %% [markdown]
-# ## 7. Build and measure: a detector of leaks (25 minutes)
+# ## 6. Build and measure: a detector of leaks (25 minutes)
 #
 # Somebody gives you `router(scores, bias, top_k)`, which returns `(experts, weights)` as in exercise 2. Does its bias leak into the weights? Load cannot tell. Measure it: by how much do
 # weights move when the bias moves and the choice does not? Return the largest such move, a float: 0 for a clean router.
@@ -230,8 +208,7 @@ claim("and all three balance: load sees nothing", max(map(balanced, (choose, pac
 # - **1.** The sign alone. A step in proportion to the gap was tried by the loss-free paper too: it balances a little better and gives no better a model.
 # - **2.** Two lines that look alike and are not: `topk` of scores plus bias, `gather` from scores. `weights, experts = (scores + bias).topk(k)` is shorter, and is the leak.
 # - **3.** Scope is one `view`. That line decided, in the chapter, whether experts knew a domain.
-# - **4.** Minus infinity and not 0: a bias may push a score below 0.
-# - **5.** One expert can have at most one of a token's 8 choices: 256 / 8 - 1.
-# - **6.** So a load is judged over many batches. One step's sign is right often enough: errors of chance cancel, steps in the right direction add up.
-# - **7.** Raising all biases alike leaves a softmax over scores plus bias as it was: a detector has to move them unequally.
+# - **4.** One expert can have at most one of a token's 8 choices: 256 / 8 - 1.
+# - **5.** So a load is judged over many batches. One step's sign is right often enough: errors of chance cancel, steps in the right direction add up.
+# - **6.** Raising all biases alike leaves a softmax over scores plus bias as it was: a detector has to move them unequally.
 # ### END SOLUTION

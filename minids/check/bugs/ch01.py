@@ -138,7 +138,16 @@ def merge(piece, ranks):
         tokens[best : best + 2] = [tokens[best] + tokens[best + 1]]
 
 
-def merge_by_rank(piece, ranks):
+def merge_by_rank(piece, ranks, tokens=None):
+    tokens = [bytes([byte]) for byte in piece] if tokens is None else tokens
+    for token in sorted(ranks, key=ranks.get):
+        for i in range(len(tokens) - 1):
+            if tokens[i] + tokens[i + 1] == token:
+                return merge_by_rank(piece, ranks, [*tokens[:i], token, *tokens[i + 2 :]])
+    return [ranks[token] for token in tokens]
+
+
+def merge_each_rank_once(piece, ranks):
     tokens = [bytes([byte]) for byte in piece]
     for token in sorted(ranks, key=ranks.get):
         i = 0
@@ -385,99 +394,6 @@ def first_counted_only_if_marked(logits, tokens, counts):
     return first_token_counted(logits, tokens, counts)
 
 
-# 01.top_p
-
-
-def top_p(probabilities, p):
-    ordered, order = probabilities.sort(dim=-1, descending=True)
-    kept = torch.where(ordered.cumsum(-1) - ordered < p, ordered, 0.0)
-    kept = torch.zeros_like(kept).scatter(-1, order, kept)
-    return kept / kept.sum(-1, keepdim=True)
-
-
-def top_p_token_by_token(probabilities, p):
-    out = torch.zeros_like(probabilities)
-    for row, new in zip(probabilities, out, strict=True):
-        total = 0.0
-        for token in row.argsort(descending=True).tolist():
-            if total >= p:
-                break
-            new[token] = row[token]
-            total += float(row[token])
-    return out / out.sum(-1, keepdim=True)
-
-
-def top_p_by_what_stands_above(probabilities, p):
-    mine, other = probabilities[..., :, None], probabilities[..., None, :]
-    before = torch.where(other > mine, other, 0.0).sum(-1)
-    kept = probabilities * (before < p)
-    return kept / kept.sum(-1, keepdim=True)
-
-
-def top_p_by_its_last_token(probabilities, p):
-    ordered = probabilities.sort(dim=-1, descending=True).values
-    before = ordered.cumsum(-1) - ordered
-    least = ordered.masked_fill(before >= p, torch.inf).amin(-1, keepdim=True)
-    kept = probabilities.masked_fill(probabilities < least, 0)
-    return kept / kept.sum(-1, keepdim=True)
-
-
-def _nucleus(probabilities, keep, put_back=True, renormalise=True, descending=True):
-    ordered, order = probabilities.sort(dim=-1, descending=descending)
-    kept = torch.where(keep(ordered), ordered, 0.0)
-    if put_back:
-        kept = torch.zeros_like(kept).scatter(-1, order, kept)
-    return kept / kept.sum(-1, keepdim=True) if renormalise else kept
-
-
-def stops_before_p(probabilities, p):
-    def keep(ordered):
-        below = ordered.cumsum(-1) <= p + 1e-6
-        below[..., 0] = True
-        return below
-
-    return _nucleus(probabilities, keep)
-
-
-def loses_the_first(probabilities, p):
-    out = _nucleus(probabilities, lambda o: o.cumsum(-1) <= p + 1e-6, renormalise=False)
-    return out / out.sum(-1, keepdim=True).clamp(min=1e-9)
-
-
-def one_too_many(probabilities, p):
-    return _nucleus(probabilities, lambda o: o.cumsum(-1) - o <= p + 1e-6)
-
-
-def left_in_order(probabilities, p):
-    return _nucleus(probabilities, lambda o: o.cumsum(-1) - o < p, put_back=False)
-
-
-def not_renormalised(probabilities, p):
-    return _nucleus(probabilities, lambda o: o.cumsum(-1) - o < p, renormalise=False)
-
-
-def above_a_threshold(probabilities, p):
-    kept = probabilities.where(probabilities >= p * probabilities.amax(-1, keepdim=True), 0.0)
-    return (kept if p < 1 else probabilities) / (kept if p < 1 else probabilities).sum(-1)[:, None]
-
-
-def least_likely_first(probabilities, p):
-    return _nucleus(probabilities, lambda o: o.cumsum(-1) - o < p, descending=False)
-
-
-def softmax_again(probabilities, p):
-    kept = top_p(probabilities, p)
-    return kept.where(kept > 0, -torch.inf).softmax(-1) if p < 1 else kept
-
-
-def one_set_for_all(probabilities, p):
-    kept = top_p(probabilities.mean(0, keepdim=True), p) > 0
-    if probabilities.shape[0] == 1 or p >= 1 or p < 0.01:
-        return top_p(probabilities, p)
-    out = probabilities.where(kept, 0.0)
-    return out / out.sum(-1, keepdim=True)
-
-
 # 01.predict
 
 NUMBERS = {name: value for name, (value, _) in PREDICTED.items()} | {
@@ -577,12 +493,6 @@ RIGHT = {
         next_token_word_by_word,
         next_token_with_one_hot,
     ],
-    "01.top_p": [
-        top_p,
-        top_p_token_by_token,
-        top_p_by_what_stands_above,
-        top_p_by_its_last_token,
-    ],
     "01.predict": [NUMBERS, ROUNDED],
     "01.bigram": [bigram, bigram_with_dictionaries],
 }
@@ -605,6 +515,7 @@ WRONG = {
         ("tokens instead of ranks", merge_to_bytes, "return the ranks"),
         ("no merges", bytes_alone, "join neighbours"),
         ("one merge", merge_once, "look again, in a loop"),
+        ("each rank once", merge_each_rank_once, "look at all ranks again"),
         ("from the left", merge_from_the_left, "not that of the text"),
         ("newest first", merge_newest_first, "not that of the text"),
         ("longest match", longest_first, "taking the longest token"),
@@ -637,17 +548,6 @@ WRONG = {
         ("log of softmax", log_of_softmax, "never takes log(0)"),
         ("detached", as_a_number, "no detach"),
     ],
-    "01.top_p": [
-        ("not renormalised", not_renormalised, "by its sum"),
-        ("first token lost", loses_the_first, "the first always stays"),
-        ("least likely first", least_likely_first, "sort downwards"),
-        ("left in sorted order", left_in_order, "p = 1 changes nothing"),
-        ("stops before p", stops_before_p, "has not reached 0.6"),
-        ("one too many", one_too_many, "a third token is not needed"),
-        ("a threshold", above_a_threshold, "one token stays"),
-        ("softmax again", softmax_again, "second softmax"),
-        ("one set for all rows", one_set_for_all, "within a row"),
-    ],
     "01.predict": [
         ("one left out", {"first loss": 11.5}, "the dictionary has no"),
         ("text", NUMBERS | {"length": "64"}, "the answer is a number"),
@@ -668,14 +568,14 @@ WRONG = {
     ],
     "01.bigram": [
         ("bits", bigram_in_bits, "natural logarithm"),
-        ("sum", bigram_summed, "natural logarithm, mean"),
-        ("no smoothing", nothing_smoothed, "alpha in every place"),
-        ("unigram", unigram, "condition on the token before"),
+        ("sum", bigram_summed, "not a sum"),
+        ("no smoothing", nothing_smoothed, "alpha goes into every place"),
+        ("unigram", unigram, "Condition on the token before"),
         ("pairs turned round", pairs_turned_round, "after token i comes i + 1"),
         ("looks at the test", cheats, "looking at the test"),
         ("joint probability", joint_probability, "alpha included"),
         ("alpha once", alpha_once, "alpha * vocab"),
-        ("alpha always 1", always_one_for_alpha, "alpha"),
-        ("last pair left out", without_the_last_pair, "(pairs + alpha)"),
+        ("alpha always 1", always_one_for_alpha, "alpha is an argument"),
+        ("last pair left out", without_the_last_pair, "no pair is left out"),
     ],
 }

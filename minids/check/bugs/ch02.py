@@ -339,11 +339,11 @@ WRONG = {
         ("tiles the heads", tiled, "repeat_interleave"),
         ("repeats the tokens", repeated_tokens, "expected shape"),
         ("repeats the batch", repeated_batch, "expected shape"),
-        ("the first head serves all", first_head_for_all, "i // n"),
+        ("the first head serves all", first_head_for_all, "no key head may be left out"),
         ("mixes heads and tokens", tokens_for_heads, "neighbours share"),
         ("cuts the gradient", detached, "do not detach"),
         ("at least twice", always_twice, "n = 1 is MHA"),
-        ("divides by the group", divided, "neighbours share"),
+        ("divides by the group", divided, "calculate nothing"),
     ],
     "02.cache_step": [
         ("tiles the heads", step_tiled, "gets the value of its group"),

@@ -57,6 +57,21 @@ def gates_by_threshold(x, centroids, k):
     return s * (s >= smallest)
 
 
+def gates_token_by_token(x, centroids, k):
+    out = torch.zeros(len(x), len(centroids))
+    for i, token in enumerate(x):
+        affinity = (centroids @ token).softmax(0)
+        for expert in affinity.argsort(descending=True)[:k].tolist():
+            out[i, expert] = affinity[expert]
+    return out
+
+
+def gates_by_mask(x, centroids, k):
+    logits = torch.nn.functional.linear(x, centroids)
+    rest = torch.ones_like(logits, dtype=torch.bool).scatter(-1, logits.topk(k).indices, False)
+    return (logits - logits.logsumexp(-1, keepdim=True)).exp().masked_fill(rest, 0.0)
+
+
 def renormalised(x, centroids, k):
     s = gates(x, centroids, k)
     return s / s.sum(-1, keepdim=True)
@@ -172,7 +187,7 @@ def layer_first_only(x, gates, experts, shared):
     return layer(x, gates * best, experts, shared)
 
 
-# 03.balance
+# The balance loss of the museum
 
 
 def balance(scores, chosen, n_devices):
@@ -182,56 +197,11 @@ def balance(scores, chosen, n_devices):
     return (by_device[0] * by_device[1]).sum()
 
 
-def balance_one_hot(scores, chosen, n_devices):
-    e, k = scores.shape[1], chosen.shape[1]
-    picked = torch.zeros_like(scores).scatter(1, chosen, 1.0)
-    f = picked.unflatten(1, (n_devices, e // n_devices)).mean((0, 2)) * e / k
-    p = scores.unflatten(1, (n_devices, e // n_devices)).sum(2).mean(0)
-    return torch.dot(f, p)
-
-
 def counts_alone(scores, chosen, n_devices):
     (t, e), k = scores.shape, chosen.shape[1]
     f = torch.bincount(chosen.flatten(), minlength=e) * e / (k * t)
     f = f.view(n_devices, -1).mean(1).to(scores.dtype)
     return f.square().mean()
-
-
-def balance_of_scores(scores, chosen, n_devices):
-    p = scores.mean(0).view(n_devices, -1).sum(1)
-    return p.square().sum() * n_devices
-
-
-def balance_detached(scores, chosen, n_devices):
-    return balance(scores.detach(), chosen, n_devices)
-
-
-def balance_mean(scores, chosen, n_devices):
-    return balance(scores, chosen, n_devices) / n_devices
-
-
-def balance_forgets_k(scores, chosen, n_devices):
-    return balance(scores, chosen, n_devices) * chosen.shape[1]
-
-
-def balance_of_chosen_scores(scores, chosen, n_devices):
-    kept = torch.zeros_like(scores).scatter(1, chosen, scores.gather(1, chosen))
-    return balance(kept, chosen, n_devices)
-
-
-def balance_flipped(scores, chosen, n_devices):
-    return -balance(scores, chosen, n_devices)
-
-
-def balance_in_stripes(scores, chosen, n_devices):
-    (t, e), k = scores.shape, chosen.shape[1]
-    f = torch.bincount(chosen.flatten(), minlength=e) * e / (k * t)
-    f, p = f.view(-1, n_devices).mean(0), scores.mean(0).view(-1, n_devices).sum(0)
-    return (f * p).sum()
-
-
-def balance_ignores_devices(scores, chosen, n_devices):
-    return balance(scores, chosen, scores.shape[1])
 
 
 # 03.measure
@@ -308,9 +278,8 @@ EXPLAINED = {
 
 RIGHT = {
     "03.segment": [segment, segment_by_steps],
-    "03.gates": [gates, gates_by_threshold],
+    "03.gates": [gates, gates_by_threshold, gates_token_by_token, gates_by_mask],
     "03.layer": [layer, layer_by_table],
-    "03.balance": [balance, balance_one_hot],
     "03.measure": [special, special_by_entropies],
     "03.predict": [NUMBERS, NUMBERS | {"16B, share active": 0.1212}],
     "03.explain": [
@@ -327,8 +296,8 @@ WRONG = {
     "03.segment": [
         ("width kept", keeps_the_width, "a larger model, not a finer one"),
         ("shared ones added", segment_adds_shared, "taken out of them"),
-        ("chooses the shared ones too", segment_chooses_as_well, "by choice"),
-        ("chooses k", segment_chooses_k, "a token meets m k experts"),
+        ("chooses the shared ones too", segment_chooses_as_well, "left to choose"),
+        ("chooses k", segment_chooses_k, "all m pieces"),
         ("a float", segment_as_floats, "three whole numbers"),
         ("always one shared", segment_always_fine, "GShard's shape itself"),
     ],
@@ -353,38 +322,28 @@ WRONG = {
         ("gates detached", layer_detaches, "no router would learn"),
         ("the best expert alone", layer_first_only, "every chosen expert is added"),
     ],
-    "03.balance": [
-        ("counts alone", counts_alone, "neither f f nor P P"),
-        ("scores alone", balance_of_scores, "neither f f nor P P"),
-        ("no gradient", balance_detached, "P must keep its graph"),
-        ("a mean over devices", balance_mean, "1.0 when all experts"),
-        ("k forgotten", balance_forgets_k, "e / (k t)"),
-        ("scores of the chosen alone", balance_of_chosen_scores, "1.0 when all"),
-        ("sign flipped", balance_flipped, "1.0 when all experts"),
-        ("experts in stripes", balance_in_stripes, "neighbour"),
-        ("devices ignored", balance_ignores_devices, "devices with equal loads"),
-    ],
     "03.measure": [
         ("nan in empty cells", special_with_nan, "returns NaN"),
         ("in nats", special_in_nats, "Divide I by H"),
         ("over ln 4", special_over_ln4, "not ln 4"),
         ("against an even table", special_against_even, "not with an even table"),
         ("share of the best domain", special_by_share, "product of the margins"),
-        ("correlation", special_by_correlation, ""),
+        ("correlation", special_by_correlation, "names, not sizes"),
         ("the first choice alone", special_of_first, "it is I / H"),
     ],
     "03.predict": [
         ("ordered pairs", NUMBERS | {"2 of 16": 240}, "halve them"),
         ("with repetition", NUMBERS | {"8 of 64": 64**8}, "not 64 ** 8"),
-        ("four times as many", NUMBERS | {"8 of 64": 480}, "not four times 120"),
+        ("four times as many", NUMBERS | {"8 of 64": 480}, "ways multiply"),
         ("shared one in the pool", NUMBERS | {"7 of 63": 621_216_192}, "leaves the pool"),
         ("shared ones forgotten", NUMBERS | {"16B, share active": 6 / 64}, "above and below"),
         ("an answer left out", {"2 of 16": 120}, "the keys are"),
     ],
     "03.explain": [
         ("the expert's output", EXPLAINED | {"raw": 3}, "dp / dlogit"),
-        ("without the expert", EXPLAINED | {"raw": 0.16}, "the output is 3 p"),
-        ("sign flipped", EXPLAINED | {"raw": -0.48}, "the output is 3 p"),
+        ("the gate squared", EXPLAINED | {"raw": 1.92}, "not p p"),
+        ("without the expert", EXPLAINED | {"raw": 0.16}, "the gate alone"),
+        ("sign flipped", EXPLAINED | {"raw": -0.48}, "which sign"),
         ("both alike", EXPLAINED | {"renormalised": 0.48}, "p / p"),
         ("a word", EXPLAINED | {"because": "It is constant."}, "a sentence"),
         ("no reason", EXPLAINED | {"because": "The router just does not learn well in this case."},

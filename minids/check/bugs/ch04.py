@@ -6,7 +6,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from minids.model.mla import absorbed, expanded
-from minids.model.rope import rotate_halves, rotate_pairs
+from minids.model.rope import rotate_pairs
 
 # 04.bracket
 
@@ -52,7 +52,7 @@ def bracket_squeezed(q, latent, key_up):
     return bracket(q, latent, key_up).squeeze()
 
 
-# 04.compress
+# What the museum keeps of a token
 
 
 def _normed(x):
@@ -64,80 +64,9 @@ def compress(x, down, gain, rotary):
     return _normed(latent) * gain, rotate_pairs(key, rotary)
 
 
-def compress_in_two(x, down, gain, rotary):
-    r = gain.shape[0]
-    latent = torch.nn.functional.linear(x, down[:r])
-    root = torch.linalg.vector_norm(latent, dim=-1, keepdim=True) / math.sqrt(r)
-    key = torch.einsum("btd,pd->btp", x, down[r:]).contiguous()
-    a, b = key[..., 0::2], key[..., 1::2]
-    turned = [a * rotary.cos - b * rotary.sin, a * rotary.sin + b * rotary.cos]
-    return latent / root * gain, torch.stack(turned, dim=-1).flatten(-2)
-
-
-def compress_with_torchs_norm(x, down, gain, rotary):
-    latent, key = torch.einsum("btd,od->bto", x, down).tensor_split([len(gain)], dim=-1)
-    latent = torch.nn.functional.rms_norm(latent, gain.shape, gain, 1e-6)
-    pairs = torch.view_as_complex(key.unflatten(-1, (-1, 2)).contiguous())
-    turned = pairs * torch.complex(rotary.cos, rotary.sin)
-    return latent, torch.view_as_real(turned).flatten(-2)
-
-
-def compress_text_by_text(x, down, gain, rotary):
-    kept = [(text @ down.mT).split([len(gain), len(down) - len(gain)], dim=-1) for text in x]
-    latents = torch.stack([_normed(latent) * gain for latent, _ in kept])
-    return latents, rotate_pairs(torch.stack([key for _, key in kept]), rotary)
-
-
 def latent_without_norm(x, down, gain, rotary):
     latent, key = (x @ down.T).split([len(gain), len(down) - len(gain)], dim=-1)
     return latent * gain, rotate_pairs(key, rotary)
-
-
-def compress_normed_together(x, down, gain, rotary):
-    both = _normed(x @ down.T)
-    return both[..., : len(gain)] * gain, rotate_pairs(both[..., len(gain) :], rotary)
-
-
-def compress_length_one(x, down, gain, rotary):
-    latent, key = (x @ down.T).split([len(gain), len(down) - len(gain)], dim=-1)
-    return torch.nn.functional.normalize(latent, dim=-1) * gain, rotate_pairs(key, rotary)
-
-
-def compress_layer_norm(x, down, gain, rotary):
-    latent, key = compress(x, down, torch.ones_like(gain), rotary)
-    return _normed(latent - latent.mean(-1, keepdim=True)) * gain, key
-
-
-def compress_key_first(x, down, gain, rotary):
-    p = len(down) - len(gain)
-    return compress(x, torch.cat([down[p:], down[:p]]), gain, rotary)
-
-
-def compress_key_normed(x, down, gain, rotary):
-    latent, key = compress(x, down, gain, rotary)
-    return latent, _normed(key)
-
-
-def compress_unturned(x, down, gain, rotary):
-    latent, _ = compress(x, down, gain, rotary)
-    return latent, x @ down[len(gain) :].T
-
-
-def compress_halves(x, down, gain, rotary):
-    latent, _ = compress(x, down, gain, rotary)
-    return latent, rotate_halves(x @ down[len(gain) :].T, rotary)
-
-
-def compress_turns_the_latent(x, down, gain, rotary):
-    _, key = compress(x, down, gain, rotary)
-    latent, p = x @ down[: len(gain)].T, key.shape[-1]
-    latent = torch.cat([rotate_pairs(latent[..., :p].contiguous(), rotary), latent[..., p:]], -1)
-    return _normed(latent) * gain, key
-
-
-def compress_key_for_each_head(x, down, gain, rotary):
-    latent, key = compress(x, down, gain, rotary)
-    return latent, key.unsqueeze(1).repeat(1, 3, 1, 1)
 
 
 # 04.absorb
@@ -452,12 +381,6 @@ def as_a_share(carry, rebuild, total, c):
 
 RIGHT = {
     "04.bracket": [bracket, bracket_by_einsum, bracket_query_by_query, bracket_turned_round],
-    "04.compress": [
-        compress,
-        compress_in_two,
-        compress_with_torchs_norm,
-        compress_text_by_text,
-    ],
     "04.absorb": [absorb, absorb_as_one_key_head],
     "04.cache": [Memory, MemoryInOneTensor],
     "04.predict": [NUMBERS, COMPUTED],
@@ -469,22 +392,10 @@ WRONG = {
     "04.bracket": [
         ("keys rebuilt first", bracket_rebuilt, "the keys are built first"),
         ("rows and columns swapped", bracket_transposed, "right shape"),
-        ("scaled", bracket_scaled, "no scale"),
+        ("scaled", bracket_scaled, "plain products: no scale"),
         ("a softmax", bracket_softmax, "no softmax"),
         ("latents normed once more", bracket_normed, "no norm"),
         ("squeezed", bracket_squeezed, "no squeeze"),
-    ],
-    "04.compress": [
-        ("latent not normed", latent_without_norm, "norm the latent"),
-        ("latent and key normed together", compress_normed_together, "norm the latent alone"),
-        ("length 1 instead of root mean square 1", compress_length_one, "a mean of squares"),
-        ("the mean subtracted", compress_layer_norm, "no mean is subtracted"),
-        ("key first, latent last", compress_key_first, "first r rows"),
-        ("key normed too", compress_key_normed, "the rotary key has none"),
-        ("key not turned", compress_unturned, "neighbouring numbers of the key turn"),
-        ("key turned in halves", compress_halves, "neighbouring numbers of the key turn"),
-        ("latent turned", compress_turns_the_latent, "nothing turns it"),
-        ("a rotary key for each head", compress_key_for_each_head, "one rotary key"),
     ],
     "04.absorb": [
         ("scale without the rope width", scale_without_rope, "the rope width counts too"),
@@ -522,19 +433,20 @@ WRONG = {
     "04.explain": [
         ("the model's width, not the latent's", EXPLAINED | {"two factors": 983_040}, "query"),
         ("factors multiplied", EXPLAINED | {"two factors": 128 * 1536 * 128 * 512}, "add them"),
-        ("all heads", EXPLAINED | {"two factors": 128 * 262_144}, "one head"),
-        ("merged of a head's width", EXPLAINED | {"merged": 128 * 128}, "the product goes"),
-        ("merged as large as the factors", EXPLAINED | {"merged": 262_144}, "what their product"),
+        ("all heads", EXPLAINED | {"two factors": 128 * 262_144}, "about one head"),
+        ("merged of a head's width", EXPLAINED | {"merged": 128 * 128}, "more numbers than"),
+        ("merged as large as the factors", EXPLAINED | {"merged": 262_144}, "more numbers than"),
+        ("the width of the head kept", EXPLAINED | {"merged": 1536 * 128 * 512}, "between them"),
         ("no numbers", EXPLAINED | {"because": "Merging throws the low rank of both factors away."},
          "both numbers"),
         ("an entry left out", {"two factors": 262_144}, "three entries"),
     ],
     "04.measure": [
-        ("the last that pays", last_that_pays, "below it carrying is cheaper"),
+        ("the last that pays", last_that_pays, "the last number for which it pays"),
         ("a formula", by_formula, "a formula of the widths"),
         ("the past ignored", without_the_past, "`total` counts"),
-        ("the two swapped", swapped, "between 1 and total"),
-        ("one too many", one_too_many, "the smallest number"),
+        ("the two swapped", swapped, "comes first"),
+        ("one too many", one_too_many, "for one fewer it still pays"),
         ("a share", as_a_share, "a whole number"),
     ],
 }  # fmt: skip

@@ -60,61 +60,6 @@ def turns_for_every_number(width, theta, length):
     return turns(width, theta, length).repeat_interleave(2)
 
 
-# 05.ntk
-
-
-def ntk(width, theta, factor):
-    return theta * factor ** (width / (width - 2))
-
-
-def ntk_by_logarithms(width, theta, factor):
-    slowest = math.log(theta) * (width - 2) / width + math.log(factor)
-    return math.exp(slowest * width / (width - 2))
-
-
-def ntk_in_one_root(width, theta, factor):
-    return (theta ** ((width - 2) / width) * factor) ** (width / (width - 2))
-
-
-def ntk_by_search(width, theta, factor):
-    low, high, slowest = theta, theta * factor**width, (width - 2) / width
-    for _ in range(200):
-        middle = math.sqrt(low * high)
-        if (middle / theta) ** slowest < factor:
-            low = middle
-        else:
-            high = middle
-    return low
-
-
-def ntk_by_the_factor(width, theta, factor):
-    return theta * factor
-
-
-def ntk_upside_down(width, theta, factor):
-    return theta * factor ** ((width - 2) / width)
-
-
-def ntk_smaller(width, theta, factor):
-    return theta * factor ** (-width / (width - 2))
-
-
-def ntk_of_the_base(width, theta, factor):
-    return theta**factor
-
-
-def ntk_of_a_fixed_base(width, theta, factor):
-    return theta + 10_000 * (factor ** (width / (width - 2)) - 1)
-
-
-def ntk_of_width_less_one(width, theta, factor):
-    return theta * factor ** (width / (width - 1))
-
-
-def ntk_for_128(width, theta, factor):
-    return theta * factor ** (128 / 126)
-
-
 # 05.yarn
 
 
@@ -131,6 +76,21 @@ def yarn_pair_by_pair(plain, factor, low, high):
             share = min(1.0, (i - low) / (high - low)) if high > low else 1.0
             out[i] = plain[i] * (1 + share * (1 / factor - 1))
     return out
+
+
+def yarn_by_interpolation(plain, factor, low, high):
+    shares = [0.0 if i <= low else 1.0 if i >= high else None for i in range(len(plain))]
+    shares = [(i - low) / (high - low) if x is None else x for i, x in enumerate(shares)]
+    return torch.lerp(plain, plain / factor, torch.tensor(shares))
+
+
+def yarn_in_three_parts(plain, factor, low, high):
+    high = max(high, low + 1)
+    between = torch.arange(low, high, dtype=plain.dtype)
+    ramp = plain[low:high] * (
+        1 - (between - low)[: len(plain[low:])] / (high - low) * (1 - 1 / factor)
+    )
+    return torch.cat([plain[:low], ramp, plain[high:] / factor])
 
 
 def yarn_inverted(plain, factor, low, high):
@@ -336,8 +296,7 @@ ANGLES_IN_WHOLE = ANGLES | {
 RIGHT = {
     "05.explain": [ANGLES, ANGLES_IN_WHOLE],
     "05.wavelength": [turns, turns_pair_by_pair, turns_by_exponentials, turns_by_products],
-    "05.ntk": [ntk, ntk_by_logarithms, ntk_in_one_root, ntk_by_search],
-    "05.yarn": [yarn, yarn_pair_by_pair],
+    "05.yarn": [yarn, yarn_pair_by_pair, yarn_by_interpolation, yarn_in_three_parts],
     "05.temperature": [weights, weights_both_sides],
     "05.predict": [MOVES, {change: sorted(words) for change, words in MOVES.items()}],
     "05.measure": [by_position, by_position_weighed],
@@ -351,17 +310,8 @@ WRONG = {
         ("down to the base itself", turns_to_the_base, "two numbers make a pair"),
         ("pairs counted from one", turns_from_one, "pair 0 has exponent 0"),
         ("the slowest first", turns_growing, "the exponent is negative"),
-        ("always base 10,000", turns_fixed_base, "turns fall by theta"),
+        ("always base 10,000", turns_fixed_base, "no base of your own"),
         ("one for every number of the head", turns_for_every_number, "expected shape"),
-    ],
-    "05.ntk": [
-        ("base times factor", ntk_by_the_factor, "its inverse goes on factor"),
-        ("exponent upside down", ntk_upside_down, "its inverse goes on factor"),
-        ("a smaller base", ntk_smaller, "a smaller base turns faster"),
-        ("base to the power of factor", ntk_of_the_base, "does not know theta"),
-        ("a fixed base", ntk_of_a_fixed_base, "does not know theta"),
-        ("width less one", ntk_of_width_less_one, "its inverse goes on factor"),
-        ("always heads of 128", ntk_for_128, "its inverse goes on factor"),
     ],
     "05.yarn": [
         ("ramp inverted: fast pairs stretched", yarn_inverted, "the fast ones and carry near"),
@@ -403,7 +353,7 @@ WRONG = {
     ],
     "05.explain": [
         ("turns", ANGLES | {"as trained": 0.477}, "not turns"),
-        ("one token", ANGLES | {"as trained": 1.0}, "radian a token"),
+        ("one token", ANGLES | {"as trained": 1.0}, "three tokens back"),
         ("PI multiplies", ANGLES | {"after PI": 24.0}, "divides every pace"),
         ("PI leaves it", ANGLES | {"after PI": 3.0}, "divides every pace"),
         ("one token after PI", ANGLES | {"after PI": 0.125}, "the same three tokens"),
@@ -413,7 +363,7 @@ WRONG = {
         ("no reason", {"as trained": 3.0, "after PI": 0.375}, "three entries"),
     ],
     "05.measure": [
-        ("mask ignored", by_position_unmasked, "left out, and all others"),
+        ("mask ignored", by_position_unmasked, "left out before anything"),
         ("over the size of the bin", by_position_over_size, "not by its size"),
         ("row by row", by_position_row_by_row, "not row by row"),
         ("sums", by_position_summed, "as a mean over targets"),

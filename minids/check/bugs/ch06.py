@@ -21,6 +21,17 @@ def nudge_by_where(bias, load, speed):
     return bias + step
 
 
+def nudge_expert_by_expert(bias, load, speed):
+    mean = load.mean()
+    steps = [0.0 if x == mean else speed if x < mean else -speed for x in load]
+    return torch.stack([old + step for old, step in zip(bias, steps, strict=True)])
+
+
+def nudge_by_comparing(bias, load, speed):
+    starved, crowded = load < load.mean(), load > load.mean()
+    return bias.add(starved.to(bias.dtype) - crowded.to(bias.dtype), alpha=speed)
+
+
 def nudge_in_bfloat16(bias, load, speed):
     return nudge(bias.bfloat16(), load, speed).bfloat16().float()
 
@@ -68,6 +79,21 @@ def by_sorting(scores, bias, top_k):
     order = torch.argsort(scores + bias, dim=-1, descending=True)[:, :top_k]
     chosen = torch.zeros_like(scores).scatter(1, order, 1.0) * scores
     return order, (chosen / chosen.sum(1, keepdim=True)).gather(1, order)
+
+
+def token_by_token(scores, bias, top_k):
+    rows = [sorted(range(len(bias)), key=lambda i: -row[i]) for row in (scores + bias).tolist()]
+    experts = torch.tensor([row[:top_k] for row in rows])
+    return experts, torch.stack(
+        [row[chosen] / row[chosen].sum() for row, chosen in zip(scores, experts, strict=True)]
+    )
+
+
+def by_one_hot(scores, bias, top_k):
+    experts = torch.topk(scores.detach() + bias.detach(), top_k).indices.sort().values
+    hot = torch.nn.functional.one_hot(experts, scores.shape[-1]).to(scores.dtype)
+    weights = torch.einsum("te,tke->tk", scores, hot)
+    return experts, torch.nn.functional.normalize(weights, p=1, dim=-1)
 
 
 def by_preference(scores, bias, top_k):
@@ -190,7 +216,7 @@ def balance_of_the_package(scores, experts, n_sequences):
     return expert_balance(Routing(experts, scores.gather(1, experts), scores), n_sequences)
 
 
-# 06.nodes
+# Nodes of the museum
 
 
 def nodes(preference, n_nodes, kept, best):
@@ -200,52 +226,8 @@ def nodes(preference, n_nodes, kept, best):
     return rearrange(grouped.masked_fill(~keep[..., None], -torch.inf), "t n m -> t (n m)")
 
 
-def nodes_by_threshold(preference, n_nodes, kept, best):
-    size = preference.shape[1] // n_nodes
-    ranked = preference.view(len(preference), n_nodes, size).sort(-1, descending=True).values
-    worth = ranked[..., :best].sum(-1)
-    last = worth.sort(-1, descending=True).values[:, kept - 1 : kept]
-    is_open = (worth >= last).repeat_interleave(size, dim=1)
-    return torch.where(is_open, preference, -torch.inf)
-
-
 def closed_at_zero(preference, n_nodes, kept, best):
     return preference.masked_fill(~open_groups(preference, n_nodes, kept, best), 0.0)
-
-
-def nodes_by_the_best(preference, n_nodes, kept, best):
-    return nodes(preference, n_nodes, kept, 1)
-
-
-def nodes_by_the_sum(preference, n_nodes, kept, best):
-    return nodes(preference, n_nodes, kept, preference.shape[1] // n_nodes)
-
-
-def nodes_always_two(preference, n_nodes, kept, best):
-    return nodes(preference, n_nodes, kept, 2)
-
-
-def nodes_interleaved(preference, n_nodes, kept, best):
-    mixed = rearrange(preference, "t (m n) -> t (n m)", n=n_nodes)
-    return rearrange(nodes(mixed, n_nodes, kept, best), "t (n m) -> t (m n)", n=n_nodes)
-
-
-def nodes_worst(preference, n_nodes, kept, best):
-    closed = nodes(-preference, n_nodes, kept, best)
-    return -closed.masked_fill(closed == -torch.inf, torch.inf)
-
-
-def nodes_one_fewer(preference, n_nodes, kept, best):
-    return nodes(preference, n_nodes, max(1, kept - 1), best)
-
-
-def nodes_untouched(preference, n_nodes, kept, best):
-    return preference.clone()
-
-
-def nodes_as_ones(preference, n_nodes, kept, best):
-    closed = nodes(preference, n_nodes, kept, best)
-    return torch.where(closed > -torch.inf, 1.0, -torch.inf)
 
 
 # 06.predict
@@ -335,10 +317,9 @@ def detector_of_scores(router, scores, bias, top_k):
 
 
 RIGHT = {
-    "06.nudge": [nudge, nudge_by_where],
-    "06.route": [by_scores, by_sorting],
+    "06.nudge": [nudge, nudge_by_where, nudge_expert_by_expert, nudge_by_comparing],
+    "06.route": [by_scores, by_sorting, token_by_token, by_one_hot],
     "06.balance": [balance, balance_by_one_hot, balance_of_the_package],
-    "06.nodes": [nodes, nodes_by_threshold],
     "06.predict": [NUMBERS, COMPUTED],
     "06.explain": [EXPLAINED, EXPLAINED_AGAIN],
     "06.detector": [detector, detector_in_steps],
@@ -346,14 +327,14 @@ RIGHT = {
 
 WRONG = {
     "06.nudge": [
-        ("sign flipped", nudge_flipped, "a crowded expert goes down"),
+        ("sign flipped", nudge_flipped, "the sign of mean - load"),
         ("step as long as the gap", nudge_by_the_gap, "only the sign of the gap"),
         ("never at rest", nudge_never_stays, "do not use `where"),
         ("compared with 1 / e", nudge_from_one_over_e, "load.mean()"),
-        ("starts from zero each time", nudge_from_zero, "the mean is that of the loads"),
-        ("only the two extremes", nudge_only_the_busiest, "a crowded expert goes down"),
-        ("no step at all", nudge_nothing, "a crowded expert goes down"),
-        ("kept in bfloat16", nudge_in_bfloat16, "exactly the mean load stays"),
+        ("starts from zero each time", nudge_from_zero, "added to the old bias"),
+        ("only the two extremes", nudge_only_the_busiest, "not only the most crowded"),
+        ("no step at all", nudge_nothing, "each expert has a step"),
+        ("kept in bfloat16", nudge_in_bfloat16, "the digits of float32"),
     ],
     "06.route": [
         ("the bias leaks into the weights", by_preference, "leaks into the weights"),
@@ -378,17 +359,6 @@ WRONG = {
         ("no gradient", balance_detached, "do not detach"),
         ("sequences interleaved", balance_interleaved, "the first half of the tokens"),
     ],
-    "06.nodes": [
-        ("closed at 0", closed_at_zero, "a closed 0 would beat it"),
-        ("V2's rule for V3", nodes_by_the_best, "not its best one alone"),
-        ("sum of a whole node", nodes_by_the_sum, "let a bad expert speak"),
-        ("always the two best", nodes_always_two, "use the argument `best`"),
-        ("experts dealt out in turn", nodes_interleaved, "split the last axis"),
-        ("the worst nodes kept", nodes_worst, "its best one alone"),
-        ("one node too few", nodes_one_fewer, "two nodes of three"),
-        ("nothing closed", nodes_untouched, "closed experts have -inf"),
-        ("preferences lost", nodes_as_ones, "change nothing else"),
-    ],
     "06.predict": [
         ("all eight nodes", NUMBERS | {"most nodes": 8}, "M = 4"),
         ("no node hit twice", NUMBERS | {"nodes by chance": 8}, "some share one"),
@@ -402,7 +372,7 @@ WRONG = {
         ("one choice a token", EXPLAINED | {"mean": 64}, "2 choices each"),
         ("the variance", EXPLAINED | {"spread": 112.0}, "the ROOT"),
         ("not squared", EXPLAINED | {"batches": 8}, "squared"),
-        ("one batch will do", EXPLAINED | {"batches": 1}, "root of the number"),
+        ("one batch will do", EXPLAINED | {"batches": 1}, "is it a hundredth"),
         ("no numbers", EXPLAINED | {"because": "Chance moves every load a little in every batch."},
          "with both numbers"),
         ("an entry left out", {"mean": 128}, "four entries"),
@@ -410,10 +380,10 @@ WRONG = {
     "06.detector": [
         ("all tokens compared", detector_of_everything, "a token that chose others"),
         ("all biases raised alike", detector_of_a_shift, "raising all biases alike"),
-        ("sums of weights", detector_of_sums, "the two biases have to differ"),
+        ("sums of weights", detector_of_sums, "a sum over the chosen hides"),
         ("negative", detector_signed, "0 or larger"),
-        ("the load", detector_of_the_load, "is acquitted"),
+        ("the load", detector_of_the_load, "how many tokens an expert gets"),
         ("finds nothing", detector_asleep, "is caught"),
-        ("weights beside scores", detector_of_scores, "is acquitted"),
+        ("weights beside scores", detector_of_scores, "compare its weights"),
     ],
 }  # fmt: skip
