@@ -28,7 +28,8 @@ class Attention(nn.Module):
         a = c.attention
         if not isinstance(a, GQAConfig):
             raise TypeError(f"Attention is built from a GQAConfig, got {type(a).__name__}")
-        self.widths = [n * a.head_dim for n in (a.n_heads, a.n_kv_heads, a.n_kv_heads)]
+        self.heads = [a.n_heads, a.n_kv_heads, a.n_kv_heads]
+        self.widths = [n * a.head_dim for n in self.heads]
         self.head_dim = a.head_dim
         self.scale = a.head_dim**-0.5 * softmax_factor(c.rope_scaling)
         self.qkv = nn.Linear(c.dim, sum(self.widths), bias=a.qkv_bias)
@@ -45,11 +46,11 @@ class Attention(nn.Module):
 
         `mask` is True where a query may look; None means causal.
         """
-        q, k, v = (
-            rearrange(part, "b t (h d) -> b h t d", d=self.head_dim)
-            for part in self.qkv(x).split(self.widths, dim=-1)
-        )
-        q, k = rotate_halves(q, rotary), rotate_halves(k, rotary)
+        every = rearrange(self.qkv(x), "b t (h d) -> b h t d", d=self.head_dim)
+        queries, keys, values = self.heads
+        turning, v = every.split_with_sizes([queries + keys, values], dim=1)
+        # One rotation for queries and keys: they are turned alike.
+        q, k = rotate_halves(turning, rotary).split_with_sizes([queries, keys], dim=1)
         if cache is not None:  # of the type of x, also where autocast has narrowed the product
             k, v = cache.append(k.to(x.dtype), v.to(x.dtype))
         return self.out(rearrange(attend(q, k, v, self.scale, mask), "b h t d -> b t (h d)"))
