@@ -80,14 +80,14 @@ def what_moves(
         yield Claim(f"{change}: you named what moves{by}", named == moves, why)
 
 
-def entries(answer: dict[str, Any], *names: str, write: str = "write") -> Claim:
+def entries(answer: dict[str, Any], *names: str) -> Claim:
     """The claim that `answer` has the entries `names` and "because", and nothing else."""
     wanted = (*names, "because")
     form = ", ".join(f'"{name}": …' for name in names)
     return Claim(
         f"{'three' if len(wanted) == 3 else 'four'} entries: {', '.join(wanted)}",
         set(answer) == set(wanted),
-        f'{write} {{{form}, "because": "…"}}.',
+        f'write {{{form}, "because": "…"}}.',
     )
 
 

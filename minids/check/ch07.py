@@ -401,8 +401,8 @@ _PREDICT = ("tokens per round", "V3", "needed", "two drafts", "fresh draw")
     hints=(
         "A round brings one token of the model's own, and every draft that is kept. For the last: "
         "chance to be drafted and kept, plus what comes instead of a rejected draft.",
-        "1 + a tokens for one draft, 1 + a + a * a for two; divided by what a round costs. q drafts "
-        "token 0 with 0.1, and it is kept; a fresh draw gives it with 0.7.",
+        "1 + a tokens for one draft, 1 + a + a * a for two; divided by what a round costs. q "
+        "drafts token 0 with 0.1, and it is kept; a fresh draw gives it with 0.7.",
         '"V3": 1.9 / 1.044, "fresh draw": 0.1 + 0.6 * 0.7',
     ),
 )

@@ -473,7 +473,7 @@ WRONG = {
         ("one share for all positions", one_share, "for each position by itself"),
         ("a mean", mean_kept, "a list"),
         ("rejected", shares_rejected, "kept, not rejected"),
-        ("short rounds tested too far", shares_of_short_rounds_too, "says nothing about the second"),
+        ("short rounds tested too far", shares_of_short_rounds_too, "nobody guessed"),
     ],
     "07.predict": [
         ("the model's own token left out", NUMBERS | {"tokens per round": 0.9}, "one of its own"),
@@ -483,7 +483,7 @@ WRONG = {
         ("cost as it stands", NUMBERS | {"needed": 1.8}, "a share"),
         ("both sure", NUMBERS | {"two drafts": 2.6}, "only if the first"),
         ("a fresh draw is right", NUMBERS | {"fresh draw": 0.7}, "nothing would be wrong"),
-        ("accepted drafts alone", NUMBERS | {"fresh draw": 0.1}, "instead of one that was rejected"),
+        ("accepted drafts alone", NUMBERS | {"fresh draw": 0.1}, "comes as a draft of q"),
         ("rejected drafts alone", NUMBERS | {"fresh draw": 0.42}, "0.1 + "),
         ("no numbers", NUMBERS | {"because": "A fresh draw forgets that the draft was rejected."},
          "both numbers"),
