@@ -80,21 +80,51 @@ def what_moves(
         yield Claim(f"{change}: you named what moves{by}", named == moves, why)
 
 
-def entries(answer: dict[str, Any], *names: str, write: str = "write") -> Claim:
+def entries(answer: dict[str, Any], *names: str) -> Claim:
     """The claim that `answer` has the entries `names` and "because", and nothing else."""
     wanted = (*names, "because")
     form = ", ".join(f'"{name}": …' for name in names)
     return Claim(
         f"{'three' if len(wanted) == 3 else 'four'} entries: {', '.join(wanted)}",
         set(answer) == set(wanted),
-        f'{write} {{{form}, "because": "…"}}.',
+        f'write {{{form}, "because": "…"}}.',
     )
+
+
+def number_entries(answer: dict[str, Any], *names: str) -> Claim:
+    """The claim of `entries`, and that each of `names` is answered by a number."""
+    there = entries(answer, *names)
+    return there._replace(holds=there.holds and all(is_number(answer[name]) for name in names))
+
+
+def numbers_in(words: str) -> list[float]:
+    """The numbers that a sentence holds, as in 0.52, .52, 1,200,000 and 1_200_000."""
+    found = re.findall(r"\d[\d,_]*(?:\.\d+)?|\.\d+", words)
+    return [float(re.sub("[,_]", "", x)) for x in found]
 
 
 def explained(answer: dict[str, Any], number: float, hint: str) -> Claim:
     """The claim that the entry "because" is a sentence with `number` in it, to half a percent."""
     words = answer["because"] if isinstance(answer["because"], str) else ""
-    found = [float(x.replace(",", "")) for x in re.findall(r"\d[\d,]*(?:\.\d+)?", words)]
-    holds = any(math.isclose(x, number, rel_tol=5e-3) for x in found)
+    holds = any(math.isclose(x, number, rel_tol=5e-3) for x in numbers_in(words))
     says = "the explanation is a sentence with its number"
     return Claim(says, len(words.split()) >= 8 and holds, hint)
+
+
+def explains(
+    answer: dict[str, Any], *numbers: tuple[float, ...], says: str, hint: str
+) -> Iterator[Claim]:
+    """Claims that the entry "because" is a sentence, and that it holds `numbers`.
+
+    Each of `numbers` is a tuple of ways to write one, as in (0.7, 70); half a percent is near
+    enough. `says` names them, and comes with `hint`.
+    """
+    words = answer["because"] if isinstance(answer["because"], str) else ""
+    yield Claim(
+        "the explanation is a sentence",
+        len(words.split()) >= 8,
+        "numbers alone explain nothing: write a sentence of eight words or more.",
+    )
+    found = numbers_in(words)
+    there = [any(math.isclose(x, y, rel_tol=5e-3) for x in found for y in ways) for ways in numbers]
+    yield Claim(says, all(there), hint)

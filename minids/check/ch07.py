@@ -1,7 +1,6 @@
 """Checks of chapter 07: who predicts what, and how drafts are taken without changing the text."""
 
 import math
-import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -9,7 +8,7 @@ import torch
 from torch import Tensor
 
 from minids.check import Claim, call, checker, close, shaped
-from minids.check.answers import entries, numbers_for, pair
+from minids.check.answers import answers_for, explains, numbers_for, pair
 from minids.config import GQAConfig, ModelConfig
 from minids.model.layers import init_weights
 from minids.model.transformer import Transformer
@@ -29,14 +28,18 @@ def _(attempt: Callable[..., Any], g: torch.Generator) -> Iterator[Claim]:
     added, predicted = pair(attempt(tokens, 1))
     yield shaped(added, (2, 11), like=tokens, what="what module 1 is given along the row")
     yield shaped(predicted, (2, 11), like=tokens, what="what module 1 has to predict")
-    follower = torch.cat([tokens[:, 1:].flatten(), tokens.new_tensor([-1, -1])])
-    after = dict(zip(tokens[:, :-1].flatten().tolist(), follower.tolist(), strict=False))
+    where = {token: i for row in tokens.tolist() for i, token in enumerate(row)}
+    read, asked = ([where.get(x, -1) for x in m.flatten().tolist()] for m in (added, predicted))
     yield Claim(
-        "what it predicts is the token behind the one it reads",
-        [after.get(x) for x in added.flatten().tolist()] == predicted.flatten().tolist()
-        or not torch.equal(added, predicted),
+        "a module is not given the token that it has to predict",
+        all(i != j for i, j in zip(read, asked, strict=True)),
         "a module that is given the token it has to say learns nothing: predict the token behind "
         "the one it reads.",
+    )
+    yield Claim(
+        "what it predicts stands right behind what it reads",
+        all(i + 1 == j for i, j in zip(read, asked, strict=True)),
+        "which of your two tensors is read, and which is asked? Return what is given first.",
     )
     yield Claim(
         "module 1 starts with token 1 and predicts token 2",
@@ -44,75 +47,28 @@ def _(attempt: Callable[..., Any], g: torch.Generator) -> Iterator[Claim]:
         "place i reads token i + k and predicts token i + k + 1: with k = 1 the first are tokens "
         "1 and 2.",
     )
-    deep = [pair(attempt(tokens, k)) for k in (2, 4)]
+    deep = {k: pair(attempt(tokens, k)) for k in (2, 4)}
     yield Claim(
-        "module k starts with token k, and has k places fewer than the model",
-        all(
-            torch.equal(given, tokens[:, k:12]) and torch.equal(asked, tokens[:, k + 1 :])
-            for k, (given, asked) in zip((2, 4), deep, strict=True)
-        ),
-        "k counts: each depth looks one token further, and has one place less. No wrapping around "
-        "the end.",
+        "each module has one place less than the one before",
+        all(getattr(x, "shape", ()) == (2, 12 - k) for k in deep for x in deep[k]),
+        "k counts: the deeper the module, the earlier the text ends for it. Nothing wraps around.",
+    )
+    yield Claim(
+        "place 0 of module k is given token k, and the other places go on from there",
+        all(torch.equal(deep[k][0], tokens[:, k:12]) for k in deep),
+        "what is given moves with the depth, too: module 2 is given token 2 first, and not token "
+        "1 again.",
+    )
+    yield Claim(
+        "and predicts the one behind",
+        all(torch.equal(deep[k][1], tokens[:, k + 1 :]) for k in deep),
+        "each depth looks one token further: module 2 predicts token 3 first.",
     )
     one = pair(attempt(tokens[:1, :5], 3))
     yield Claim(
         "a row with room for one place gives one place",
         torch.equal(one[0], tokens[:1, 3:4]) and torch.equal(one[1], tokens[:1, 4:5]),
         "slices along the row keep both axes: tokens[:, k:-1].",
-    )
-
-
-@checker(
-    "07.join",
-    hints=(
-        "Two vectors a place, each made equally loud, laid side by side, and brought back to one.",
-        "norm(x) = x / sqrt(mean(x^2) + 1e-6) * gain over the last axis; torch.cat of both along "
-        "it, hidden state first: (b, t, 2 d); then the matrix (d, 2 d).",
-        "torch.cat([norm(hidden, hidden_gain), norm(embedded, embedding_gain)], dim=-1) @ merge.T",
-    ),
-)
-def _(attempt: Callable[..., Any], g: torch.Generator) -> Iterator[Claim]:
-    b, t, d = 2, 5, 7
-    hidden, embedded = torch.randn(2, b, t, d, generator=g) + 0.5
-    gains = torch.rand(2, d, generator=g) + 0.5
-    merge = torch.randn(d, 2 * d, generator=g)
-    out = attempt(hidden, embedded, *gains, merge)
-    yield shaped(out, (b, t, d), like=hidden, what="what the block reads")
-    loud = attempt(10 * hidden, embedded, *gains, merge)
-    yield Claim(
-        "a hidden state ten times as loud changes nothing",
-        close(loud, out, rtol=1e-3),
-        "norm both before they meet, a norm for each: embeddings are small, hidden states large.",
-    )
-    left, right = merge.clone(), merge.clone()
-    left[:, d:], right[:, :d] = 0, 0
-    only_hidden = attempt(hidden, embedded, *gains, left)
-    moved = attempt(hidden, embedded.roll(1, 1), *gains, left)
-    yield Claim(
-        "the first d columns of `merge` see the hidden state and nothing else",
-        torch.equal(only_hidden, moved) and bool(only_hidden.abs().max() > 1e-3),
-        "lay them side by side, hidden state first (equation 21): torch.cat, not a sum.",
-    )
-    level = hidden.square().mean(-1, keepdim=True).add(1e-6).sqrt()
-    yield Claim(
-        "the hidden state comes in at root mean square 1, times its gain",
-        close(only_hidden, hidden / level * gains[0] @ merge[:, :d].T, rtol=1e-3),
-        "each has its own gain; the mean of squares is taken over its d numbers, and no mean is "
-        "subtracted.",
-    )
-    both = only_hidden + attempt(hidden, embedded, *gains, right)
-    level = embedded.square().mean(-1, keepdim=True).add(1e-6).sqrt()
-    rest = embedded / level * gains[1] @ merge[:, d:].T
-    yield Claim(
-        "the result is the sum of what both halves of `merge` make",
-        close(out, both, rtol=1e-3) and close(out - only_hidden, rest, rtol=1e-3),
-        "one matrix product for both, with the embedding's own gain.",
-    )
-    one = attempt(hidden[:1, :1], embedded[:1, :1], *gains, merge)
-    yield Claim(
-        "one place of one row gives what it gives in a batch",
-        close(one, out[:1, :1], rtol=1e-3),
-        "nothing may be averaged over places or rows.",
     )
 
 
@@ -270,17 +226,26 @@ def _(attempt: Callable[..., Any], g: torch.Generator) -> Iterator[Claim]:
 
 
 class _Counted:
-    """A model that counts its passes and the tokens it reads; its answers are the model's."""
+    """A model that counts its passes and the tokens it reads; its answers are the model's.
 
-    def __init__(self, model: Transformer) -> None:
+    `stale` says whether it ever read behind a cache that holds something else than `text`.
+    """
+
+    def __init__(self, model: Transformer, text: list[int]) -> None:
         self.model, self.c, self.new_cache = model, model.c, model.new_cache
         self.passes = self.read = 0
+        self.text, self.stale = text, False
+        self.caches: dict[int, tuple[Any, list[int]]] = {}
 
     def __call__(self, tokens: Tensor, cache: Any = None, *, last: int | None = None) -> Any:
         self.passes += 1
         self.read += tokens.numel()
         if self.passes > 60:
             raise ValueError("60 passes for a dozen tokens: does every pass add a token?")
+        if cache is not None:
+            held = self.caches.get(id(cache), (cache, []))[1][: cache.length]
+            self.stale |= held != self.text[: cache.length]
+            self.caches[id(cache)] = cache, held + tokens.flatten().tolist()
         with torch.no_grad():
             return self.model(tokens, cache, last=last)
 
@@ -330,7 +295,7 @@ def _(attempt: Callable[..., Any], g: torch.Generator) -> Iterator[Claim]:
         return [*good[:1], *[(token + 1) % 13 for token in good[1:]]]
 
     def run(draft: Callable[..., Any], n: int = n) -> tuple[Any, Any, _Counted]:
-        counted = _Counted(model)
+        counted = _Counted(model, whole)
         out = pair(call(attempt, counted, draft, prompt, n))
         return *out, counted
 
@@ -353,7 +318,7 @@ def _(attempt: Callable[..., Any], g: torch.Generator) -> Iterator[Claim]:
     )
     yield Claim(
         "nothing of a wrong draft stays behind",
-        wrong == plain,
+        wrong == plain and not counted_wrong.stale,
         "rewind the cache to what is right: the text without its last token, which is unread.",
     )
     yield Claim("with right drafts it is the same text", new == plain, "verify from the left.")
@@ -402,17 +367,26 @@ def _(attempt: Callable[..., Any], g: torch.Generator) -> Iterator[Claim]:
     )
     two = attempt([(2, 2), (2, 0), (2, 1), (2, 2)])
     yield Claim(
+        "the first position has a share of its own",
+        len(two) == 2 and close(float(two[0]), 0.75),
+        "for each position by itself: three of these four rounds kept their first draft.",
+    )
+    yield Claim(
         "the second position is judged by the rounds whose turn came",
-        len(two) == 2 and close(float(two[0]), 0.75) and close(float(two[1]), 2 / 3),
-        "for each position: of the rounds whose turn came, all before it kept, which share kept "
-        "this one?",
+        close(float(two[1]), 2 / 3),
+        "of the rounds whose turn came, because all before it was kept, which share kept this one?",
     )
     uneven = attempt([(2, 1), (1, 1), (3, 3), (2, 2), (1, 0), (3, 2)])
     yield Claim(
-        "rounds of different length count as far as they go",
-        len(uneven) == 3
-        and all(close(float(x), y) for x, y in zip(uneven, (5 / 6, 0.75, 0.5), strict=True)),
-        "every round counts at position i if it drafted so many, and none where it did not.",
+        "short rounds count at the positions that they drafted",
+        len(uneven) == 3 and close(float(uneven[0]), 5 / 6),
+        "every round has a first draft, however long the longest is: all six count here.",
+    )
+    yield Claim(
+        "and not at positions behind their last draft",
+        close(float(uneven[1]), 0.75) and close(float(uneven[2]), 0.5),
+        "a round that drafted one token and kept it says nothing about the second: nobody guessed "
+        "there.",
     )
     n = 400
     kept = torch.rand(n, 3, generator=g) < torch.tensor([0.9, 0.6, 0.3])
@@ -427,20 +401,23 @@ def _(attempt: Callable[..., Any], g: torch.Generator) -> Iterator[Claim]:
     )
 
 
-_PREDICT = ("tokens per round", "V3", "needed", "two drafts")
+_PREDICT = ("tokens per round", "V3", "needed", "two drafts", "fresh draw")
 
 
 @checker(
     "07.predict",
     takes=dict,
     hints=(
-        "A round brings one token of the model's own, and every draft that is kept.",
-        "1 + a tokens for one draft, 1 + a + a * a for two; divided by what a round costs.",
-        '"V3": 1.9 / 1.044',
+        "A round brings one token of the model's own, and every draft that is kept. For the last: "
+        "chance to be drafted and kept, plus what comes instead of a rejected draft.",
+        "1 + a tokens for one draft, 1 + a + a * a for two; divided by what a round costs. q "
+        "drafts token 0 with 0.1, and it is kept; a fresh draw gives it with 0.7.",
+        '"V3": 1.9 / 1.044, "fresh draw": 0.1 + 0.6 * 0.7',
     ),
 )
 def _(attempt: dict[str, Any], g: torch.Generator) -> Iterator[Claim]:
-    yield numbers_for(attempt, _PREDICT)
+    yield answers_for(attempt, (*_PREDICT, "because"))
+    yield numbers_for({name: attempt[name] for name in _PREDICT}, _PREDICT)
     yield Claim(
         "tokens of a round at 90 %",
         close(float(attempt["tokens per round"]), 1.9, rtol=5e-3),
@@ -461,35 +438,22 @@ def _(attempt: dict[str, Any], g: torch.Generator) -> Iterator[Claim]:
         close(float(attempt["two drafts"]), 1 + 0.8 + 0.64, rtol=5e-3),
         "the second is kept only if the first was.",
     )
-
-
-@checker(
-    "07.explain",
-    takes=dict,
-    hints=(
-        "Go through the drafts one by one: chance to be drafted, chance to be kept, and what comes "
-        "instead.",
-        "q drafts token 0 with 0.1, and it is kept. 0.6 of all drafts are rejected. A fresh draw "
-        "gives token 0 with 0.7.",
-        '"naive": 0.1 + 0.6 * 0.7',
-    ),
-)
-def _(attempt: dict[str, Any], g: torch.Generator) -> Iterator[Claim]:
-    yield entries(attempt, "right", "naive", write="three entries: write")
+    fresh = float(attempt["fresh draw"])
     yield Claim(
-        "the chance that token 0 should have",
-        close(float(attempt["right"]), 0.7, rtol=5e-3),
-        "what comes out follows p.",
+        "a fresh draw brings token 0 sometimes, and less often than p does",
+        0.1 < fresh < 0.699,
+        "it comes as a draft of q, which is always kept, or instead of one that was rejected. "
+        "Were both together 0.7, nothing would be wrong with it.",
     )
     yield Claim(
-        "the chance that it gets if a rejected draft is replaced by a fresh draw from p",
-        close(float(attempt["naive"]), 0.52, rtol=5e-3),
+        "how often token 0 comes out after a fresh draw",
+        close(fresh, 0.52, rtol=5e-3),
         "0.1 + (share of rejected drafts) x 0.7: how often is a draft rejected?",
     )
-    words = str(attempt["because"])
-    numbers = {float(x) for x in re.findall(r"\d*\.\d+", words)}
-    yield Claim(
-        "the explanation is a sentence with both numbers",
-        len(words.split()) >= 8 and {0.52, 0.7} <= numbers,
-        "say both numbers, and what a fresh draw forgets about the draft that was rejected.",
+    yield from explains(
+        attempt,
+        (0.52, 52),
+        (0.7, 70),
+        says="it says how often token 0 comes, and how often it should",
+        hint="say both numbers, and what a fresh draw forgets about the draft that was rejected.",
     )

@@ -1,7 +1,6 @@
 """Checks of chapter 08: rounding to eight bits, scales, long sums, and the products of a layer."""
 
 import math
-import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -10,7 +9,7 @@ from torch import Tensor
 
 from minids import accounting
 from minids.check import Claim, call, checker, close, shaped
-from minids.check.answers import entries, is_whole, numbers_for, pair
+from minids.check.answers import explains, is_whole, number_entries, numbers_for, pair
 from minids.check.sizes import draw
 from minids.model.fp8_formats import E4M3, nearest, through_fp8
 from minids.presets import preset
@@ -37,6 +36,12 @@ def _(attempt: Callable[..., Any], g: torch.Generator) -> Iterator[Claim]:
     x = torch.randn(5, 7, generator=g) * torch.exp(2 * torch.randn(5, 7, generator=g))
     x = x.clamp(-400, 400)
     yield shaped(attempt(x), (5, 7), like=x, what="the rounded tensor")
+    yield Claim(
+        "the mirror image of a number becomes the mirror image of what it became",
+        _same(attempt(-x), -attempt(x)),
+        "the bit for the sign stays what it was: are the steps counted from the magnitude alone, "
+        "and where does the sign come back?",
+    )
     yield Claim(
         "what is an E4M3 number already comes back as it is",
         _same(attempt(VALUES), VALUES),
@@ -96,29 +101,56 @@ def _(attempt: Callable[..., Any], g: torch.Generator) -> Iterator[Claim]:
     numbers, scale = pair(attempt(x, 8))
     yield shaped(scale, (3, 3), like=x, what="the table of scales")
     yield shaped(numbers, (3, 20), like=x, what="the numbers")
-    negative = -x.abs()
-    largest = torch.stack([part.abs().amax(1) for part in x.split(8, dim=1)], dim=1)
+    twice = pair(attempt(2 * x, 8))
     yield Claim(
-        "a scale brings the largest magnitude of its tile to 448",
-        close(scale / largest, torch.full((3, 3), 1 / 448))
-        and close(pair(attempt(negative, 8))[1] / largest, torch.full((3, 3), 1 / 448)),
-        "the largest magnitude over 448, for each tile by itself: abs() first, amax along the row, "
-        "and numbers are divided by it.",
+        "entries twice as large have a scale twice as large",
+        close(twice[1], 2 * scale),
+        "a scale follows its tile: the larger the entries, the larger the scale they are divided "
+        "by.",
     )
-    spread = scale.repeat_interleave(8, 1)[:, :20]
+    mirrored = pair(attempt(-x, 8))
     yield Claim(
-        "numbers are the entries over their scale, rounded to E4M3",
-        _same(nearest(numbers), numbers) and close(numbers, nearest(x / spread), rtol=2e-7),
-        "divide by the scale of the entry's own tile, then round to E4M3, of which 448 is the "
-        "largest.",
+        "a tile and its mirror image share a scale",
+        close(mirrored[1], scale),
+        "the largest magnitude, not the largest entry: abs() first.",
     )
     spoiled = x.clone()
     spoiled[0, 0] = 1e8
     after = pair(attempt(spoiled, 8))
     yield Claim(
-        "an outlier reaches its own tile alone",
-        _same(after[0][1:], numbers[1:]) and _same(after[0][0, 8:], numbers[0, 8:]),
-        "one scale for each tile, not one for the row, the column or all.",
+        "an outlier reaches no other row",
+        _same(after[1][1:], scale[1:]) and _same(after[0][1:], numbers[1:]),
+        "amax along the row alone: every token has scales of its own.",
+    )
+    yield Claim(
+        "nor the other tiles of its row",
+        _same(after[1][0, 1:], scale[0, 1:]) and _same(after[0][0, 8:], numbers[0, 8:]),
+        "one scale for each tile, not one for the whole row.",
+    )
+    largest = torch.stack([part.abs().amax(1) for part in x.split(8, dim=1)], dim=1)
+    yield Claim(
+        "a scale brings the largest magnitude of its tile to 448",
+        close(scale / largest, torch.full((3, 3), 1 / 448)),
+        "the largest magnitude over 448: with the mean the largest entries would not fit.",
+    )
+    spread = scale.repeat_interleave(8, 1)[:, :20]
+    level = x / x.abs().max()
+    small, its = pair(attempt(level, 8))
+    yield Claim(
+        "a number times its scale is the entry again, nearly",
+        close(small * its.repeat_interleave(8, 1)[:, :20], level, rtol=0.2),
+        "the numbers are entries divided by the scale of their own tile: whoever reads them "
+        "multiplies.",
+    )
+    yield Claim(
+        "the numbers are E4M3 numbers",
+        _same(nearest(numbers), numbers),
+        "after dividing, round to E4M3: until then nothing fits into eight bits.",
+    )
+    yield Claim(
+        "each is the nearest to its entry over the scale",
+        close(numbers, nearest(x / spread), rtol=2e-7),
+        "divide first, then round to the nearest: do not cut off.",
     )
     some = x.clone()
     some[1, 8:16] = 0
@@ -129,10 +161,10 @@ def _(attempt: Callable[..., Any], g: torch.Generator) -> Iterator[Claim]:
         bool((numbers_0[1, 8:16] == 0).all()) and bool((scale_0 > 0).all()),
         "0 / 0 is NaN: keep the scale above zero with clamp(min=1e-30).",
     )
-    small = pair(attempt(1e-12 * x, 8))
+    tiny = pair(attempt(1e-12 * x, 8))
     yield Claim(
         "gradients of 1e-12 keep their digits",
-        close(1e12 * small[1].repeat_interleave(8, 1)[:, :20] * small[0], x, rtol=0.07),
+        close(1e12 * tiny[1].repeat_interleave(8, 1)[:, :20] * tiny[0], x, rtol=0.07),
         "the floor of a scale must lie far below what gradients can be: 1e-30, not 1e-4.",
     )
     one = torch.full((1, 1), -3.0)
@@ -140,68 +172,6 @@ def _(attempt: Callable[..., Any], g: torch.Generator) -> Iterator[Claim]:
         "one number alone becomes -448 times its scale",
         _same(pair(attempt(one, 8))[0], torch.full((1, 1), -448.0)),
         "a tile may be shorter than `size`.",
-    )
-
-
-def _keep(x: Tensor, bits: int = 6) -> Tensor:
-    """What a register of a few bits keeps of a number: the rest is cut off, towards zero."""
-    mantissa, exponent = torch.frexp(x)
-    return torch.ldexp((mantissa * 2**bits).trunc() / 2**bits, exponent)
-
-
-def _promoted(products: Tensor, every: int) -> Tensor:
-    total = torch.zeros(len(products), dtype=products.dtype)
-    for start in range(0, products.shape[1], every):
-        inside = torch.zeros_like(total)
-        for i in range(start, min(start + every, products.shape[1])):
-            inside = _keep(inside + products[:, i])
-        total = total + inside
-    return total
-
-
-@checker(
-    "08.promote",
-    hints=(
-        "Two sums: a small one that keeps few bits, and a large one that takes it over now and "
-        "then.",
-        "For each product: inside = keep(inside + product). After `every` products: total += "
-        "inside, and inside starts from zero. What is inside at the end counts, too.",
-        "if (i + 1) % every == 0: total, inside = total + inside, 0 * inside",
-    ),
-)
-def _(attempt: Callable[..., Any], g: torch.Generator) -> Iterator[Claim]:
-    products = torch.rand(4, 50, generator=g, dtype=torch.float64) + 0.1
-    out = attempt(products, _keep, 16)
-    yield shaped(out, (4,), like=products, what="the sums")
-    first = attempt(products[:, :16], _keep, 16)
-    yield Claim(
-        "a short sum loses bits after every addition",
-        close(first, _promoted(products[:, :16], 16), rtol=1e-9),
-        "keep(inside + product) for one product after another, in their order.",
-    )
-    yield Claim(
-        "without promotion nothing is taken out",
-        close(attempt(products, _keep, 1000), _promoted(products, 1000), rtol=1e-9),
-        "`every` may be larger than the number of products: then what is inside is the result.",
-    )
-    twice = attempt(products[:, :32], _keep, 16)
-    yield Claim(
-        "after `every` products the sum moves on, and the small one starts from zero",
-        close(twice, _promoted(products[:, :32], 16), rtol=1e-9),
-        "reset the small sum after it was taken out, every `every` products, the first time after "
-        "product number `every`; the large sum keeps all its bits.",
-    )
-    yield Claim(
-        "what is left over at the end is counted once",
-        close(out, _promoted(products, 16), rtol=1e-9),
-        "50 = 16 + 16 + 16 + 2: add the last two as well.",
-    )
-    signs = torch.randn(1, 7, generator=g, dtype=torch.float64)
-    yield Claim(
-        "one sum of products of both signs, and one product alone, work too",
-        close(attempt(signs, _keep, 3), _promoted(signs, 3), rtol=1e-9)
-        and close(attempt(signs[:, :1], _keep, 1), _keep(signs[:, 0]), rtol=1e-9),
-        "nothing may depend on the number of sums or on their sign.",
     )
 
 
@@ -284,10 +254,14 @@ def _(attempt: dict[str, Any], g: torch.Generator) -> Iterator[Claim]:
         "a byte for each of 7168 numbers, and 4 bytes for each of 56 scales.",
     )
     yield Claim(
+        "what is saved is a share",
+        all(0 < attempt[name] < 1 for name in ("dispatch saves", "both ways save")),
+        "a share of what bf16 sends: 0.4, not 40.",
+    )
+    yield Claim(
         "the share that is saved on the way there",
         close(float(attempt["dispatch saves"]), 1 - small / large, rtol=0.01),
-        "compare with 2 bytes a number; scales cost a little, so it is less than half. A share: "
-        "0.4, not 40.",
+        "compare with 2 bytes a number; scales cost a little, so it is less than half.",
     )
     yield Claim(
         "the share that is saved of both ways",
@@ -379,15 +353,20 @@ def _(attempt: Callable[..., Any], g: torch.Generator) -> Iterator[Claim]:
     ),
 )
 def _(attempt: dict[str, Any], g: torch.Generator) -> Iterator[Claim]:
-    yield entries(attempt, "rounding shrinks by", "sums grow by")
+    yield number_entries(attempt, "rounding shrinks by", "sums grow by")
     shrinks, grows = attempt["rounding shrinks by"], attempt["sums grow by"]
     yield Claim(
-        "both are numbers above 1",
-        all(isinstance(x, int | float) and x > 1 for x in (shrinks, grows)),
+        "both ratios are above 1",
+        shrinks > 1 and grows > 1,
         "how many times smaller, how many times larger: both ratios are above 1.",
     )
     yield Claim(
-        "rounding of the factors averages out like a root",
+        "rounding of the factors averages out",
+        shrinks > 2,
+        "errors of both signs cancel: compare the short sums with the long ones, both exact.",
+    )
+    yield Claim(
+        "and it does so like a root",
         4.5 < shrinks < 7.0,
         "32 times as many terms: a sum of independent errors grows by the root of 32, the sum "
         "itself by 32.",
@@ -397,11 +376,10 @@ def _(attempt: dict[str, Any], g: torch.Generator) -> Iterator[Claim]:
         60 < grows < 250,
         "measure with exact=False and positive numbers: the ratio is above 60.",
     )
-    words = str(attempt["because"])
-    numbers = [float(x) for x in re.findall(r"\d+(?:\.\d+)?", words.replace(",", ""))]
-    near = [any(abs(n - x) <= 0.6 for n in numbers) for x in (shrinks, grows)]
-    yield Claim(
-        "the explanation is a sentence with both numbers",
-        len(words.split()) >= 10 and all(near),
-        "say what has both signs and what has one, with the two ratios.",
+    yield from explains(
+        attempt,
+        (shrinks, round(shrinks, 1), 32**0.5),
+        (grows, float(round(grows))),
+        says="it says how many times both errors change",
+        hint="say what has both signs and what has one, with both numbers of your own.",
     )

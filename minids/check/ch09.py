@@ -1,6 +1,6 @@
-"""Checks of chapter 09: orders, a simulator, bytes on two links, and the arithmetic of a bill."""
+"""Checks of chapter 09: a simulator, bytes on two links, and the arithmetic of a bill."""
 
-import re
+import math
 from collections.abc import Callable, Iterator
 from functools import cache
 from typing import Any
@@ -9,12 +9,17 @@ import torch
 from torch import Tensor
 
 from minids.check import Claim, checker, close
-from minids.check.answers import entries, is_whole, numbers_for
+from minids.check.answers import explains, is_whole, number_entries, numbers_for
 from minids.check.sizes import draw
 from minids.systems.pipeline import Times, simulate
 from minids.systems.schedules import one_f_one_b, zb1p
 
 Orders = list[list[tuple[str, int]]]
+
+
+def _alike(one: float, other: float) -> bool:
+    """Whether two answers of the learner's agree; both may be 0, unlike in `close`."""
+    return math.isclose(one, other, rel_tol=1e-4)
 
 
 def _reals(g: torch.Generator, n: int) -> list[float]:
@@ -32,27 +37,38 @@ def _reals(g: torch.Generator, n: int) -> list[float]:
 )
 def _(attempt: Callable[..., Any], g: torch.Generator) -> Iterator[Claim]:
     a, b, c, d = _reals(g, 4)
-    base = attempt(1e12, 100.0, 0.0, 2.0)
+    pretraining = attempt(1e12, 100.0, 0.0, 1.0)
+    more = attempt(1e12, 100.0, 40.0, 1.0) - pretraining
+    yield Claim(
+        "the other stages make the bill larger",
+        more > 0,
+        "extra_khours are hours as well: of longer context and of post-training.",
+    )
+    seven = attempt(7e12, 100.0, 40.0, 1.0) - attempt(7e12, 100.0, 0.0, 1.0)
+    yield Claim(
+        "by as much for seven trillion tokens as for one",
+        abs(seven - more) < 0.05 * more,
+        "the other stages happen once, however many tokens were read before.",
+    )
+    yield Claim(
+        "three times the price, three times the bill",
+        _alike(attempt(1e12, 100.0, 0.0, 3 * d), 3 * d * pretraining),
+        "hours are no dollars yet: an hour costs per_hour.",
+    )
+    yield Claim(
+        "40K hours at a dollar cost 40,000 dollars",
+        close(attempt(0.0, 100.0, 40.0, 1.0), 4e4),
+        "khours are thousands of hours, and an hour is what has a price: 1000.",
+    )
+    yield Claim(
+        "the other stages have the same price an hour",
+        close(attempt(0.0, 100.0, 40.0, d), 4e4 * d),
+        "add all hours up first: the price is for each of them, whatever it was spent on.",
+    )
     yield Claim(
         "a trillion tokens at 100K hours and two dollars cost 200,000 dollars",
-        close(base, 2e5),
-        "tokens are counted one by one (14.8e12), hours per trillion of them and in thousands: "
-        "divide by 1e12, multiply by 1000; each hour costs per_hour.",
-    )
-    yield Claim(
-        "the price counts",
-        close(attempt(1e12, 100.0, 0.0, 3 * d), 3e5 * d),
-        "multiply the hours by per_hour.",
-    )
-    yield Claim(
-        "the other stages are paid, too",
-        close(attempt(1e12, 100.0, 40.0, 1.0), 1.4e5),
-        "extra_khours are thousands of hours on top.",
-    )
-    yield Claim(
-        "the other stages are paid once, however many tokens there are",
-        close(attempt(7e12, 100.0, 40.0, 1.0), 7.4e5),
-        "add extra_khours once, after the hours of the tokens.",
+        close(attempt(1e12, 100.0, 0.0, 2.0), 2e5),
+        "tokens are counted one by one (14.8e12), hours for each trillion of them.",
     )
     yield Claim(
         "DeepSeek-V3's bill comes out",
@@ -94,96 +110,6 @@ def _of_1f1b(stages: int, micros: int) -> Orders:
 
 def _all_forward_first(stages: int, micros: int) -> Orders:
     return [[(w, i) for w in "FB" for i in range(micros)] for _ in range(stages)]
-
-
-def _idle(orders: Orders, forward: float, backward: float) -> float:
-    """Idle time of device 0; infinite where the orders wait for each other."""
-    try:
-        starts = _reference(orders, forward, backward)
-    except (RecursionError, ValueError):
-        return float("inf")
-    long = {"F": forward, "B": backward}
-    end = max(t + long[o[0]] for r, order in zip(starts, orders, strict=True) for t, o in
-              zip(r, order, strict=True))  # fmt: skip
-    return end - sum(long[w] for w, _ in orders[0])
-
-
-def _held(order: list[tuple[str, int]]) -> int:
-    """The largest number of micro-batches between their F and their B."""
-    count, most = 0, 0
-    for work, _ in order:
-        count += 1 if work == "F" else -1
-        most = max(most, count)
-    return most
-
-
-def _complete(order: Any, micros: int) -> bool:
-    """Whether it is a list of pairs that has each chunk once."""
-    if not isinstance(order, list | tuple):
-        return False
-    if any(not isinstance(x, list | tuple) or len(x) != 2 for x in order):
-        return False
-    every = [(w, i) for w in "BF" for i in range(micros)]
-    return sorted((str(w), i) for w, i in order) == every
-
-
-@checker(
-    "09.order",
-    hints=(
-        "A device starts with one forward chunk for each stage behind it; then F and B in turn; "
-        "then the B that are left.",
-        "first = min(stages - 1 - device, micros): so many F; then (F, B) micros - first times; "
-        "then the last `first` B. Micro-batches count up in both.",
-        'for i in range(micros - first): done += [("F", first + i), ("B", i)]',
-    ),
-)
-def _(attempt: Callable[..., Any], g: torch.Generator) -> Iterator[Claim]:
-    stages = draw(g, 3, 6)
-    micros = stages + draw(g, 1, 5)
-    orders: Any = [attempt(device, stages, micros) for device in range(stages)]
-    yield Claim(
-        "each micro-batch goes once forward and once backward",
-        all(_complete(order, micros) for order in orders),
-        'return a list of pairs ("F", i) and ("B", i), each i from 0 to micros - 1 once forward '
-        "and once backward.",
-    )
-    orders = [[(str(w), int(i)) for w, i in order] for order in orders]
-    in_turn = [[i for w, i in order if w == kind] for order in orders for kind in "FB"]
-    yield Claim(
-        "the oldest micro-batch is always next",
-        all(numbers == list(range(micros)) for numbers in in_turn),
-        "forward in the order 0, 1, 2 …, and backward in the same: the oldest one waits longest.",
-    )
-    yield Claim(
-        "no micro-batch goes backward before it went forward",
-        all(
-            order.index(("F", i)) < order.index(("B", i)) for order in orders for i in range(micros)
-        ),
-        "its forward chunk comes first.",
-    )
-    held = [_held(order) for order in orders]
-    yield Claim(
-        "device d holds at most stages - d micro-batches",
-        all(count <= stages - device for device, count in enumerate(held)),
-        "it holds more than it needs: only stages - 1 - device forward chunks before F and B take "
-        "turns; the last device starts with F, B.",
-    )
-    f, b = _reals(g, 2)
-    yield Claim(
-        "the step is as short as 1F1B can be: each device idles (stages - 1)(F + B)",
-        close(_idle(orders, f, b), (stages - 1) * (f + b), rtol=1e-9),
-        "it idles longer: a device with too few forward chunks in advance starves the stages "
-        "behind it.",
-    )
-    few = [attempt(device, 5, 2) for device in range(5)]
-    alone = attempt(0, 1, 3)
-    yield Claim(
-        "fewer micro-batches than stages work, and one stage alone",
-        all(_complete(order, 2) for order in few)
-        and [tuple(x) for x in alone] == [(w, i) for i in range(3) for w in "FB"],
-        "with fewer micro-batches than stages no device can start with more than `micros` forward "
-        "chunks.",
-    )
 
 
 @checker(
@@ -281,25 +207,49 @@ def _table(out: Any) -> Tensor:
 )
 def _(attempt: Callable[..., Any], g: torch.Generator) -> Iterator[Claim]:
     a, b = _reals(g, 2)
-    slow_ib = attempt(100, 3, 5, 1.0, 2.0, 10.0, 1e9)
-    yield Claim(
-        "with a very fast NVLink InfiniBand counts: a token crosses once for each node, out and "
-        "back",
-        close(slow_ib, 90.0),
-        "once for each node, not for each expert; dim numbers of out_bytes out and of back_bytes "
-        "back; the slower link counts; bandwidths are bytes per second.",
-    )
-    slow_nvlink = attempt(100, 3, 5, 1.0, 2.0, 1e9, 10.0)
-    yield Claim(
-        "with a very fast InfiniBand NVLink counts, once for each expert",
-        close(slow_nvlink, 150.0),
-        "NVLink hands a copy to each expert's card; the slower of the two links counts.",
-    )
     both = attempt(100, 3, 5, 1.0, 2.0, 10.0, 15.0)
     yield Claim(
+        "a token of twice as many numbers takes twice as long",
+        _alike(attempt(200, 3, 5, 1.0, 2.0, 10.0, 15.0), 2 * both),
+        "what travels is a token: dim numbers, not one.",
+    )
+    slow_ib, slow_nvlink = [(100, 3, 5, 1.0, 2.0, *x) for x in ((10.0, 1e9), (1e9, 10.0))]
+    by_ib, by_nvlink = attempt(*slow_ib), attempt(*slow_nvlink)
+    yield Claim(
+        "a faster NVLink does not help while all wait for InfiniBand",
+        _alike(attempt(*slow_ib[:-1], 2e9), by_ib),
+        "the token has arrived when the slower link is done, not when the faster one is.",
+    )
+    yield Claim(
+        "where NVLink is slow, it does not matter how many nodes there are",
+        _alike(attempt(100, 4, *slow_nvlink[2:]), by_nvlink),
+        "which link works inside a node, and which between nodes? NVLink hands out to experts.",
+    )
+    yield Claim(
+        "where InfiniBand is slow, it does not matter how many experts there are",
+        _alike(attempt(100, 3, 7, *slow_ib[3:]), by_ib),
+        "a token crosses once for each node: in there NVLink makes the copies for its experts.",
+    )
+    yield Claim(
         "both links work at the same time",
-        close(both, 100.0),
-        "they work at the same time: take the longer time of the two, not the sum.",
+        _alike(both, max(by_ib, attempt(100, 3, 5, 1.0, 2.0, 1e9, 15.0))),
+        "nobody waits for both links in turn: the longer of the two times hides the shorter.",
+    )
+    out = attempt(100, 3, 5, 1.0, 0.0, 10.0, 1e9)
+    yield Claim(
+        "what weighs twice as much on the way back takes twice as long there",
+        _alike(by_ib - out, 2 * out),
+        "results come back, too, and a number of them weighs back_bytes.",
+    )
+    yield Claim(
+        "300 bytes at 10 bytes a second take 30 seconds",
+        close(out, 30.0),
+        "bandwidths are bytes per second here, and sizes are bytes: no bits.",
+    )
+    yield Claim(
+        "the same by NVLink: 500 bytes take 50 seconds",
+        close(attempt(100, 3, 5, 1.0, 0.0, 1e9, 10.0), 50.0),
+        "a copy for each expert, out and back.",
     )
     yield Claim(
         "a token that stays in its node needs no InfiniBand",
@@ -373,23 +323,51 @@ def _(attempt: dict[str, Any], g: torch.Generator) -> Iterator[Claim]:
 )
 def _(attempt: dict[str, Any], g: torch.Generator) -> Iterator[Claim]:
     seconds = 2664e3 * 3600 * 989.5e12
-    yield entries(attempt, "claimed", "activated")
+    yield number_entries(attempt, "claimed", "activated")
+    claimed, activated = float(attempt["claimed"]), float(attempt["activated"])
+    all_of_them, by_token = (6 * n * 14.8e12 / seconds for n in (671e9, 37e9))
+
+    def is_times(factor: float) -> bool:
+        """Whether both shares are so many times what they should be."""
+        pairs = ((claimed, all_of_them), (activated, by_token))
+        return all(math.isclose(x, factor * y, rel_tol=0.01) for x, y in pairs)
+
     yield Claim(
-        "the utilisation that the claim implies",
-        close(attempt["claimed"], 6 * 671e9 * 14.8e12 / seconds, rtol=0.01),
-        "6 operations for each parameter and token; 2664e3 hours of 3600 seconds; BF16's peak; a "
-        "share, so 0.5 is 50 percent.",
+        "the two shares are as far apart as 671 and 37",
+        math.isclose(37 * claimed, 671 * activated, rel_tol=0.02),
+        "do the same division twice: once with 671e9 parameters, once with 37e9.",
     )
     yield Claim(
-        "the utilisation by what a token meets",
-        close(attempt["activated"], 6 * 37e9 * 14.8e12 / seconds, rtol=0.01),
-        "the same with 37e9: the hours of pre-training alone (2664e3) and BF16's peak, as before.",
+        "what tokens really meet is done in less than all of the time",
+        0 < activated < 1,
+        "a share of the peak, so 0.5 is 50 percent. The peak is of a second: an hour has 3600.",
     )
-    words = str(attempt["because"])
     yield Claim(
-        "the explanation is a sentence with both numbers",
-        len(words.split()) >= 8 and {"671", "37"} <= set(re.findall(r"\d+", words)),
-        "say what the 671 billion and the 37 billion are, in a sentence.",
+        "six operations for each parameter and token",
+        not is_times(1 / 3),
+        "forward takes two operations, a product and a sum; backward takes twice as many again.",
+    )
+    yield Claim(
+        "the peak is that of BF16",
+        not is_times(1 / 2),
+        "989.5e12 operations a second, as the blog says: FP8's peak is twice that.",
+    )
+    yield Claim(
+        "the hours are those in which tokens were read",
+        not is_times(2664 / 2788),
+        "pre-training took 2664e3 hours; the bill has hours of other stages as well.",
+    )
+    yield Claim(
+        "both shares, within a percent",
+        is_times(1),
+        "6 x parameters x tokens / (hours x 3600 x peak): 14.8e12 tokens, 2664e3 hours.",
+    )
+    yield from explains(
+        attempt,
+        (671, 671e9),
+        (37, 37e9),
+        says="it says what the 671 billion and the 37 billion are",
+        hint="name both numbers of parameters: which lie in memory, and which work for a token?",
     )
 
 
@@ -422,6 +400,12 @@ def _(attempt: Callable[..., Any], g: torch.Generator) -> Iterator[Claim]:
         all(is_whole(n) and n >= stages for n in found.values()),
         "start with as many micro-batches as stages: fewer are refused.",
     )
+    loose = attempt(measured["1F1B"], stages, 0.9)
+    yield Claim(
+        "whoever may idle less needs more micro-batches",
+        found["1F1B"] > loose,
+        "as many as stages is where the search begins, not where it ends: does the limit count?",
+    )
     yield Claim(
         "with so many 1F1B is idle for at most that share",
         measured["1F1B"](stages, found["1F1B"]) <= limit,
@@ -440,6 +424,12 @@ def _(attempt: Callable[..., Any], g: torch.Generator) -> Iterator[Claim]:
         "another schedule needs another number",
         found["ZB1P"] == expected,
         "measure what you are given: a formula of 1F1B cannot know what really runs.",
+    )
+    just = measured["1F1B"](stages, found["1F1B"])
+    yield Claim(
+        "exactly that share is allowed",
+        attempt(measured["1F1B"], stages, just) == found["1F1B"],
+        "at most means that equal is fine: > or >=?",
     )
     yield Claim(
         "if as many micro-batches as stages do, that is the answer",

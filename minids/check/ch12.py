@@ -1,7 +1,6 @@
 """Checks of chapter 12: rejection sampling, two divergences, a lesson, and what lessons cost."""
 
 import math
-import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -9,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from minids.check import Claim, checker, close, shaped
-from minids.check.answers import entries, is_number, numbers_for
+from minids.check.answers import explains, number_entries, numbers_for
 from minids.check.sizes import draw
 
 Attempt = Callable[..., Any]
@@ -56,6 +55,16 @@ def _(attempt: Attempt, g: torch.Generator) -> Iterator[Claim]:
         "no right answer, no pair; and a question with one right answer stays.",
     )
     yield Claim(
+        "an answer that was given twice is kept once",
+        len(set(found)) == len(found),
+        "the same text twice teaches nothing new: each different answer once; then cut to `most`.",
+    )
+    yield Claim(
+        "the earliest right answer is among them",
+        (str(n), f"b {n}") in found,
+        "keep the first ones, in the order in which they were written.",
+    )
+    yield Claim(
         "wrong answers do not use up places",
         (str(n), f"b {n}") in attempt(groups, right, 1),
         "take the right ones first, and only then the first `most` of them.",
@@ -63,7 +72,7 @@ def _(attempt: Attempt, g: torch.Generator) -> Iterator[Claim]:
     yield Claim(
         "at most `most` answers to a question, the first ones",
         [a for q, a in found if q == str(n)] == [f"b {n}", f"c {n}"],
-        "the same text twice teaches nothing new: each different answer once; then cut to `most`.",
+        "each different right answer, in order, until there are `most` of them.",
     )
     yield Claim(
         "another limit",
@@ -162,6 +171,12 @@ def _(attempt: Attempt, g: torch.Generator) -> Iterator[Claim]:
         "entropy, so that 0 is the best.",
     )
     yield Claim(
+        "anything else is worse",
+        float(loss.detach()) > 0.01,
+        "a distance is above 0 for unlike distributions: log of teacher over student, weighed and "
+        "not turned round.",
+    )
+    yield Claim(
         "it is KL(teacher || student), averaged over the places that count",
         close(loss, _divergence(teacher, student, mask)),
         "weigh with the TEACHER's probabilities, log of teacher over student; sum over the "
@@ -243,9 +258,14 @@ _PREDICT = ("covering mean", "covering width", "seeking mean", "seeking width")
 def _(attempt: dict[str, Any], g: torch.Generator) -> Iterator[Claim]:
     yield numbers_for(attempt, _PREDICT)
     yield Claim(
-        "the covering hill stands at the teacher's mean",
+        "the covering hill stands between the two of the teacher",
+        -5.9 < attempt["covering mean"] < 5.9,
+        "not on a hill: whoever must expect everything cannot leave one of them out.",
+    )
+    yield Claim(
+        "it stands at the teacher's mean",
         close(float(attempt["covering mean"]), -3.0, rtol=0.02),
-        "not in the middle and not on a hill: 0.75 of the teacher is at -6, 0.25 at 6.",
+        "not in the middle: 0.75 of the teacher is at -6, 0.25 at 6.",
     )
     yield Claim(
         "and is as wide as both hills together",
@@ -254,9 +274,14 @@ def _(attempt: dict[str, Any], g: torch.Generator) -> Iterator[Claim]:
         "0.75 * 0.25 * 12^2.",
     )
     yield Claim(
-        "the seeking hill stands on the larger one",
-        close(float(attempt["seeking mean"]), -6.0, rtol=0.02),
+        "the seeking hill stands on one of the teacher's",
+        math.isclose(abs(attempt["seeking mean"]), 6.0, rel_tol=0.02),
         "where the teacher gives nothing the seeking student must not go: it picks one hill.",
+    )
+    yield Claim(
+        "and on the larger one",
+        attempt["seeking mean"] < 0,
+        "both would do for a while: where is most of the teacher, at -6 or at 6?",
     )
     yield Claim(
         "and is as wide as that one",
@@ -364,24 +389,37 @@ def _(attempt: Attempt, g: torch.Generator) -> Iterator[Claim]:
     ),
 )
 def _(attempt: dict[str, Any], g: torch.Generator) -> Iterator[Claim]:
-    there = entries(attempt, "written", "times")
-    numbers_there = there.holds and is_number(attempt["written"]) and is_number(attempt["times"])
-    yield there._replace(holds=numbers_there)
+    yield number_entries(attempt, "written", "times")
+    written, times = float(attempt["written"]), float(attempt["times"])
+    yield Claim(
+        "more answers are written than kept",
+        written > 8e5,
+        "800,000 are what is left of all that were written, and some were thrown away.",
+    )
     yield Claim(
         "how many answers the teacher writes",
-        close(float(attempt["written"]), 2e6, rtol=1e-6),
-        "800,000 are 0.4 of all that are written: divide.",
+        close(written, 2e6, rtol=1e-6),
+        "0.4 of all that are written are right, and these are 800,000: divide.",
+    )
+    yield Claim(
+        "it is dearer than raw answers",
+        times > 1.01,
+        "raw answers are 800,000 as well, right or wrong: nothing is written for nothing there.",
+    )
+    yield Claim(
+        "but not by as much as is written more",
+        times < 2.49,
+        "thrown away answers are written and not learnt from: only one of the two costs grows.",
     )
     yield Claim(
         "how many times the cost of raw",
-        close(float(attempt["times"]), 1.9375, rtol=5e-3),
-        "thrown away answers are written and not learnt from: 5 / 0.4 + 3, against 5 + 3.",
+        close(times, 1.9375, rtol=5e-3),
+        "for each answer that is kept: 5 / 0.4 + 3, against 5 + 3.",
     )
-    words = str(attempt["because"])
-    numbers = {float(x.replace(",", "").replace("_", "").rstrip("."))
-               for x in re.findall(r"\d[\d,_.]*", words)}  # fmt: skip
-    yield Claim(
-        "the explanation is a sentence with the number thrown away",
-        len(words.split()) >= 8 and bool(numbers & {1_200_000.0, 1.2}),
-        "how many answers were written for nothing? Say what was paid for them, and what was not.",
+    yield from explains(
+        attempt,
+        (1_200_000, 1.2),
+        says="it says how many answers were thrown away",
+        hint="how many answers were written for nothing? Say what was paid for them, and what was "
+        "not.",
     )

@@ -724,7 +724,7 @@ show_source(bugs.read_what_is_asked, bugs.resamples_from_p, bugs.write_without_r
 #
 # - **Balancing the module's experts.** A module of V3 has experts of its own; the bias of chapter 06 would move there too. Ours stays at zero.
 # - **Trees of drafts**, several guesses for the same place: more is tested in one pass. V3's report does not use them.
-# - **Drafts from the text itself**: look up what followed last time. Exercise 5 does it in three lines.
+# - **Drafts from the text itself**: look up what followed last time. Exercise 4 does it in three lines.
 # - **A server with many users.** There the second token is not free: arithmetic is what takes time. The gain shrinks with the batch.
 # - **More than one use of a module**: it can guess a third token from its own second one, and gets worse at it.
 #
@@ -791,7 +791,7 @@ quiz(
 # %% [markdown]
 # ## Exercises
 #
-# In `exercises/07_mtp.ipynb`: who predicts what, the two vectors, verifying drafts, the rule of acceptance, a decoder of your own, shares by position, the price on
-# paper, and why nobody draws afresh. Each checks itself and hints.
+# In `exercises/07_mtp.ipynb`: who predicts what, verifying drafts, the rule of acceptance, a decoder of your own, shares by position, and on paper the price,
+# and why nobody draws afresh. Each checks itself and hints.
 #
 # Next: chapter 08 asks what training in 8 bits costs.

@@ -707,5 +707,5 @@ quiz([
 # %% [markdown]
 # ## Now you
 #
-# `exercises/08_fp8.ipynb` has seven: round to E4M3, scale tiles, promote sums, the three products of a layer, what V3 saves, where a rounding breaks, and why
+# `exercises/08_fp8.ipynb` has six: round to E4M3, scale tiles, the three products of a layer, what V3 saves, where a rounding breaks, and why
 # one error averages out.

@@ -814,7 +814,7 @@ quiz(
 # %% [markdown]
 # ## Exercises
 #
-# In `exercises/09_cost.ipynb`: the bill in one line, an order, a simulator of your own, the way to the experts, predictions for 16 stages, who claimed
+# In `exercises/09_cost.ipynb`: the bill in one line, a simulator of your own, the way to the experts, predictions for 16 stages, who claimed
 # too much, and how many micro-batches are enough. Each checks itself and hints.
 #
 # Next: chapter 10 leaves the cluster. Can a model teach itself to reason, from right and wrong alone?

@@ -639,6 +639,6 @@ quiz(
 # %% [markdown]
 # ## Exercises
 #
-# In `exercises/10_grpo.ipynb`: a reward, an advantage, a penalty, the loss, and how to count tries.
+# In `exercises/10_grpo.ipynb`: a reward, an advantage, the loss, how to count tries, when a group teaches, and whether practice taught anything.
 #
 # Next: chapter 11 makes R1 out of this, in four stages.

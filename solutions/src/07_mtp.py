@@ -1,10 +1,10 @@
 # %% [markdown]
 # # 07 mtp. Exercises
 #
-# Eight exercises, from one line to a decoder of your own. Each checks itself: run the cell below it.
+# Six exercises, from one line to a decoder of your own. Each checks itself: run the cell below it.
 # A check stops at the first claim that does not hold, and hints. `hint("07.shift")` says more, in three steps.
 #
-# The chapter is `notebooks/07_mtp.ipynb`. Times are for somebody who has read it. Number 5 is the heart; numbers 1 to 5 are the core.
+# The chapter is `notebooks/07_mtp.ipynb`. Times are for somebody who has read it. Number 4 is the heart; numbers 1 to 4 are the core.
 
 # %%
 import torch
@@ -40,28 +40,7 @@ def shift(tokens, k):
 check("07.shift", shift)
 
 # %% [markdown]
-# ## 2. Join two vectors (10 minutes)
-#
-# `hidden` and `embedded` are `(b, t, d)`. Each is normed: divided by its root mean square over the last axis (add 1e-6 under the root), then times
-# its gain, `(d,)`. Laid side by side, hidden state first, they are brought back to `d` numbers by `merge`, `(d, 2 d)`.
-
-
-# %% tags=["exercise"]
-def join(hidden, embedded, hidden_gain, embedding_gain, merge):
-    """Return what the block of a module reads, (b, t, d)."""
-    ### BEGIN SOLUTION
-    pair = []
-    for x, gain in ((hidden, hidden_gain), (embedded, embedding_gain)):
-        pair.append(x * (x.square().mean(-1, keepdim=True) + 1e-6).rsqrt() * gain)
-    return torch.cat(pair, dim=-1) @ merge.T
-    ### END SOLUTION
-
-
-# %% tags=["check"]
-check("07.join", join)
-
-# %% [markdown]
-# ## 3. Verify drafts (15 minutes)
+# ## 2. Verify drafts (15 minutes)
 #
 # Greedy writing. `drafts` is a list of `n` tokens that somebody guessed. The model has read them in one pass, and `best` is the list of its `n + 1`
 # likeliest tokens: `best[i]` in the place of `drafts[i]`, and one more behind the last.
@@ -84,7 +63,7 @@ def verify(best, drafts):
 check("07.verify", verify)
 
 # %% [markdown]
-# ## 4. Accept, or draw again (30 minutes)
+# ## 3. Accept, or draw again (30 minutes)
 #
 # Sampled writing. `p` is `(n + 1, v)`: the model's probabilities in the place of each draft, and behind the last. `q` is `(n, v)`: what the drafts
 # were drawn from. `drafts` is `(n,)`, and `coins` is `(n,)`: a number between 0 and 1 for each draft.
@@ -109,7 +88,7 @@ def accept(p, q, drafts, coins):
 check("07.accept", accept)
 
 # %% [markdown]
-# ## 5. Build it: write with drafts (45 minutes)
+# ## 4. Build it: write with drafts (45 minutes)
 #
 # Greedy writing at batch 1, with a cache. You get
 #
@@ -158,7 +137,7 @@ claim("a drafter that only looks back gives the same text", found == plain)
 claim("in fewer passes than tokens", passes < 24)
 
 # %% [markdown]
-# ## 6. Measure: how often is a draft kept? (15 minutes)
+# ## 5. Measure: how often is a draft kept? (15 minutes)
 #
 # `rounds` is a list of pairs `(drafts, kept)`: how many tokens were drafted in a pass, and how many of them were kept. Return a list: for each
 # position, the share of drafts that were kept among those *whose turn came*, because all before them had been kept.
@@ -196,55 +175,46 @@ print(f"first draft {first:.1f}, second {second:.1f}")
 claim("guesses that know nothing are kept now and then, and far from always", 0.05 < first < 0.8)
 
 # %% [markdown]
-# ## 7. Predict: is it worth it? (10 minutes)
+# ## 6. Predict, and explain with numbers: is it worth it, and is it the same? (15 minutes)
 #
 # Work it out on paper, then check. A round of drafting brings one token of the model's own, and the drafts that are kept.
-#
-# Write a dictionary:
 #
 # - `"tokens per round"`: one draft a round, kept in 90 % of all cases;
 # - `"V3"`: how many times as fast is that, if a round costs 1.044 plain steps?
 # - `"needed"`: a small model pays 1.8 steps for a round. Which share of drafts must be kept, so that nothing is lost?
 # - `"two drafts"`: two drafts a round, each kept in 80 % of the cases in which its turn comes: how many tokens does a round bring?
+#
+# Then a vocabulary of three tokens. The model's probabilities are `p = (0.7, 0.2, 0.1)`, the drafter's `q = (0.1, 0.8, 0.1)`. Somebody accepts drafts by the
+# right rule, and replaces a rejected one by a fresh draw from `p`.
+#
+# - `"fresh draw"`: how often does token 0 come out?
+# - `"because"`: a sentence that says this number and the one it should be, and what a fresh draw forgets.
+#
+# Write a dictionary with these six answers.
 
 # %% tags=["exercise"]
 ### BEGIN SOLUTION
-worth = {"tokens per round": 1.9, "V3": 1.9 / 1.044, "needed": 0.8, "two drafts": 1 + 0.8 + 0.64}
+worth = {
+    "tokens per round": 1.9,
+    "V3": 1.9 / 1.044,
+    "needed": 0.8,
+    "two drafts": 1 + 0.8 + 0.64,
+    "fresh draw": 0.1 + 0.6 * 0.7,
+    "because": "A fresh draw gives token 0 a chance of 0.52, not 0.7: a rejected draft was never token 0, so what comes instead must make up for it.",
+}
 ### END SOLUTION
 
 # %% tags=["check"]
 check("07.predict", worth)
 
 # %% [markdown]
-# ## 8. Explain: why not draw afresh? (10 minutes)
-#
-# A vocabulary of three tokens. The model's probabilities are `p = (0.7, 0.2, 0.1)`, the drafter's `q = (0.1, 0.8, 0.1)`. Somebody accepts drafts by the
-# right rule, and replaces a rejected one by a fresh draw from `p`. How often does token 0 come out, and how often should it?
-#
-# Write a dictionary with `"naive"`, `"right"` and `"because"`: a sentence that holds both numbers.
-
-# %% tags=["exercise"]
-### BEGIN SOLUTION
-answer = {
-    "right": 0.7,
-    "naive": 0.1 + 0.6 * 0.7,
-    "because": "A fresh draw gives token 0 a chance of 0.52, not 0.7: a rejected draft was never token 0, so what comes instead must make up for it.",
-}
-### END SOLUTION
-
-# %% tags=["check"]
-check("07.explain", answer)
-
-# %% [markdown]
 # ### BEGIN SOLUTION
 # ## About the answers
 #
 # - **1.** Given and predicted are the same row, one place apart. The same slices are in `MTP.ahead` and in the loss.
-# - **2.** Without the norms the larger of the two would drown the other: embeddings start small, hidden states do not stay so.
-# - **3.** One token comes in any case. That is why drafting never writes slower, counted in passes.
-# - **4.** What is left over, `max(p - q, 0)`, sums to the chance of a rejection. So nothing is lost and nothing comes twice.
-# - **5.** The order matters: extend the text, then rewind to it. The newest token is known and unread, as after every step of plain writing.
-# - **6.** Dividing by all rounds would count a draft as wrong that nobody ever looked at.
-# - **7.** A round that costs `c` pays if more than `c - 1` drafts are kept.
-# - **8.** Only rejected drafts make room, and they are never token 0: `0.1 + 0.6 x 0.7`.
+# - **2.** One token comes in any case. That is why drafting never writes slower, counted in passes.
+# - **3.** What is left over, `max(p - q, 0)`, sums to the chance of a rejection. So nothing is lost and nothing comes twice.
+# - **4.** The order matters: extend the text, then rewind to it. The newest token is known and unread, as after every step of plain writing.
+# - **5.** Dividing by all rounds would count a draft as wrong that nobody ever looked at.
+# - **6.** A round that costs `c` pays if more than `c - 1` drafts are kept. Only rejected drafts make room, and they are never token 0: `0.1 + 0.6 x 0.7`.
 # ### END SOLUTION

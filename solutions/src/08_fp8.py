@@ -1,10 +1,10 @@
 # %% [markdown]
 # # 08 fp8. Exercises
 #
-# Seven exercises, from rounding one number to a measurement. Each checks itself: run the cell below it.
+# Six exercises, from rounding one number to a measurement. Each checks itself: run the cell below it.
 # A check stops at the first claim that does not hold, and hints. `hint("08.tile")` says more, in three steps.
 #
-# The chapter is `notebooks/08_fp8.ipynb`. Times are for somebody who has read it. Numbers 2 and 4 are the heart; numbers 1 to 4 are the core.
+# The chapter is `notebooks/08_fp8.ipynb`. Times are for somebody who has read it. Numbers 2 and 3 are the heart; numbers 1 to 3 are the core.
 
 # %%
 import torch
@@ -69,33 +69,7 @@ def quantise_tiles(x, size):
 check("08.tile", quantise_tiles)
 
 # %% [markdown]
-# ## 3. Promote a sum (15 minutes)
-#
-# `products` is `(m, k)`: the terms of `m` sums. `keep(x)` is what a small register keeps of a number: its first bits. Add one product after another, and
-# after each addition only `keep` of it is left. After every `every` products the small sum moves into a total that keeps all its bits, and starts again from zero.
-#
-# Return the `m` sums. (A tensor core takes 32 products at a time; here it is one, which is the same idea.)
-
-
-# %% tags=["exercise"]
-def promoted_sum(products, keep, every):
-    """Return the sums of the rows of products, promoted every so many terms."""
-    ### BEGIN SOLUTION
-    total = torch.zeros(len(products), dtype=products.dtype)
-    inside = torch.zeros_like(total)
-    for i, product in enumerate(products.unbind(1), 1):
-        inside = keep(inside + product)
-        if i % every == 0:
-            total, inside = total + inside, torch.zeros_like(inside)
-    return total + inside
-    ### END SOLUTION
-
-
-# %% tags=["check"]
-check("08.promote", promoted_sum)
-
-# %% [markdown]
-# ## 4. Three products (25 minutes)
+# ## 3. Three products (25 minutes)
 #
 # A linear layer with inputs `x (t, i)`, weights `w (o, i)` and an incoming gradient `g (t, o)`. Return the output `(t, o)`, the gradient of `x` and
 # the gradient of `w`, with every factor in FP8 as in V3.
@@ -120,7 +94,7 @@ def three_products(x, w, g, q):
 check("08.products", three_products)
 
 # %% [markdown]
-# ## 5. Predict: what does FP8 save? (10 minutes)
+# ## 4. Predict: what does FP8 save? (10 minutes)
 #
 # DeepSeek-V3 sends a token of 7168 numbers to an expert in FP8, with a float32 scale for each 128 of them. The result comes back in bf16, 7168 numbers of 2 bytes. Of its
 # 671.03e9 weights 669.07e9 are FP8, with a float32 scale for each block of 128 x 128; the other 1.96e9 are bf16.
@@ -152,7 +126,7 @@ claim(
 )
 
 # %% [markdown]
-# ## 6. Measure: where does a rounding break? (15 minutes)
+# ## 5. Measure: where does a rounding break? (15 minutes)
 #
 # `damage(rounding, size)` plants one outlier of this size among numbers of about 1, and returns what all others lose. Find the smallest power of two from 2^0 to 2^20 that does more
 # than 0.1 damage. If none does, return `None`.
@@ -194,7 +168,7 @@ print(found)
 claim("E4M3 stands outliers 500 times as large as INT8", found["one scale"] > 500 * found["INT8"])
 
 # %% [markdown]
-# ## 7. Explain: which error averages out? (15 minutes)
+# ## 6. Explain: which error averages out? (15 minutes)
 #
 # Take numbers that are all positive. `typical(k, exact=True)` is the error of sums of `k` products whose factors were rounded to E4M3 and whose sums are exact.
 # `typical(k)` is the error of sums cut to 14 bits, with exact factors. Compare `k = 128` with `k = 4096`.
@@ -228,9 +202,9 @@ check("08.explain", answer)
 #
 # - **1.** `log2` of a number just below a power of two may come out as the power itself. It does not matter: such a number rounds up to it anyway.
 # - **2.** Everything hangs on one `abs`. Without it a tile of negative numbers has a negative scale.
-# - **3.** The total may be exact because it is touched rarely: once in 128 products.
-# - **4.** Fprop and Dgrad can share the rounded weights, because a square block is the same when it is transposed. A tile is not: that is why `x` is rounded again.
-# - **5.** The way back stays in bf16, so half of a half is saved, less the scales.
-# - **6.** INT8 has 7 bits for its range, E4M3 some 18 powers of two.
-# - **7.** About the root of 32 for rounding. A sum that is cut gets worse in proportion to its length, and more.
+# - **3.** Fprop and Dgrad can share the rounded weights, because a square block is the same when it is transposed. A tile is not: that is why `x` is rounded again.
+# - **4.** The way back stays in bf16, so half of a half is saved, less the scales.
+# - **5.** INT8 has 7 bits for its range, E4M3 some 18 powers of two.
+# - **6.** About the root of 32 for rounding. A sum that is cut gets worse in proportion to its length, and more: V3 moves it into an exact total once in
+#   128 products, which is rare enough to be cheap.
 # ### END SOLUTION

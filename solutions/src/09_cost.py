@@ -1,10 +1,10 @@
 # %% [markdown]
 # # 09 cost. Exercises
 #
-# Seven exercises, from one line to a measurement. Each checks itself: run the cell below it.
+# Six exercises, from one line to a measurement. Each checks itself: run the cell below it.
 # A check stops at the first claim that does not hold, and hints. `hint("09.simulate")` says more, in three steps.
 #
-# The chapter is `notebooks/09_cost.ipynb`. Times are for somebody who has read it. Number 3 is the heart; numbers 1 to 4 are the core.
+# The chapter is `notebooks/09_cost.ipynb`. Times are for somebody who has read it. Number 2 is the heart; numbers 1 to 3 are the core.
 
 # %%
 from minids import bill
@@ -37,37 +37,13 @@ def dollars(tokens, khours_per_trillion, extra_khours, per_hour):
 check("09.bill", dollars)
 
 # %% [markdown]
-# ## 2. An order: 1F1B (15 minutes)
-#
-# In which order does one device work? Devices count from 0, and so do micro-batches. Return a list of pairs such as `("F", 0)` and `("B", 0)`.
-#
-# - A device begins with one forward chunk for each stage *behind* it (fewer if there are not so many micro-batches).
-# - Then forward and backward take turns, forward first.
-# - Then the backward chunks that are left. The oldest micro-batch is always next.
-#
-# Three stages, four micro-batches, the middle device: `F0 F1 B0 F2 B1 F3 B2 B3`.
-
-
-# %% tags=["exercise"]
-def order(device, stages, micros):
-    """Return the pairs (work, micro-batch) of one device under 1F1B, first to last."""
-    ### BEGIN SOLUTION
-    first = min(stages - 1 - device, micros)
-    done = [("F", i) for i in range(first)]
-    for i in range(micros - first):
-        done += [("F", first + i), ("B", i)]
-    return done + [("B", i) for i in range(micros - first, micros)]
-    ### END SOLUTION
-
-
-# %% tags=["check"]
-check("09.order", order)
-
-# %% [markdown]
-# ## 3. An event simulator (30 minutes)
+# ## 2. An event simulator (30 minutes)
 #
 # Given the orders of all devices, when does each chunk start? `orders[d]` lists the pairs of device `d`, which holds stage `d`. A forward chunk
 # takes `forward`, a backward chunk `backward`. Time begins at 0.
+#
+# A pair is `("F", 0)` or `("B", 0)`: which work, for which micro-batch. The middle one of three devices works on four micro-batches under 1F1B in the
+# order `F0 F1 B0 F2 B1 F3 B2 B3`.
 #
 # A chunk starts as soon as its device is free and what it needs is done:
 #
@@ -104,10 +80,10 @@ def starts(orders, forward, backward):
 check("09.simulate", starts)
 
 # %% [markdown]
-# Your order and your simulator, beside the package's:
+# The order of the package in your simulator, beside the package's own:
 
 # %% tags=["claim"]
-orders = [order(device, 4, 8) for device in range(4)]
+orders = [[(step[0].work, step[0].micro) for step in device] for device in one_f_one_b(4, 8)]
 packaged = simulate(one_f_one_b(4, 8), Times(forward=1, backward=2, weights=1))
 claim(
     "every chunk starts when the package says",
@@ -115,7 +91,7 @@ claim(
 )
 
 # %% [markdown]
-# ## 4. To the experts and back (15 minutes)
+# ## 3. To the experts and back (15 minutes)
 #
 # A token of `dim` numbers visits experts on `nodes` other nodes: it crosses InfiniBand once for each node. NVLink hands it on to `experts` cards. A
 # number weighs `out_bytes` on the way out and `back_bytes` on the way back. The links carry `ib` and `nvlink` bytes a second, at the same time.
@@ -136,7 +112,7 @@ def seconds(dim, nodes, experts, out_bytes, back_bytes, ib, nvlink):
 check("09.alltoall", seconds)
 
 # %% [markdown]
-# ## 5. Predict: how long do they idle? (10 minutes)
+# ## 4. Predict: how long do they idle? (10 minutes)
 #
 # 16 stages, 64 micro-batches, F = 1, B = 2, W = 1, F&B = 3. What share of the whole step does a device stand still, in percent, by the formulas of
 # the report? And how many micro-batches does 1F1B need to idle at most 10 %?
@@ -162,7 +138,7 @@ for name, schedule in (("1F1B", one_f_one_b), ("ZB1P", zb1p), ("DualPipe", dualp
 claim("DualPipe idles least", timeline.bubble == 14)
 
 # %% [markdown]
-# ## 6. Explain: who is too good? (10 minutes)
+# ## 5. Explain: who is too good? (10 minutes)
 #
 # A blog writes: "V3 has 671 billion parameters. Six operations for each of them and each of 14.8e12 tokens, in 2664e3 hours on cards of 989.5e12
 # operations a second (BF16): do the division."
@@ -189,7 +165,7 @@ claim(
 )
 
 # %% [markdown]
-# ## 7. Measure: how many micro-batches are enough? (20 minutes)
+# ## 6. Measure: how many micro-batches are enough? (20 minutes)
 #
 # `idle(stages, micros)` runs some schedule and returns the share of a step that devices stand still. It takes at least as many micro-batches as
 # stages, and you do not know which schedule it is. Return the smallest number of micro-batches for which the share is at most `share`.
@@ -246,10 +222,9 @@ figure(
 # ## About the answers
 #
 # - **1.** Thousands and trillions are where bills go wrong.
-# - **2.** The number of forward chunks in advance is what decides memory. One more, and every device holds one more; one fewer, and the last device starves.
-# - **3.** Two times and their maximum: when the device is free, and when the need is done. The rest is book-keeping.
-# - **4.** Out and back use the same slower link, so one maximum is enough.
-# - **5.** A share of the step, not of the work. Both ZB1P and DualPipe come close to each other here; they differ in what else they hide.
-# - **6.** Sparse models have two sizes. Memory pays for one, the cards for the other.
-# - **7.** Bisection asks less often. It needs a share that only falls, which is so here.
+# - **2.** Two times and their maximum: when the device is free, and when the need is done. The rest is book-keeping.
+# - **3.** Out and back use the same slower link, so one maximum is enough.
+# - **4.** A share of the step, not of the work. Both ZB1P and DualPipe come close to each other here; they differ in what else they hide.
+# - **5.** Sparse models have two sizes. Memory pays for one, the cards for the other.
+# - **6.** Bisection asks less often. It needs a share that only falls, which is so here.
 # ### END SOLUTION

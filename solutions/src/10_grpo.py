@@ -1,8 +1,8 @@
 # %% [markdown]
 # # 10 grpo. Exercises
 #
-# Seven exercises: a reward, an advantage, a penalty, a loss, how to count tries, a prediction to explain, and a measurement. Each
-# checks itself: run the cell below it.
+# Six exercises: a reward, an advantage, a loss, how to count tries, a prediction to explain, and a measurement. Each checks itself: run
+# the cell below it.
 # Stuck? `hint("10.loss")`, `hint("10.loss", 2)`, `hint("10.loss", 3)`; 4 says where the solution is.
 #
 # The chapter is `notebooks/10_grpo.ipynb`. Times are for somebody who has read it.
@@ -87,28 +87,7 @@ claim(
 )
 
 # %% [markdown]
-# ## 3. How far from the reference? (5 minutes)
-#
-# For each sampled token you have its log-probability under the policy and under a reference, both (n, t). Return an estimate of
-# KL(policy || reference) for each token that is never negative: r - log r - 1, with r the reference's probability over the policy's.
-#
-# By hand: a token twice as likely under the reference gives 2 - log 2 - 1 = 0.307.
-
-
-# %% tags=["exercise"]
-def kl(logp, logp_ref):
-    """Return the estimate for each token (n, t), in nats; gradients flow to logp."""
-    ### BEGIN SOLUTION
-    log_r = logp_ref - logp
-    return log_r.exp() - log_r - 1
-    ### END SOLUTION
-
-
-# %% tags=["check"]
-check("10.kl", kl)
-
-# %% [markdown]
-# ## 4. The loss of GRPO (15 minutes)
+# ## 3. The loss of GRPO (15 minutes)
 #
 # `logp` and `logp_old` are (n, t): log-probabilities of the written tokens now and when they were sampled. `advantages` is (n,),
 # `mask` is (n, t) and True on written tokens. With the ratio r = exp(logp - logp_old), a token gains the smaller of
@@ -145,7 +124,7 @@ claim(
 )
 
 # %% [markdown]
-# ## 5. Right once in k tries (10 minutes)
+# ## 4. Right once in k tries (10 minutes)
 #
 # Of n samples, c are right. What is the chance that k of them, picked without putting back, hold a right one? Raise ValueError for
 # k > n.
@@ -173,7 +152,7 @@ claim(
 )
 
 # %% [markdown]
-# ## 6. Predict, and explain with numbers: when does a group teach? (10 minutes)
+# ## 5. Predict, and explain with numbers: when does a group teach? (10 minutes)
 #
 # A model answers a question rightly with chance p, each time anew. A group of eight answers whose rewards are all equal has advantages of
 # zero: it is silent, nothing is learned from it. On paper:
@@ -208,7 +187,7 @@ drawn = float(((right == 0) | (right == 8)).float().mean())
 claim("chance agrees to half a percent", abs(drawn - teaches["silent at 0.01"]) < 0.005)
 
 # %% [markdown]
-# ## 7. Measure: learned, or sharpened? (15 minutes)
+# ## 6. Measure: learned, or sharpened? (15 minutes)
 #
 # `before` and `after` are (p, n): for each of p questions the rewards of n sampled answers, 1 or 0, before and after practice. Return a
 # dictionary:

@@ -31,6 +31,11 @@ def shift_always_one(tokens, k):
     return tokens[:, 1:-1], tokens[:, 2:]
 
 
+def shift_asks_further(tokens, k):
+    """What it predicts moves with the depth, and what it is given does not."""
+    return tokens[:, 1 : tokens.shape[1] - k], tokens[:, k + 1 :]
+
+
 def shift_rolled(tokens, k):
     return tokens.roll(-k, 1), tokens.roll(-k - 1, 1)
 
@@ -41,63 +46,6 @@ def shift_rows(tokens, k):
 
 def shift_swapped(tokens, k):
     return shift(tokens, k)[::-1]
-
-
-# 07.join
-
-
-def _normed(x, gain):
-    return x * (x.square().mean(-1, keepdim=True) + 1e-6).rsqrt() * gain
-
-
-def join(hidden, embedded, hidden_gain, embedding_gain, merge):
-    pair = [_normed(hidden, hidden_gain), _normed(embedded, embedding_gain)]
-    return torch.cat(pair, dim=-1) @ merge.T
-
-
-def join_in_two(hidden, embedded, hidden_gain, embedding_gain, merge):
-    d = hidden.shape[-1]
-    left = F.rms_norm(hidden, (d,), hidden_gain, 1e-6) @ merge[:, :d].T
-    return left + F.rms_norm(embedded, (d,), embedding_gain, 1e-6) @ merge[:, d:].T
-
-
-def join_without_norms(hidden, embedded, hidden_gain, embedding_gain, merge):
-    return torch.cat([hidden * hidden_gain, embedded * embedding_gain], dim=-1) @ merge.T
-
-
-def join_embedding_first(hidden, embedded, hidden_gain, embedding_gain, merge):
-    return join(embedded, hidden, embedding_gain, hidden_gain, merge)
-
-
-def join_one_norm(hidden, embedded, hidden_gain, embedding_gain, merge):
-    both = torch.cat([hidden, embedded], dim=-1)
-    return _normed(both, torch.cat([hidden_gain, embedding_gain])) @ merge.T
-
-
-def join_gains_swapped(hidden, embedded, hidden_gain, embedding_gain, merge):
-    return join(hidden, embedded, embedding_gain, hidden_gain, merge)
-
-
-def join_layer_norm(hidden, embedded, hidden_gain, embedding_gain, merge):
-    parts = [x - x.mean(-1, keepdim=True) for x in (hidden, embedded)]
-    return join(*parts, hidden_gain, embedding_gain, merge)
-
-
-def join_sum(hidden, embedded, hidden_gain, embedding_gain, merge):
-    total = _normed(hidden, hidden_gain) + _normed(embedded, embedding_gain)
-    return total @ merge[:, : total.shape[-1]].T
-
-
-def join_without_merge(hidden, embedded, hidden_gain, embedding_gain, merge):
-    pair = [_normed(hidden, hidden_gain), _normed(embedded, embedding_gain)]
-    return torch.cat(pair, dim=-1)
-
-
-def join_over_places(hidden, embedded, hidden_gain, embedding_gain, merge):
-    pair = []
-    for x, gain in ((hidden, hidden_gain), (embedded, embedding_gain)):
-        pair.append(x * (x.square().mean(1, keepdim=True) + 1e-6).rsqrt() * gain)
-    return torch.cat(pair, dim=-1) @ merge.T
 
 
 # 07.verify
@@ -420,27 +368,23 @@ def shares_of_short_rounds_too(rounds):
 
 # 07.predict
 
-NUMBERS = {"tokens per round": 1.9, "V3": 1.82, "needed": 0.8, "two drafts": 2.44}
+NUMBERS = {
+    "tokens per round": 1.9,
+    "V3": 1.82,
+    "needed": 0.8,
+    "two drafts": 2.44,
+    "fresh draw": 0.52,
+    "because": "A fresh draw gives token 0 a chance of 0.52, not 0.7: a rejected draft was no "
+    "token 0, so what is left over must make up for that.",
+}
 COMPUTED = {
     "tokens per round": 1 + 0.9,
     "V3": (1 + 0.9) / 1.044,
     "needed": 1.8 - 1,
     "two drafts": 1 + 0.8 + 0.8 * 0.8,
-}
-
-# 07.explain
-
-EXPLAINED = {
-    "right": 0.7,
-    "naive": 0.52,
-    "because": "A fresh draw gives token 0 a chance of 0.52, not 0.7: a rejected draft was no "
-    "token 0, so what is left over must make up for that.",
-}
-EXPLAINED_AGAIN = {
-    "right": 7 / 10,
-    "naive": 0.1 + 0.6 * 0.7,
-    "because": "Only the tokens that q drafts too rarely were short, and they need the whole 0.60 "
-    "of rejections; spread over p, token 0 ends at 0.52 instead of 0.70.",
+    "fresh draw": 0.1 + 0.6 * 0.7,
+    "because": "Only tokens that q drafts too rarely were short, and they need all 60 % of "
+    "rejections; spread over p, token 0 ends at 52 % instead of 70 %.",
 }
 
 
@@ -471,13 +415,11 @@ def spread(p, q, rule, steps=2000):
 
 RIGHT = {
     "07.shift": [shift, shift_by_index],
-    "07.join": [join, join_in_two],
     "07.verify": [verify, verify_from_the_model],
     "07.accept": [accept, accept_at_once],
     "07.write": [write, write_prompt_first],
     "07.measure": [shares, shares_by_counting],
     "07.predict": [NUMBERS, COMPUTED],
-    "07.explain": [EXPLAINED, EXPLAINED_AGAIN],
 }
 
 WRONG = {
@@ -486,19 +428,10 @@ WRONG = {
         ("one place early", shift_one_early, "place i reads token i + k"),
         ("like the model itself", shift_as_the_model, "place i reads token i + k"),
         ("depth 1 always", shift_always_one, "k counts"),
+        ("depth in the target alone", shift_asks_further, "what is given moves with the depth"),
         ("rolled", shift_rolled, "right shape"),
         ("rows instead of places", shift_rows, "along the row"),
-        ("the two swapped", shift_swapped, "place i reads token i + k"),
-    ],
-    "07.join": [
-        ("no norms", join_without_norms, "norm both"),
-        ("embedding first", join_embedding_first, "hidden state first"),
-        ("one norm over both", join_one_norm, "a norm for each"),
-        ("gains swapped", join_gains_swapped, "its own gain"),
-        ("the mean subtracted", join_layer_norm, "no mean is subtracted"),
-        ("a sum", join_sum, "side by side"),
-        ("no projection", join_without_merge, "right shape"),
-        ("norm over places", join_over_places, "over its d numbers"),
+        ("the two swapped", shift_swapped, "which is asked"),
     ],
     "07.verify": [
         ("matches after a wrong one", verify_all_matches, "stop at the first"),
@@ -536,11 +469,11 @@ WRONG = {
     ],
     "07.measure": [
         ("of all rounds", shares_of_all_rounds, "whose turn came"),
-        ("long rounds alone", shares_of_long_rounds, "every round counts"),
-        ("one share for all positions", one_share, "for each position"),
+        ("long rounds alone", shares_of_long_rounds, "every round has a first draft"),
+        ("one share for all positions", one_share, "for each position by itself"),
         ("a mean", mean_kept, "a list"),
         ("rejected", shares_rejected, "kept, not rejected"),
-        ("short rounds tested too far", shares_of_short_rounds_too, "drafted so many"),
+        ("short rounds tested too far", shares_of_short_rounds_too, "nobody guessed"),
     ],
     "07.predict": [
         ("the model's own token left out", NUMBERS | {"tokens per round": 0.9}, "one of its own"),
@@ -549,15 +482,12 @@ WRONG = {
         ("twice the steps", NUMBERS | {"needed": 0.9}, "1 + a"),
         ("cost as it stands", NUMBERS | {"needed": 1.8}, "a share"),
         ("both sure", NUMBERS | {"two drafts": 2.6}, "only if the first"),
-        ("an answer left out", {"V3": 1.82}, "the keys are"),
-    ],
-    "07.explain": [
-        ("naive is right", EXPLAINED | {"naive": 0.7}, "0.1 + "),
-        ("accepted alone", EXPLAINED | {"naive": 0.1}, "0.1 + "),
-        ("rejected alone", EXPLAINED | {"naive": 0.42}, "0.1 + "),
-        ("what q has", EXPLAINED | {"right": 0.1}, "follows p"),
-        ("no numbers", EXPLAINED | {"because": "A fresh draw forgets that the draft was rejected."},
+        ("a fresh draw is right", NUMBERS | {"fresh draw": 0.7}, "nothing would be wrong"),
+        ("accepted drafts alone", NUMBERS | {"fresh draw": 0.1}, "comes as a draft of q"),
+        ("rejected drafts alone", NUMBERS | {"fresh draw": 0.42}, "0.1 + "),
+        ("no numbers", NUMBERS | {"because": "A fresh draw forgets that the draft was rejected."},
          "both numbers"),
-        ("an entry left out", {"naive": 0.52}, "three entries"),
+        ("no words", NUMBERS | {"because": "0.52, not 0.7"}, "write a sentence"),
+        ("an answer left out", {"V3": 1.82}, "has no 'tokens per round'"),
     ],
 }  # fmt: skip

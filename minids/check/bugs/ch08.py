@@ -168,85 +168,6 @@ def tile_high_floor(x, size):
     return _shaped(tiles, tiles.abs().amax(-1).clamp(min=1e-4) / 448, x)
 
 
-# 08.promote
-
-
-def promote(products, keep, every):
-    total = torch.zeros(len(products), dtype=products.dtype)
-    inside = torch.zeros_like(total)
-    for i, product in enumerate(products.unbind(1), 1):
-        inside = keep(inside + product)
-        if i % every == 0:
-            total, inside = total + inside, torch.zeros_like(inside)
-    return total + inside
-
-
-def promote_by_chunks(products, keep, every):
-    sums = []
-    for chunk in products.split(every, dim=1):
-        inside = 0 * chunk[:, 0]
-        for i in range(chunk.shape[1]):
-            inside = keep(inside + chunk[:, i])
-        sums.append(inside)
-    return torch.stack(sums).sum(0)
-
-
-def promote_never(products, keep, every):
-    return promote(products, keep, products.shape[1] + 1)
-
-
-def promote_without_reset(products, keep, every):
-    total = torch.zeros(len(products), dtype=products.dtype)
-    inside = torch.zeros_like(total)
-    for i, product in enumerate(products.unbind(1), 1):
-        inside = keep(inside + product)
-        if i % every == 0:
-            total = total + inside
-    return total + inside if products.shape[1] % every else total
-
-
-def promote_forgets_the_rest(products, keep, every):
-    whole = products.shape[1] // every * every
-    if not whole:
-        return promote(products, keep, every)
-    return promote(products[:, :whole], keep, every)
-
-
-def promote_into_few_bits(products, keep, every):
-    total = torch.zeros(len(products), dtype=products.dtype)
-    for chunk in products.split(every, dim=1):
-        total = keep(total + promote(chunk, keep, every))
-    return total
-
-
-def promote_one_early(products, keep, every):
-    total = torch.zeros(len(products), dtype=products.dtype)
-    inside = torch.zeros_like(total)
-    for i, product in enumerate(products.unbind(1)):
-        inside = keep(inside + product)
-        if i % every == 0:
-            total, inside = total + inside, torch.zeros_like(inside)
-    return total + inside
-
-
-def promote_exact(products, keep, every):
-    return products.sum(1)
-
-
-def promote_cuts_products_alone(products, keep, every):
-    return keep(products).sum(1)
-
-
-def promote_counts_the_rest_twice(products, keep, every):
-    rest = products.shape[1] % every if products.shape[1] > every else 0
-    out = promote(products, keep, every)
-    return out + promote(products[:, -rest:], keep, every) if rest else out
-
-
-def promote_over_the_sums(products, keep, every):
-    return promote(products.T, keep, every)
-
-
 # 08.products
 
 ROW, COLUMN, SQUARE = (1, 128), (128, 1), (128, 128)
@@ -404,7 +325,6 @@ EXPLAINED_AGAIN = {
 RIGHT = {
     "08.round": [round_to_steps, round_by_type, nearest],
     "08.tile": [tile, tile_by_parts, tile_by_the_package],
-    "08.promote": [promote, promote_by_chunks],
     "08.products": [products, products_by_einsum],
     "08.predict": [NUMBERS, COMPUTED],
     "08.measure": [breaks, breaks_by_list],
@@ -422,33 +342,22 @@ WRONG = {
         ("two bits of mantissa", round_e5m2, "three bits of mantissa"),
         ("whole numbers", round_whole, "three bits of mantissa"),
         ("identity", round_nothing, "nearer of its two neighbours"),
-        ("sign lost", round_loses_the_sign, "comes back as it is"),
+        ("sign lost", round_loses_the_sign, "where does the sign come back"),
         ("all zero", round_to_zero, "comes back as it is"),
     ],
     "08.tile": [
-        ("one scale for all", tile_one_scale, "for each tile by itself"),
-        ("one scale a row", tile_one_scale_a_row, "for each tile by itself"),
-        ("wrong axis", tile_along_the_tokens, "for each tile by itself"),
-        ("the mean", tile_of_the_mean, "the largest magnitude over 448"),
+        ("one scale for all", tile_one_scale, "every token has scales of its own"),
+        ("one scale a row", tile_one_scale_a_row, "not one for the whole row"),
+        ("wrong axis", tile_along_the_tokens, "amax along the row alone"),
+        ("the mean", tile_of_the_mean, "would not fit"),
         ("signed largest", tile_without_abs, "abs() first"),
-        ("scale upside down", tile_upside_down, "numbers are divided by it"),
-        ("no scale", tile_without_scale, "the largest magnitude over 448"),
-        ("not rounded", tile_not_rounded, "then round to E4M3"),
-        ("cut off", tile_cut_off, "rounded to E4M3"),
-        ("multiplied back", tile_multiplied_back, "divide by the scale"),
+        ("scale upside down", tile_upside_down, "the larger the scale"),
+        ("no scale", tile_without_scale, "a scale follows its tile"),
+        ("not rounded", tile_not_rounded, "after dividing, round to E4M3"),
+        ("cut off", tile_cut_off, "do not cut off"),
+        ("multiplied back", tile_multiplied_back, "divided by the scale"),
         ("zeros give NaN", tile_of_zeros_is_nan, "keep the scale above zero"),
         ("a floor of 1e-4", tile_high_floor, "not 1e-4"),
-    ],
-    "08.promote": [
-        ("never promoted", promote_never, "starts from zero"),
-        ("not reset", promote_without_reset, "reset the small sum"),
-        ("rest forgotten", promote_forgets_the_rest, "add the last two as well"),
-        ("large sum cut too", promote_into_few_bits, "keeps all its bits"),
-        ("one early", promote_one_early, "in their order"),
-        ("exact", promote_exact, "keep(inside + product)"),
-        ("products cut, not sums", promote_cuts_products_alone, "keep(inside + product)"),
-        ("rest twice", promote_counts_the_rest_twice, "counted once"),
-        ("wrong axis", promote_over_the_sums, "right shape"),
     ],
     "08.products": [
         ("nothing rounded", products_not_rounded, "x in tiles and w in blocks"),
@@ -467,7 +376,7 @@ WRONG = {
         ("scales forgotten", NUMBERS | {"bytes to one expert": 7168}, "56 scales"),
         ("bf16", NUMBERS | {"bytes to one expert": 14_336}, "a byte for each"),
         ("half", NUMBERS | {"dispatch saves": 0.5}, "less than half"),
-        ("per cent", NUMBERS | {"dispatch saves": 48.4}, "A share"),
+        ("per cent", NUMBERS | {"dispatch saves": 48.4}, "not 40"),
         ("both ways FP8", NUMBERS | {"both ways save": 0.484}, "only one of two ways"),
         ("all in FP8", NUMBERS | {"weights, GB": 671.03}, "stay in bf16"),
         ("an answer left out", {"weights, GB": 673.15}, "the keys are"),
@@ -485,9 +394,9 @@ WRONG = {
         ("no root", EXPLAINED | {"rounding shrinks by": 32.0}, "the root of 32"),
         ("upside down", EXPLAINED | {"sums grow by": 0.0079}, "both ratios are above 1"),
         ("sums of both signs", EXPLAINED | {"sums grow by": 10.9}, "positive numbers"),
-        ("no numbers", NO_NUMBERS,
-         "both numbers"),
+        ("no numbers", NO_NUMBERS, "both numbers of your own"),
+        ("no words", EXPLAINED | {"because": "5.7 and 127"}, "write a sentence"),
         ("an entry left out", {"because": REASON}, "three entries"),
-        ("no shrinking", EXPLAINED | {"rounding shrinks by": 1.5}, "averages out like a root"),
+        ("no shrinking", EXPLAINED | {"rounding shrinks by": 1.5}, "errors of both signs cancel"),
     ],
 }  # fmt: skip

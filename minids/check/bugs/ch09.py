@@ -39,70 +39,9 @@ def dollars_hours_only(tokens, khours_per_trillion, extra_khours, per_hour):
     return dollars(tokens, khours_per_trillion, extra_khours, 1.0)
 
 
-# 09.order
-
-
-def order(device, stages, micros):
-    first = min(stages - 1 - device, micros)
-    done = [("F", i) for i in range(first)]
-    for i in range(micros - first):
-        done += [("F", first + i), ("B", i)]
-    return done + [("B", i) for i in range(micros - first, micros)]
-
-
-def order_by_counting(device, stages, micros):
-    room, forward, backward, done = stages - device, 0, 0, []
-    while backward < micros:
-        if forward < micros and forward - backward < room:
-            done.append(("F", forward))
-            forward += 1
-        else:
-            done.append(("B", backward))
-            backward += 1
-    return done
-
-
-def order_of_gpipe(device, stages, micros):
-    return [("F", i) for i in range(micros)] + [("B", i) for i in range(micros)]
-
-
-def order_one_too_many(device, stages, micros):
-    return order(device, stages + 1, micros)
-
-
-def order_without_warm_up(device, stages, micros):
-    return order(stages - 1, stages, micros)
-
-
-def order_the_same_for_all(device, stages, micros):
-    return order(0, stages, micros)
-
-
-def order_from_the_wrong_end(device, stages, micros):
-    return order(stages - 1 - device, stages, micros)
-
-
-def order_newest_first(device, stages, micros):
-    done, waiting = [], []
-    for work, i in order(device, stages, micros):
-        if work == "F":
-            waiting.append(i)
-            done.append((work, i))
-        else:
-            done.append((work, waiting.pop()))
-    return done
-
-
-def order_without_the_end(device, stages, micros):
-    return [(w, i) for w, i in order(device, stages, micros) if i < max(micros - 1, 1)]
-
-
-def order_of_too_few(device, stages, micros):
-    first = stages - 1 - device
-    done = [("F", i) for i in range(first)]
-    for i in range(micros - first):
-        done += [("F", first + i), ("B", i)]
-    return done + [("B", i) for i in range(max(micros - first, 0), micros)]
+def dollars_for_pre_training_alone(tokens, khours_per_trillion, extra_khours, per_hour):
+    """The hours of the other stages are counted, and nobody is paid for them."""
+    return (tokens / 1e12 * khours_per_trillion * per_hour + extra_khours) * 1000
 
 
 # 09.simulate
@@ -273,6 +212,13 @@ explained = {
     "activated": 6 * 37e9 * 14.8e12 / (2664e3 * 3600 * 989.5e12),
     "because": "A token meets 37 billion of the 671 billion parameters, so only those work for it.",
 }
+
+
+def _explained_times(factor):
+    both = {name: factor * explained[name] for name in ("claimed", "activated")}
+    return explained | both
+
+
 explained_rounded = {
     "claimed": 6.28,
     "activated": 0.346,
@@ -324,6 +270,13 @@ def enough_by_doubling(idle, stages, share):
     return micros
 
 
+def enough_below(idle, stages, share):
+    micros = stages
+    while idle(stages, micros) >= share:
+        micros += 1
+    return micros
+
+
 def enough_always(idle, stages, share):
     return stages
 
@@ -337,7 +290,6 @@ def enough_from_one(idle, stages, share):
 
 RIGHT = {
     "09.bill": [dollars, dollars_in_steps],
-    "09.order": [order, order_by_counting],
     "09.simulate": [starts, starts_by_recursion],
     "09.alltoall": [seconds, seconds_of_the_slower_link],
     "09.predict": [predicted, predicted_by_arithmetic],
@@ -350,18 +302,9 @@ WRONG = {
         ("takes K for one", dollars_without_thousands, "1000"),
         ("counts single tokens", dollars_of_single_tokens, "trillion"),
         ("extra for each trillion", dollars_extra_for_each_trillion, "once"),
+        ("other stages for nothing", dollars_for_pre_training_alone, "add all hours up first"),
         ("always two dollars", dollars_at_two, "per_hour"),
         ("hours for dollars", dollars_hours_only, "per_hour"),
-    ],
-    "09.order": [
-        ("all forward first", order_of_gpipe, "holds more"),
-        ("one forward too many", order_one_too_many, "holds more"),
-        ("no forward in advance", order_without_warm_up, "idles longer"),
-        ("the same on all devices", order_the_same_for_all, "holds more"),
-        ("from the wrong end", order_from_the_wrong_end, "holds more"),
-        ("newest backward first", order_newest_first, "oldest"),
-        ("stops early", order_without_the_end, "once backward"),
-        ("more than there are", order_of_too_few, "fewer micro-batches"),
     ],
     "09.simulate": [
         ("two chunks at once", starts_two_at_once, "one after the other"),
@@ -375,12 +318,12 @@ WRONG = {
     ],
     "09.alltoall": [
         ("one copy for each expert", seconds_one_copy_per_expert, "once for each node"),
-        ("one link after the other", seconds_one_link_after_the_other, "same time"),
+        ("one link after the other", seconds_one_link_after_the_other, "in turn"),
         ("the faster link", seconds_of_the_faster_link, "slower"),
-        ("no way back", seconds_out_only, "back"),
+        ("no way back", seconds_out_only, "come back"),
         ("FP8 both ways", seconds_fp8_both_ways, "back_bytes"),
         ("bits", seconds_in_bits, "bytes per second"),
-        ("links swapped", seconds_links_swapped, "slower"),
+        ("links swapped", seconds_links_swapped, "which link works inside"),
         ("one number", seconds_of_one_number, "dim"),
     ],
     "09.predict": [
@@ -397,15 +340,17 @@ WRONG = {
         ("one missing", {"1F1B": 18.99, "ZB1P": 7.25, "DualPipe": 6.8}, "every question"),
     ],
     "09.explain": [
-        ("two for six", explained | {"claimed": explained["claimed"] / 3}, "6"),
-        ("hours for seconds", explained | {"claimed": explained["claimed"] * 3600}, "3600"),
-        ("FP8's peak", explained | {"activated": explained["activated"] / 2}, "BF16"),
-        ("the whole bill", explained | {"activated": explained["activated"] * 2664 / 2788}, "2664"),
+        ("two for six", _explained_times(1 / 3), "backward takes twice"),
+        ("hours for seconds", _explained_times(3600), "3600"),
+        ("in percent", _explained_times(100), "0.5 is 50 percent"),
+        ("FP8's peak", _explained_times(1 / 2), "peak is twice that"),
+        ("the whole bill", _explained_times(2664 / 2788), "2664e3"),
+        ("the tokens of V2", _explained_times(8.1 / 14.8), "14.8e12 tokens"),
         ("the same twice", explained | {"activated": explained["claimed"]}, "37e9"),
         (
             "no numbers",
             explained | {"because": "Most experts sleep while a token passes by."},
-            "sentence",
+            "name both numbers",
         ),
         ("a word", explained | {"because": "671 37 sparsity"}, "sentence"),
     ],
@@ -414,7 +359,8 @@ WRONG = {
         ("one more", enough_one_more, "smallest"),
         ("the last that is not", enough_the_last_that_is_not, "idle"),
         ("by doubling", enough_by_doubling, "smallest"),
-        ("always as many as stages", enough_always, "idle"),
+        ("less, not at most", enough_below, "equal is fine"),
+        ("always as many as stages", enough_always, "does the limit count"),
         ("from one", enough_from_one, "as stages"),
     ],
 }
