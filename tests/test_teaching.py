@@ -145,7 +145,8 @@ def test_slides_begin_at_headings_and_leave_widgets_out() -> None:
 
     notebook = nbformat.read(ROOT / "notebooks" / "00_map.ipynb", as_version=4)
     kinds = [cell.metadata.slideshow.slide_type for cell in slides.marked(notebook).cells]
-    headings = sum(cell.source.startswith(("# ", "## ")) for cell in notebook.cells)
+    words = [cell.source for cell in notebook.cells if cell.cell_type == "markdown"]
+    headings = sum(text.startswith(("# ", "## ")) for text in words)
     assert kinds.count("slide") == headings
     assert kinds[0] == "slide"
     assert "skip" in kinds
@@ -188,9 +189,7 @@ def test_binder_asks_for_no_more_than_the_package_needs() -> None:
         assert f'"{line}"' in project
 
 
-def test_the_cell_for_colab_installs_neither_torch_nor_what_is_there() -> None:
-    [cell] = re.findall(r"```python\n(import importlib.*?)```", TEXT, re.S)
-    assert 'find_spec("minids") is None' in cell
-    assert "torch" not in cell
-    python = re.sub(r"^(\s*)[!%].*$", r"\1pass", cell, flags=re.M)
-    compile(python, "cell", "exec")
+def test_it_is_said_what_was_not_tried() -> None:
+    section = TEXT.split("## Without installing anything")[1].split("\n## ")[0]
+    assert "No real Colab, no real Binder and no devcontainer was tried" in section
+    assert "minids course publish OWNER/NAME" in section

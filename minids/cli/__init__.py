@@ -35,6 +35,7 @@ course.course.command()(teaching.minutes)
 course.course.command()(teaching.slides)
 course.course.command()(teaching.nbgrader)
 course.course.command()(teaching.bundle)
+course.course.command()(teaching.publish)
 
 
 @app.command()

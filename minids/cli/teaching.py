@@ -1,4 +1,4 @@
-"""`minids course minutes | slides | nbgrader | bundle`: what a teacher takes along."""
+"""`minids course minutes | slides | nbgrader | bundle | publish`: what a teacher takes along."""
 
 import subprocess
 from pathlib import Path
@@ -65,3 +65,22 @@ def bundle(
         refuse(f"pip could not get every wheel (exit code {error.returncode}); see above")
     typer.echo(f"{done.path}: {done.nbytes / 1e6:.0f} MB, {done.wheels} wheels, {done.files} files")
     typer.echo("on each laptop: unpack it, then `python3 install.py` in its folder")
+
+
+def publish(
+    repository: Annotated[
+        str | None, typer.Argument(help="OWNER/NAME on GitHub; as before if not given")
+    ] = None,
+) -> None:
+    """Write the course's public address into its notebooks, and badges into README. Sends nothing.
+
+    The notebooks are not executed: only the cell that installs what is missing changes.
+    """
+    from minids.course import publish as work
+
+    root = course_folder()
+    with refusing_bad_input():
+        changed = work.publish(repository, root=root)
+    for path in changed:
+        typer.echo(path.relative_to(root))
+    typer.echo("nothing had changed" if not changed else f"{len(changed)} files written")

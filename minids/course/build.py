@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from minids.course import files, kernel, measure, source
+from minids.course import files, install_cell, kernel, measure, source
 
 
 class BuildError(RuntimeError):
@@ -51,14 +51,16 @@ def cut(names: Sequence[str] | None = None, *, root: Path = Path(".")) -> list[P
     written = []
     for path in files.sources(root, names):
         if path.parent.parent.name == "solutions":
+            target = files.exercise_of(path)
             notebook = source.exercise(source.read(path), path.stem)
-            files.write(files.exercise_of(path), files.as_text(notebook))
-            written.append(files.exercise_of(path))
+            files.write(target, files.as_text(install_cell.put(notebook, target, root)))
+            written.append(target)
     return written
 
 
 def _build_one(path: Path, root: Path, execute: bool, threads: int | None, limit: float) -> Built:
     notebook = source.solution(source.read(path))
+    notebook = install_cell.put(notebook, files.target(path), root)
     costs: list[measure.Cost] = []
     if execute:
         settings = {} if threads is None else {"OMP_NUM_THREADS": str(threads)}

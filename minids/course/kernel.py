@@ -47,7 +47,19 @@ def client(notebook: Any, folder: Path, seconds: float, **options: Any) -> Any:
         def __init__(self, **given: Any) -> None:
             super().__init__(**{**given, "kernel_spec_manager": ThisPython()})
 
-    return NotebookClient(
+    class Client(NotebookClient):  # type: ignore[misc,unused-ignore]
+        async def _async_poll_for_reply(self, *given: Any) -> Any:
+            """End the task that asks whether the kernel lives, whatever came instead of a reply.
+
+            nbclient forgets that where a kernel answers what is no message: the task then finds
+            no kernel a second later, and says so on stderr.
+            """
+            try:
+                return await super()._async_poll_for_reply(*given)
+            finally:
+                given[-1].cancel()
+
+    return Client(
         notebook,
         timeout=seconds,
         startup_timeout=120,

@@ -98,13 +98,33 @@ def stored(root: Path) -> dict[str, list[Cost]]:
 
 def store(root: Path, name: str, costs: list[Cost]) -> None:
     """Write the costs of one notebook beside those of the others."""
-    known = {**stored(root), name: costs}
+    _write(root, machine(), {**stored(root), name: costs})
+
+
+def lengthen(root: Path, lengths: dict[str, int]) -> list[Path]:
+    """Put a first cell that costs nothing before the costs of notebooks that got such a cell.
+
+    lengths: code cells by notebook. Those that have one more than was measured are meant; what
+    was measured on which machine stays. The path of the file if it changed.
+    """
+    known = stored(root)
+    short = [name for name, rows in known.items() if rows and lengths.get(name) == len(rows) + 1]
+    for name in short:
+        rows = [Cost(0, 0.0, known[name][0].mb), *known[name]]
+        known[name] = [cost._replace(cell=number) for number, cost in enumerate(rows)]
+    if short:
+        path = root / FILE
+        _write(root, json.loads(path.read_text(encoding="utf-8"))["machine"], known)
+    return [root / FILE] if short else []
+
+
+def _write(root: Path, measured_on: dict[str, Any], known: dict[str, list[Cost]]) -> None:
     notebooks = [
         f"  {json.dumps(key)}: {json.dumps([list(cost) for cost in rows])}"
         for key, rows in sorted(known.items())
     ]
     text = (
-        f'{{\n "machine": {json.dumps(machine())},\n "columns": ["cell", "seconds", "mb"],\n'
+        f'{{\n "machine": {json.dumps(measured_on)},\n "columns": ["cell", "seconds", "mb"],\n'
         ' "notebooks": {\n' + ",\n".join(notebooks) + "\n }\n}\n"
     )
     write(root / FILE, text)

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from minids.check import progress
-from minids.course import files, roll, source
+from minids.course import files, install_cell, roll, source
 
 KEPT = Path(".minids") / "backup"
 
@@ -30,6 +30,7 @@ def reset(word: str, *, root: Path, folder: Path | None = None) -> Reset:
     stem, names = roll.chosen(word, roll.roll(root))
     path = (folder or root / "exercises") / f"{stem}.ipynb"
     fresh = source.exercise(source.read(roll.scripts(root)[stem]), stem)
+    fresh = install_cell.put(fresh, root / "exercises" / path.name, root)
     mine = _readable(path)
     if mine is None and word in names:
         state = "cannot be read" if path.exists() else "is not there"

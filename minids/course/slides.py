@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from minids.course import files
+from minids.course import files, install_cell
 
 REVEAL = "https://unpkg.com/reveal.js@4.0.2"
 WIDGET = "application/vnd.jupyter.widget-view+json"
@@ -74,7 +74,8 @@ def marked(notebook: Any) -> Any:
     """The notebook with nbconvert's slide types.
 
     A heading of one or two # begins a slide, three begin one below it. A code cell has a slide of
-    its own below; a quiz and a trap appear on demand. Widgets need a kernel: left out.
+    its own below; a quiz and a trap appear on demand. Widgets need a kernel: left
+    out, and so is the cell that installs.
     """
     result = copy.deepcopy(notebook)
     for cell in result.cells:
@@ -89,9 +90,11 @@ def _kind(cell: Any) -> str:
     if cell.cell_type == "markdown":
         marks = len(cell.source) - len(cell.source.lstrip("#"))
         return {0: "-", 1: "slide", 2: "slide"}.get(marks, "subslide")
-    if any(WIDGET in output.get("data", {}) for output in cell.get("outputs", [])):
+    tags = set(cell.metadata.get("tags", []))
+    moves = any(WIDGET in output.get("data", {}) for output in cell.get("outputs", []))
+    if moves or install_cell.TAG in tags:
         return "skip"
-    asks = {"quiz", "trap"} & set(cell.metadata.get("tags", []))
+    asks = {"quiz", "trap"} & tags
     return "fragment" if asks else "subslide"
 
 

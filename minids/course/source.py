@@ -18,6 +18,7 @@ TAGS = (
     "claim",
     "quiz",
     "trap",
+    "install",
     "hide-input",
     "raises-exception",
     "nbval-ignore-output",
