@@ -80,7 +80,8 @@ class MLA(nn.Module):
         c = self.c
         # Norms work in the type of x, also where autocast has narrowed the product before them.
         hidden = x if c.q_rank is None else self.q_norm(self.q_down(x).to(x.dtype))
-        q = self.q_up(hidden).unflatten(-1, (c.n_heads, -1)).transpose(1, 2)
+        q = self.q_up(hidden)
+        q = q.view(*q.shape[:2], c.n_heads, -1).transpose(1, 2)
         q_nope, q_rope = q.split_with_sizes([c.nope_dim, c.rope_dim], dim=-1)
         latent, k_rope = self.kv_down(x).split_with_sizes([c.kv_rank, c.rope_dim], dim=-1)
         # One rotation for all: the shared key travels as one head more.
@@ -90,7 +91,7 @@ class MLA(nn.Module):
 
     def up_matrices(self) -> tuple[Float[Tensor, "h n r"], Float[Tensor, "h v r"]]:
         """Return W^UK and W^UV of every head: two views of the weight of `kv_up`."""
-        by_head = self.kv_up.weight.unflatten(0, (self.c.n_heads, -1))
+        by_head = self.kv_up.weight.view(self.c.n_heads, -1, self.c.kv_rank)
         key_up, value_up = by_head.split_with_sizes([self.c.nope_dim, self.c.value_dim], dim=1)
         return key_up, value_up
 
