@@ -10,7 +10,8 @@ from contextlib import closing
 import psutil
 import pytest
 
-from minids.study.workers import WorkerError, run_tasks
+from minids.study import workers
+from minids.study.workers import WorkerError, dismiss, run_tasks
 
 
 def square(seed, wait=0.0):
@@ -55,9 +56,50 @@ def test_a_worker_has_one_thread_and_does_many_tasks():
     assert found[0][0] != os.getpid()
 
 
-def test_no_worker_is_left_after_the_last_task_or_an_early_end():
-    list(run_tasks(square, tasks(2), workers=2))
+def test_workers_wait_for_the_next_call_and_end_when_dismissed():
+    def pids():
+        return {pid for _, (pid, _) in run_tasks(environment, tasks(6), workers=2)}
+
+    first = {child.pid for child in children()} | pids()
+    assert pids() <= first
+    assert pids() <= {child.pid for child in children()}
+    dismiss()
     assert children() == []
+
+
+def test_a_worker_that_was_born_otherwise_is_not_hired(monkeypatch, tmp_path):
+    def seen(seed):
+        return os.environ.get("COLOUR"), os.getcwd(), sys.path[1:2]
+
+    for colour in ("red", "green"):
+        monkeypatch.setenv("COLOUR", colour)
+        monkeypatch.chdir(tmp_path)
+        assert list(run_tasks(seen, tasks(1), workers=1))[0][1][:2] == (colour, str(tmp_path))
+        tmp_path = tmp_path / colour
+        tmp_path.mkdir()
+    monkeypatch.syspath_prepend(tmp_path)
+    ((_, (*_, path)),) = run_tasks(seen, tasks(1), workers=1)
+    assert path == [str(tmp_path)]
+
+
+def test_a_worker_that_waited_for_too_long_is_gone(monkeypatch):
+    monkeypatch.setattr(workers, "IDLE", 0.1)
+    dismiss()
+    list(run_tasks(square, tasks(2), workers=2))
+    assert psutil.wait_procs(children(), timeout=5)[1] == []
+    assert list(run_tasks(square, tasks(1), workers=1)) == [(0, 0)]
+
+
+def test_a_worker_that_died_while_it_waited_is_not_hired():
+    list(run_tasks(square, tasks(2), workers=1))
+    for child in children():
+        child.kill()
+    psutil.wait_procs(children(), timeout=5)
+    assert list(run_tasks(square, tasks(1), workers=1)) == [(0, 0)]
+
+
+def test_no_worker_is_left_after_an_early_end():
+    dismiss()
     with closing(run_tasks(square, tasks(4, wait=60.0) + tasks(1), workers=2)) as finished:
         del finished
     with closing(run_tasks(square, [{"seed": 3}, *tasks(1, wait=60.0)], workers=2)) as finished:
@@ -82,6 +124,7 @@ def test_an_error_in_a_task_arrives_with_its_traceback():
     with pytest.raises(WorkerError, match=r"(?s)in fail.*ZeroDivisionError") as caught:
         list(run_tasks(fail, tasks(1), workers=1))
     assert caught.value.task == 0
+    dismiss()
     assert children() == []
 
 
@@ -147,3 +190,18 @@ def test_workers_end_when_their_parent_is_killed_even_in_the_midst_of_a_task():
         process.kill()
     assert len(workers) == 1
     assert psutil.wait_procs(workers, timeout=5)[1] == []
+
+
+def test_a_worker_that_waits_gives_its_memory_back():
+    def large(seed):
+        import torch
+
+        return float(torch.ones(200_000_000).sum())  # 800 MB
+
+    dismiss()
+    list(run_tasks(large, tasks(1), workers=1))
+    (worker,) = children()
+    deadline = time.monotonic() + 5
+    while worker.memory_info().rss > 7e8 and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert worker.memory_info().rss < 7e8

@@ -1,12 +1,13 @@
 """Processes that run one function over and over, each with a single torch thread.
 
 Two processes of one thread train two models faster than one process of two threads does one after
-the other, and do not wait for each other. A worker is a fresh Python that imports torch once, and
-then takes one task after another through its pipes.
+the other, and do not wait for each other. A worker is a Python of its own that imports torch once,
+and then takes one task after another through its pipes.
 
 Left out: several machines, tasks that talk to each other.
 """
 
+import atexit
 import os
 import pickle
 import queue
@@ -14,9 +15,9 @@ import subprocess
 import sys
 import tempfile
 import threading
-import traceback
 from collections.abc import Callable, Generator, Sequence
-from typing import IO, Any
+from contextlib import suppress
+from typing import IO, Any, NamedTuple
 
 from minids.study.ship import pack
 
@@ -49,99 +50,136 @@ def run_tasks(
 ) -> Generator[tuple[int, Any], None, None]:
     """Return pairs (number of the task, result of `function(**task)`) in the order they finish.
 
-    What tasks print is not shown. The workers end with the iterator, also when it is closed early
-    or interrupted. `WorkerError` when a task raises or a worker dies.
+    What tasks print is not shown. When all tasks are done the workers wait for the next call, for
+    a minute; when the iterator is closed early or interrupted they end with it. `WorkerError`
+    when a task raises or a worker dies.
     """
     packed = pack((function, list(tasks)))
     todo: queue.SimpleQueue[int | None] = queue.SimpleQueue()
     done: queue.SimpleQueue[tuple[int, str, Any]] = queue.SimpleQueue()
     for number in [*range(len(tasks)), *[None] * workers]:
         todo.put(number)
-    started: list[subprocess.Popen[bytes]] = []
+    hired: list[_Worker] = []
+    drivers: list[threading.Thread] = []
+    finished = False
     try:
         for _ in range(workers):
-            with tempfile.TemporaryFile() as log:
-                process = _start(log)
-                started.append(process)
-                watcher = (process, os.dup(log.fileno()), packed, todo, done)
-                threading.Thread(target=_drive, args=watcher, daemon=True).start()
+            hired.append(_hire())
+            orders = (hired[-1], packed, todo, done)
+            drivers.append(threading.Thread(target=_drive, args=orders, daemon=True))
+            drivers[-1].start()
         for _ in tasks:
             number, outcome, result = done.get()
             if outcome != "result":
                 raise WorkerError(number, result)
             yield number, result
+        finished = True
     finally:
-        for process in started:
-            process.kill()
-        for process in started:
-            process.wait()
+        if finished:
+            for driver in drivers:
+                driver.join()
+            _keep(hired)
+        else:
+            _end(hired)
 
 
-def serve() -> None:
-    """Run tasks from standard input until it ends: what a worker does with its life."""
-    replies = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)
-    requests = sys.stdin.buffer
-    try:
-        function, tasks = pickle.loads(pickle.load(requests))
-        problem = ""
-    except Exception:
-        problem = traceback.format_exc()
-    numbers: queue.SimpleQueue[int] = queue.SimpleQueue()
-    threading.Thread(target=_listen, args=(requests, numbers), daemon=True).start()
-    while True:
-        number = numbers.get()
-        try:
-            reply = ("error", problem) if problem else ("result", function(**tasks[number]))
-            data = pickle.dumps(reply)
-        except Exception:
-            data = pickle.dumps(("error", traceback.format_exc()))
-        replies.write(data)
-        replies.flush()
+class _Worker(NamedTuple):
+    process: "subprocess.Popen[bytes]"
+    log: IO[bytes]  # what it says on standard error
+    born: dict[str, str]  # the environment it was started in
 
 
-def _listen(requests: IO[bytes], numbers: "queue.SimpleQueue[int]") -> None:
-    """Take orders, and end at once when nobody is left to give one, even in the midst of a task."""
-    try:
-        while True:
-            numbers.put(pickle.load(requests))
-    except (EOFError, OSError):
-        os._exit(0)
+IDLE = 60.0
+"""Seconds that a worker waits for the next call: a start takes two, and the memory is missed."""
+
+_waiting: list[_Worker] = []
+_door = threading.Lock()
 
 
-def _start(log: IO[bytes]) -> "subprocess.Popen[bytes]":
-    """A worker that knows our paths, has one thread, and does not hear a Ctrl-C in our terminal."""
+def _hire() -> _Worker:
+    """A worker that waits, if it was born as one would be now; else a new one."""
+    born = _environment()
+    with _door:
+        for worker in _waiting:
+            if worker.born == born and worker.process.poll() is None:
+                _waiting.remove(worker)
+                return worker
+    log = tempfile.TemporaryFile()  # noqa: SIM115 - the worker lives longer than this call
+    return _Worker(_start(log, born), log, born)
+
+
+def _environment() -> dict[str, str]:
+    """What a worker is born with: our paths, our folder, our settings, but one thread."""
     paths = os.pathsep.join(os.path.abspath(path) for path in sys.path)
+    return {**os.environ, **SETTINGS, "PYTHONPATH": paths, "PWD": os.getcwd()}
+
+
+def _start(log: IO[bytes], born: dict[str, str]) -> "subprocess.Popen[bytes]":
+    """A worker that does not hear a Ctrl-C in our terminal."""
     return subprocess.Popen(
-        [sys.executable, "-c", "from minids.study.workers import serve; serve()"],
+        [sys.executable, "-c", "from minids.study.worker import serve; serve()"],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=log,
-        env={**os.environ, **SETTINGS, "PYTHONPATH": paths},
+        env=born,
         start_new_session=True,
     )
 
 
+def _keep(workers: list[_Worker]) -> None:
+    """Let workers wait for the next call, which ends them if it does not come."""
+    with _door:
+        _waiting.extend(workers)
+    timer = threading.Timer(IDLE, dismiss, [workers])
+    timer.daemon = True
+    timer.start()
+
+
+def dismiss(workers: Sequence[_Worker] | None = None) -> None:
+    """End workers that wait: these, or all."""
+    with _door:
+        leaving = [w for w in _waiting if workers is None or w in workers]
+        for worker in leaving:
+            _waiting.remove(worker)
+    _end(leaving)
+
+
+def _end(workers: Sequence[_Worker]) -> None:
+    for worker in workers:
+        worker.process.kill()
+    for worker in workers:
+        worker.process.wait()
+        for pipe in (worker.process.stdin, worker.process.stdout, worker.log):
+            assert pipe is not None
+            with suppress(OSError):
+                pipe.close()
+
+
+atexit.register(dismiss)
+
+
 def _drive(
-    process: "subprocess.Popen[bytes]",
-    log: int,
+    worker: _Worker,
     packed: bytes,
     todo: "queue.SimpleQueue[int | None]",
     done: "queue.SimpleQueue[tuple[int, str, Any]]",
 ) -> None:
     """Hand tasks to one worker and its replies to `done`, until there are no tasks left."""
-    assert process.stdin is not None and process.stdout is not None
+    orders, replies = worker.process.stdin, worker.process.stdout
+    assert orders is not None and replies is not None
     number: int | None = None
-    with os.fdopen(log, "rb") as said:
-        try:
-            with process.stdin, process.stdout:
-                pickle.dump(packed, process.stdin)
-                while (number := todo.get()) is not None:
-                    pickle.dump(number, process.stdin)
-                    process.stdin.flush()
-                    done.put((number, *pickle.load(process.stdout)))
-        except (EOFError, OSError, pickle.UnpicklingError):
-            said.seek(0)
-            last = said.read()[-2000:].decode(errors="replace")
-            message = f"the worker ended with exit code {process.wait()}; its last words:\n{last}"
+    try:
+        pickle.dump(packed, orders)
+        while (number := todo.get()) is not None:
+            pickle.dump(number, orders)
+            orders.flush()
+            done.put((number, *pickle.load(replies)))
+        pickle.dump(None, orders)
+        orders.flush()
+    except (EOFError, OSError, ValueError, pickle.UnpicklingError):
+        code = worker.process.wait()
+        with suppress(ValueError):
+            worker.log.seek(0)
+            last = worker.log.read()[-2000:].decode(errors="replace")
+            message = f"the worker ended with exit code {code}; its last words:\n{last}"
             done.put((-1 if number is None else number, "died", message))

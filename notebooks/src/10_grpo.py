@@ -27,6 +27,7 @@ from minids.rl.grpo import grpo
 from minids.rl.rollouts import distribution, roll_out
 from minids.rl.zero import newborn, practise, questions, read_lessons
 from minids.study import tables, viz_grpo, zero_lab
+from minids.study.beside import beside
 from minids.study.cards import Question, quiz, trap
 from minids.study.compare import compare
 from minids.study.lesson import claim, figure, predict, reveal, show_source
@@ -37,13 +38,22 @@ from minids.text.alphabet import alphabet
 from minids.text.lessons import lesson, told
 
 scale = Scale.auto()
-reading = scale.pick(smoke=20, laptop=1100, gpu=1100)
+reading = scale.pick(smoke=20, laptop=1000, gpu=1000)
 steps = scale.pick(smoke=2, laptop=60, gpu=60)
 prompts = scale.pick(smoke=16, laptop=16, gpu=64)  # questions of a step, 16 answers to each
 device = str(scale.device) if scale.kind == "gpu" else "cpu"
 real = scale.kind != "smoke"  # at smoke everything runs, and the numbers mean nothing
 recipe = zero_lab.quick(reading, steps, prompts)
 codec = alphabet()
+
+# %% [markdown]
+# One run is one run. Two more seeds of what follows start now, from new weights, new lessons and new samples. They take what the
+# cores have left, and are done when this notebook asks for them.
+
+# %%
+workers = scale.pick(smoke=2, laptop=2, gpu=0)  # on a GPU they wait for their turn
+how_far = {"reading": reading, "practice": steps, "prompts": prompts, "device": device}
+two_more = beside(zero_lab.zero, {"zero": how_far}, seeds=(1, 2), workers=workers)
 
 # %% [markdown]
 # ## The questions, and a base that answers badly
@@ -248,15 +258,10 @@ for question, response, reward in step.examples:
 # %% [markdown]
 # ## Three seeds
 #
-# One run is one run. Two more seeds, from new weights, new lessons and new samples, one process a core.
+# The two other seeds, which started with the notebook, are asked for here.
 
 # %% tags=["nbval-ignore-output"]
-others = compare(
-    zero_lab.zero,
-    {"zero": {"reading": reading, "practice": steps, "prompts": prompts, "device": device}},
-    seeds=(1, 2),
-    workers=0 if scale.kind == "gpu" else None,
-)
+others = two_more.result()
 after = zero_lab.test(model, recipe, seed=0, kind=scale.products)
 
 

@@ -16,7 +16,6 @@ import copy
 import inspect
 import random
 import re
-from concurrent.futures import ThreadPoolExecutor
 
 import torch
 from IPython.display import clear_output
@@ -31,8 +30,8 @@ from minids.rl.rewards import read
 from minids.rl.rollouts import roll_out
 from minids.rl.sft import tuned
 from minids.study import r1_lab, tables, viz_r1
+from minids.study.beside import beside
 from minids.study.cards import Question, quiz, trap
-from minids.study.compare import compare
 from minids.study.lesson import claim, figure, predict, reveal, show_source
 from minids.study.results import machine
 from minids.study.scale import Scale
@@ -58,25 +57,10 @@ codec = bilingual()
 # Two more seeds of the runs below, and a control, start now on the other core. They are done when this notebook asks for them.
 
 # %%
-other_core = ThreadPoolExecutor(1)
-
-
-def beside(run, seeds):
-    """Start runs that go on while the notebook does; on a GPU they wait for their turn."""
-    how = {"workers": 0 if scale.kind == "gpu" else 1, "progress": False}
-    arms = {"run": {"recipe": recipe, **on}}
-    if scale.kind == "gpu":
-        return compare(run, arms, seeds, **how)
-    return other_core.submit(compare, run, arms, seeds, **how)
-
-
-def done(run):
-    """Wait for runs that were started."""
-    return r1_lab.by_stage(run if scale.kind == "gpu" else run.result())
-
-
-two_more = beside(r1_lab.languages, (1, 2))
-unmixed = beside(r1_lab.control, (0,))
+runs = {"run": {"recipe": recipe, **on}}
+workers = scale.pick(smoke=1, laptop=1, gpu=0)  # on a GPU they wait for their turn
+two_more = beside(r1_lab.languages, runs, (1, 2), workers=workers)
+unmixed = beside(r1_lab.control, runs, (0,), workers=workers, after=two_more)
 
 # %% [markdown]
 # ## The questions
@@ -403,7 +387,7 @@ explore(
 
 # %% tags=["nbval-ignore-output"]
 first = r1_lab.of_one([base, zero, held], seed=0, machine=machine())
-three = r1_lab.together(first, done(two_more))
+three = r1_lab.together(first, r1_lab.by_stage(two_more.result()))
 for score in ("language", "sampled", "greedy"):
     print(f"{score}\n{three.table(score)}\n")
 
@@ -446,7 +430,7 @@ source = predict(
 )
 
 # %% tags=["nbval-ignore-output"]
-pure = done(unmixed)
+pure = r1_lab.by_stage(unmixed.result())
 for score in ("language", "sampled"):
     print(f"{score}\n{pure.table(score)}\n")
 
