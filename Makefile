@@ -20,7 +20,9 @@ PIP := $(BIN)/python -m pip install -qq --disable-pip-version-check -c constrain
 # costs far more than it saves. A short spin keeps small steps fast and lets others work. Both are
 # read when torch loads, so they are set here and not in Python.
 export GOMP_SPINCOUNT ?= 1000
-test check build: export OMP_NUM_THREADS ?= 1
+test check: export OMP_NUM_THREADS ?= 1
+# Chapters are built as a learner runs them, alone and with two threads.
+build: export OMP_NUM_THREADS ?= 2
 # A measurement needs a quiet machine, and there a long spin is the fastest: LOG.md has the figures.
 bench: export GOMP_SPINCOUNT = 100000
 

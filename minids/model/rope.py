@@ -10,7 +10,7 @@ import math
 from typing import Any, NamedTuple
 
 import torch
-from jaxtyping import Complex, Float, Num
+from jaxtyping import Float, Num
 from torch import Tensor
 
 from minids.config import Llama3RopeConfig, YarnConfig
@@ -21,7 +21,6 @@ class Rotary(NamedTuple):
 
     cos: Float[Tensor, "*t half"]
     sin: Float[Tensor, "*t half"]
-    turn: Complex[Tensor, "*t half"] | None = None  # both in one, where all layers share it
 
 
 def frequencies(
@@ -100,12 +99,6 @@ def rotary(freqs: Float[Tensor, " half"], positions: Num[Tensor, "*t"]) -> Rotar
     return Rotary(angles.cos(), angles.sin())
 
 
-def in_pairs(r: Rotary) -> Rotary:
-    """Return the same rotation with cosine and sine as one complex number, for `rotate_pairs`."""
-    exact = r.cos.dtype in (torch.float32, torch.float64)
-    return r._replace(turn=torch.complex(r.cos, r.sin) if exact else None)
-
-
 def rotate_halves(x: Float[Tensor, "*b t d"], r: Rotary) -> Float[Tensor, "*b t d"]:
     """Turn number i together with number i + d/2: the layout of Llama and DeepSeek LLM."""
     return _Turn.apply(x, r.cos.to(x.dtype), r.sin.to(x.dtype))
@@ -124,9 +117,7 @@ def rotate_pairs(x: Float[Tensor, "*b t d"], r: Rotary) -> Float[Tensor, "*b t d
     """
     if x.dtype not in (torch.float32, torch.float64):
         return rotate_pairs_written_out(x, Rotary(r.cos.to(x.dtype), r.sin.to(x.dtype)))
-    turn = r.turn
-    if turn is None or turn.dtype != x.dtype.to_complex():
-        turn = torch.complex(r.cos.to(x.dtype), r.sin.to(x.dtype))
+    turn = torch.complex(r.cos.to(x.dtype), r.sin.to(x.dtype))
     pairs = torch.view_as_complex(x.view(*x.shape[:-1], -1, 2))
     return torch.view_as_real(pairs * turn).flatten(-2)
 

@@ -18,7 +18,7 @@ from minids.model.cache import Cache, KVCache, LatentCache
 from minids.model.layers import RMSNorm, SwiGLU, init_weights
 from minids.model.mla import MLA
 from minids.model.moe import MoE
-from minids.model.rope import Rotary, frequencies, in_pairs, rotary
+from minids.model.rope import Rotary, frequencies, rotary
 from minids.model.routing import Routing
 
 
@@ -96,8 +96,6 @@ class Transformer(nn.Module):
                 "text, or build the model from replace(config, context=...)"
             )
         turn = Rotary(self.cos[start:end], self.sin[start:end])
-        if not isinstance(self.c.attention, GQAConfig):
-            turn = in_pairs(turn)
         mask = None if cache is None else _padding_mask(cache, start, end)
         x, routings = self.embed(tokens), []
         for i, block in enumerate(self.layers):

@@ -45,6 +45,7 @@ device = str(scale.device) if scale.kind == "gpu" else "cpu"
 real = scale.kind != "smoke"  # at smoke everything runs, and the numbers mean nothing
 recipe = zero_lab.quick(reading, steps, prompts)
 codec = alphabet()
+torch.set_num_threads(1)  # for models as small as these a second thread costs more than it does
 
 # %% [markdown]
 # One run is one run. Two more seeds of what follows start now, from new weights, new lessons and new samples. They take what the

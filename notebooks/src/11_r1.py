@@ -52,6 +52,7 @@ recipe = scale.pick(
 on = {"device": str(scale.device), "kind": scale.products if scale.kind == "gpu" else "plain"}
 kind = on["kind"]  # with matrices as small as these, the plain products are the fastest on a CPU
 codec = bilingual()
+torch.set_num_threads(1)  # for models as small as these a second thread costs more than it does
 
 # %% [markdown]
 # Two more seeds of the runs below, and a control, start now on the other core. They are done when this notebook asks for them.

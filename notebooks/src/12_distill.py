@@ -44,6 +44,7 @@ plan = scale.pick(smoke=tiny(), laptop=Plan(), gpu=large())
 device = str(scale.device) if scale.kind == "gpu" else "cpu"
 kind = "plain"  # models this small gain nothing from bf16 factors, in time either
 codec = alphabet()
+torch.set_num_threads(1)  # for models as small as these a second thread costs more than it does
 
 # %% [markdown]
 # ## Predict first
