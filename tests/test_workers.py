@@ -205,3 +205,16 @@ def test_a_worker_that_waits_gives_its_memory_back():
     while worker.memory_info().rss > 7e8 and time.monotonic() < deadline:
         time.sleep(0.05)
     assert worker.memory_info().rss < 7e8
+
+
+def test_a_worker_that_has_grown_is_not_kept():
+    def learns_much(seed):
+        import sys
+
+        import torch
+
+        sys.remembered = torch.ones(200_000_000)  # 800 MB
+
+    dismiss()
+    list(run_tasks(learns_much, tasks(1), workers=1))
+    assert children() == []

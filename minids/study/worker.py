@@ -18,7 +18,7 @@ def serve() -> None:
     """Run tasks from standard input until it ends: what a worker does with its life.
 
     Bytes are a function with a list of tasks, and a number after them asks for one of the tasks;
-    None says that they are done.
+    None says that they are done, and is answered with the memory that is still in use.
     """
     replies = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
@@ -31,7 +31,7 @@ def serve() -> None:
         order = orders.get()
         if order is None:
             function, tasks = None, []
-            _return_memory()
+            _say(replies, _returned_memory())
             continue
         if isinstance(order, bytes):
             try:
@@ -40,12 +40,15 @@ def serve() -> None:
                 problem = traceback.format_exc()
             continue
         try:
-            reply = ("error", problem) if problem else ("result", function(**tasks[order]))
-            data = pickle.dumps(reply)
+            _say(replies, ("error", problem) if problem else ("result", function(**tasks[order])))
         except Exception:
-            data = pickle.dumps(("error", traceback.format_exc()))
-        replies.write(data)
-        replies.flush()
+            _say(replies, ("error", traceback.format_exc()))
+
+
+def _say(replies: IO[bytes], reply: Any) -> None:
+    data = pickle.dumps(reply)  # all of it, before any of it is sent
+    replies.write(data)
+    replies.flush()
 
 
 def _listen(requests: IO[bytes], orders: "queue.SimpleQueue[bytes | int | None]") -> None:
@@ -57,9 +60,14 @@ def _listen(requests: IO[bytes], orders: "queue.SimpleQueue[bytes | int | None]"
         os._exit(0)
 
 
-def _return_memory() -> None:
-    """Give memory that nobody uses back to the system, where the C library can."""
+def _returned_memory() -> int:
+    """Give back what memory nobody uses; return the bytes that are left, 0 where none can tell."""
     gc.collect()
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if os.name == "posix" else None
     if trim is not None:
         trim(0)
+    try:
+        with open("/proc/self/statm", encoding="ascii") as pages:
+            return int(pages.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except OSError:
+        return 0

@@ -51,21 +51,21 @@ def run_tasks(
     """Return pairs (number of the task, result of `function(**task)`) in the order they finish.
 
     What tasks print is not shown. When all tasks are done the workers wait for the next call, for
-    a minute; when the iterator is closed early or interrupted they end with it. `WorkerError`
-    when a task raises or a worker dies.
+    a minute, unless they have grown; when the iterator is closed early or interrupted they end
+    with it. `WorkerError` when a task raises or a worker dies.
     """
     packed = pack((function, list(tasks)))
     todo: queue.SimpleQueue[int | None] = queue.SimpleQueue()
     done: queue.SimpleQueue[tuple[int, str, Any]] = queue.SimpleQueue()
     for number in [*range(len(tasks)), *[None] * workers]:
         todo.put(number)
-    hired: list[_Worker] = []
+    leaving = hired = list[_Worker]()
+    rested: list[_Worker] = []  # done, and small enough to be kept
     drivers: list[threading.Thread] = []
-    finished = False
     try:
         for _ in range(workers):
             hired.append(_hire())
-            orders = (hired[-1], packed, todo, done)
+            orders = (hired[-1], packed, todo, done, rested)
             drivers.append(threading.Thread(target=_drive, args=orders, daemon=True))
             drivers[-1].start()
         for _ in tasks:
@@ -73,14 +73,12 @@ def run_tasks(
             if outcome != "result":
                 raise WorkerError(number, result)
             yield number, result
-        finished = True
+        for driver in drivers:
+            driver.join()
+        leaving = [worker for worker in hired if worker not in rested]
+        _keep(rested)
     finally:
-        if finished:
-            for driver in drivers:
-                driver.join()
-            _keep(hired)
-        else:
-            _end(hired)
+        _end(leaving)
 
 
 class _Worker(NamedTuple):
@@ -91,6 +89,9 @@ class _Worker(NamedTuple):
 
 IDLE = 60.0
 """Seconds that a worker waits for the next call: a start takes two, and the memory is missed."""
+
+LARGE = 500e6
+"""Bytes from which on a worker is not kept: a fresh one takes 300 million."""
 
 _waiting: list[_Worker] = []
 _door = threading.Lock()
@@ -163,6 +164,7 @@ def _drive(
     packed: bytes,
     todo: "queue.SimpleQueue[int | None]",
     done: "queue.SimpleQueue[tuple[int, str, Any]]",
+    rested: list[_Worker],
 ) -> None:
     """Hand tasks to one worker and its replies to `done`, until there are no tasks left."""
     orders, replies = worker.process.stdin, worker.process.stdout
@@ -176,6 +178,8 @@ def _drive(
             done.put((number, *pickle.load(replies)))
         pickle.dump(None, orders)
         orders.flush()
+        if pickle.load(replies) < LARGE:
+            rested.append(worker)
     except (EOFError, OSError, ValueError, pickle.UnpicklingError):
         code = worker.process.wait()
         with suppress(ValueError):
