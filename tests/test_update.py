@@ -2,6 +2,8 @@
 
 import os
 import signal
+import subprocess
+import sys
 import threading
 from dataclasses import replace
 
@@ -90,3 +92,36 @@ def test_threads_other_than_the_main_one_may_update_too():
     thread.start()
     thread.join()
     assert done == [True]
+
+
+def test_training_does_not_load_the_compiler():
+    script = (
+        "import sys, torch\n"
+        "from minids.train.update import adamw\n"
+        "model = torch.nn.Linear(3, 3)\n"
+        "optimizer = adamw(model)\n"
+        "model(torch.ones(1, 3)).sum().backward()\n"
+        "torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)\n"
+        "optimizer.step()\n"
+        "optimizer.zero_grad(set_to_none=True)\n"
+        "print('torch._dynamo' in sys.modules)\n"
+    )
+    run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert run.stdout.strip() == "False", "it takes a second or two in every process"
+
+
+def test_it_updates_bit_for_bit_as_torchs_own_does():
+    ours, theirs = (nn.Linear(5, 4) for _ in range(2))
+    theirs.load_state_dict(ours.state_dict())
+    mine = adamw(ours, lr=0.01, weight_decay=0.1)
+    groups = [{"params": [theirs.weight], "weight_decay": 0.1}]
+    groups += [{"params": [theirs.bias], "weight_decay": 0.0}]
+    other = torch.optim.AdamW(groups, lr=0.01, betas=(0.9, 0.95), fused=True)
+    x = torch.randn(4, 7, 5, generator=torch.Generator().manual_seed(0))
+    for part in x:
+        for model, optimizer in ((ours, mine), (theirs, other)):
+            optimizer.zero_grad()
+            model(part).square().sum().backward()
+            optimizer.step()
+    assert all(map(torch.equal, ours.parameters(), theirs.parameters()))
+    assert not any(p.grad_fn for p in ours.parameters())

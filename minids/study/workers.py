@@ -105,6 +105,7 @@ def _hire() -> _Worker:
             if worker.born == born and worker.process.poll() is None:
                 _waiting.remove(worker)
                 return worker
+    dismiss()  # who waits was born otherwise, and will not be hired again
     log = tempfile.TemporaryFile()  # noqa: SIM115 - the worker lives longer than this call
     return _Worker(_start(log, born), log, born)
 
@@ -112,7 +113,8 @@ def _hire() -> _Worker:
 def _environment() -> dict[str, str]:
     """What a worker is born with: our paths, our folder, our settings, but one thread."""
     paths = os.pathsep.join(os.path.abspath(path) for path in sys.path)
-    return {**os.environ, **SETTINGS, "PYTHONPATH": paths, "PWD": os.getcwd()}
+    ours = {k: v for k, v in os.environ.items() if not k.startswith("TORCHINDUCTOR")}  # torch's own
+    return {**ours, **SETTINGS, "PYTHONPATH": paths, "PWD": os.getcwd()}
 
 
 def _start(log: IO[bytes], born: dict[str, str]) -> "subprocess.Popen[bytes]":

@@ -5,9 +5,10 @@ axes: e routed experts
 
 import signal
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from types import FrameType
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -17,13 +18,34 @@ from minids.model.balance import nudge
 from minids.model.moe import MoE
 
 
+def _bare(method: Callable[..., Any]) -> Callable[..., Any]:
+    return getattr(method, "__wrapped__", method)
+
+
+class AdamW(torch.optim.AdamW):
+    """torch's AdamW without what torch wraps around it for its compiler.
+
+    The wrappers load that compiler, a second or two in every process, only to keep it away from
+    the optimizer. Nothing here is compiled; a model may be, as ever.
+    """
+
+    add_param_group = _bare(torch.optim.Optimizer.add_param_group)
+    zero_grad = _bare(torch.optim.Optimizer.zero_grad)
+    _step = _bare(torch.optim.AdamW.step)
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]
+        """Update the weights by their gradients."""
+        return self._step(closure)
+
+
 def adamw(
     model: nn.Module,
     *,
     lr: float = 3e-3,
     weight_decay: float = 0.1,
     betas: tuple[float, float] = (0.9, 0.95),
-) -> torch.optim.AdamW:
+) -> AdamW:
     """Return AdamW over the weights of `model`; decay pulls on matrices, never on gains or biases.
 
     The reports give a decay of 0.1 and do not say on what. Decaying matrices alone (embeddings
@@ -36,9 +58,7 @@ def adamw(
         {"params": [p for p in weights if p.dim() < 2], "weight_decay": 0.0},
     ]
     fused = all(p.device.type in ("cpu", "cuda") for p in weights)
-    return torch.optim.AdamW(
-        [group for group in groups if group["params"]], lr=lr, betas=betas, fused=fused
-    )
+    return AdamW([group for group in groups if group["params"]], lr=lr, betas=betas, fused=fused)
 
 
 def nudge_biases(model: nn.Module, loads: Sequence[Float[Tensor, " e"]], speed: float) -> None:

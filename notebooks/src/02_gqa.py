@@ -399,12 +399,13 @@ model = Transformer(sharing.toy(2), seed=0).to(scale.device)
 run = fit(
     model,
     sharing.train_batches(seed=0, batch=batch),
-    steps=steps,
+    steps=steps // 2,
     lr=4e-3,
-    schedule=multi_step(steps),
+    schedule=multi_step(steps // 2),
     products=scale.products,
 )
-losses = [step.loss for step in watch(tqdm(run, total=steps, leave=False), vocab=model.c.vocab)]
+bar = tqdm(run, total=steps // 2, leave=False)
+losses = [step.loss for step in watch(bar, vocab=model.c.vocab)]
 model = model.cpu().eval()
 print(f"loss {losses[0]:.2f} -> {losses[-1]:.2f} nats per token")
 
@@ -492,7 +493,7 @@ claim(
 decode_cost.write(model, lengths[-1], cached=True)  # the first run is slower: not counted
 elapsed = {
     name: [
-        decode_cost.seconds(lambda n=n, way=way: decode_cost.write(model, n, cached=way), repeats=3)
+        decode_cost.seconds(lambda n=n, way=way: decode_cost.write(model, n, cached=way), repeats=2)
         for n in lengths
     ]
     for name, way in ways.items()

@@ -29,7 +29,6 @@ from minids.rl.zero import newborn, practise, questions, read_lessons
 from minids.study import tables, viz_grpo, zero_lab
 from minids.study.beside import beside
 from minids.study.cards import Question, quiz, trap
-from minids.study.compare import compare
 from minids.study.lesson import claim, figure, predict, reveal, show_source
 from minids.study.scale import Scale
 from minids.study.watch import watch
@@ -48,13 +47,22 @@ codec = alphabet()
 torch.set_num_threads(1)  # for models as small as these a second thread costs more than it does
 
 # %% [markdown]
-# One run is one run. Two more seeds of what follows start now, from new weights, new lessons and new samples. They take what the
-# cores have left, and are done when this notebook asks for them.
+# One run is one run. Two more seeds of what follows start now, from new weights, new lessons and new samples. Then three runs of a
+# weaker base, for the end. They take what the cores have left, and are done when this notebook asks for them.
 
 # %%
 workers = scale.pick(smoke=2, laptop=2, gpu=0)  # on a GPU they wait for their turn
 how_far = {"reading": reading, "practice": steps, "prompts": prompts, "device": device}
 two_more = beside(zero_lab.zero, {"zero": how_far}, seeds=(1, 2), workers=workers)
+little = {
+    "reading": scale.pick(smoke=10, laptop=150, gpu=150),
+    "steps": scale.pick(smoke=3, laptop=18, gpu=18),
+    "prompts": prompts,
+    "device": device,
+}
+weaker = beside(
+    zero_lab.hack, {"weak base": little}, seeds=(0, 1, 2), workers=workers, after=two_more
+)
 
 # %% [markdown]
 # ## The questions, and a base that answers badly
@@ -382,19 +390,7 @@ show_source(zero_lab.starts_right)
 # Two bases practise under this rule: one that has read little and is right in one answer of fifty, and the one from above.
 
 # %% tags=["nbval-ignore-output"]
-weak = compare(
-    zero_lab.hack,
-    {
-        "weak base": {
-            "reading": scale.pick(smoke=10, laptop=150, gpu=150),
-            "steps": scale.pick(smoke=3, laptop=18, gpu=18),
-            "prompts": prompts,
-            "device": device,
-        }
-    },
-    seeds=(0, 1, 2),
-    workers=0 if scale.kind == "gpu" else None,
-)
+weak = weaker.result()
 for metric in weak.metrics:
     print(metric)
     print(weak.table(metric))

@@ -55,11 +55,11 @@ codec = bilingual()
 torch.set_num_threads(1)  # for models as small as these a second thread costs more than it does
 
 # %% [markdown]
-# Two more seeds of the runs below, and a control, start now on the other core. They are done when this notebook asks for them.
+# Two more seeds of the runs below, and a control, start now on what the cores have left. They are done when this notebook asks for them.
 
 # %%
 runs = {"run": {"recipe": recipe, **on}}
-workers = scale.pick(smoke=1, laptop=1, gpu=0)  # on a GPU they wait for their turn
+workers = scale.pick(smoke=1, laptop=2, gpu=0)  # on a GPU they wait for their turn
 two_more = beside(r1_lab.languages, runs, (1, 2), workers=workers)
 unmixed = beside(r1_lab.control, runs, (0,), workers=workers, after=two_more)
 

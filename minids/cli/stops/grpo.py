@@ -19,8 +19,8 @@ def visit(folder: Path) -> list[Path]:
     on, whole = scaled(), Recipe()
     recipe = replace(
         whole,
-        reading=on.pick(smoke=2, laptop=whole.reading),
-        practice=on.pick(smoke=2, laptop=70, gpu=whole.practice),
+        reading=on.pick(smoke=2, laptop=1000, gpu=whole.reading),
+        practice=on.pick(smoke=2, laptop=55, gpu=whole.practice),
     )
     model = newborn(recipe, seed=0).to(on.device)
     asked = questions(recipe, on.pick(smoke=4, laptop=64))
