@@ -399,12 +399,12 @@ model = Transformer(sharing.toy(2), seed=0).to(scale.device)
 run = fit(
     model,
     sharing.train_batches(seed=0, batch=batch),
-    steps=steps // 2,
+    steps=steps // 3,
     lr=4e-3,
-    schedule=multi_step(steps // 2),
+    schedule=multi_step(steps // 3),
     products=scale.products,
 )
-bar = tqdm(run, total=steps // 2, leave=False)
+bar = tqdm(run, total=steps // 3, leave=False)
 losses = [step.loss for step in watch(bar, vocab=model.c.vocab)]
 model = model.cpu().eval()
 print(f"loss {losses[0]:.2f} -> {losses[-1]:.2f} nats per token")
