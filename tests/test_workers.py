@@ -139,7 +139,8 @@ def test_a_worker_that_dies_leaves_its_last_words():
 
 def test_an_interrupt_ends_the_workers_and_reaches_the_caller():
     script = (
-        "import time\nfrom minids.study.workers import run_tasks\n"
+        "import signal, time\nfrom minids.study.workers import run_tasks\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # some shells ignore it
         "def run(seed):\n    time.sleep(100)\n"
         "print('ready', flush=True)\n"
         "list(run_tasks(run, [{'seed': 0}, {'seed': 1}], workers=2))\n"
