@@ -2,7 +2,7 @@
 
 import pytest
 
-from minids.study import viz_llama
+from minids.study import viz_llama, viz_scaling
 from minids.study.isoflop import valley
 from minids.study.results import Band
 from minids.study.widgets import png
@@ -35,8 +35,8 @@ def figures():
         "schedules": viz_llama.schedules(
             {"steps": [1.0, 1.0, 0.3], "cosine": [1.0, 0.5, 0.1]}, {"one": {1: 0.1, 2: 0.0}}
         ),
-        "budgets": viz_llama.budgets(ROWS, VALLEYS, 0.4),
-        "recipe": viz_llama.recipe(1e20, USED, (1e17, 2e19)),
+        "budgets": viz_scaling.budgets(ROWS, VALLEYS, 0.4),
+        "recipe": viz_scaling.recipe(1e20, USED, (1e17, 2e19)),
     }
 
 

@@ -103,28 +103,31 @@ def numbers_in(words: str) -> list[float]:
     return [float(re.sub("[,_]", "", x)) for x in found]
 
 
-def explained(answer: dict[str, Any], number: float, hint: str) -> Claim:
-    """The claim that the entry "because" is a sentence with `number` in it, to half a percent."""
-    words = answer["because"] if isinstance(answer["because"], str) else ""
-    holds = any(math.isclose(x, number, rel_tol=5e-3) for x in numbers_in(words))
-    says = "the explanation is a sentence with its number"
-    return Claim(says, len(words.split()) >= 8 and holds, hint)
+def sentence(answer: dict[str, Any]) -> Claim:
+    """The claim that the entry "because" is a sentence."""
+    return Claim(
+        "the explanation is a sentence",
+        len(_reason(answer).split()) >= 8,
+        "numbers alone explain nothing: write a sentence of eight words or more.",
+    )
 
 
 def explains(
-    answer: dict[str, Any], *numbers: tuple[float, ...], says: str, hint: str
+    answer: dict[str, Any],
+    *numbers: tuple[float, ...],
+    says: str = "the explanation says its number",
+    hint: str,
 ) -> Iterator[Claim]:
     """Claims that the entry "because" is a sentence, and that it holds `numbers`.
 
     Each of `numbers` is a tuple of ways to write one, as in (0.7, 70); half a percent is near
     enough. `says` names them, and comes with `hint`.
     """
-    words = answer["because"] if isinstance(answer["because"], str) else ""
-    yield Claim(
-        "the explanation is a sentence",
-        len(words.split()) >= 8,
-        "numbers alone explain nothing: write a sentence of eight words or more.",
-    )
-    found = numbers_in(words)
+    yield sentence(answer)
+    found = numbers_in(_reason(answer))
     there = [any(math.isclose(x, y, rel_tol=5e-3) for x in found for y in ways) for ways in numbers]
     yield Claim(says, all(there), hint)
+
+
+def _reason(answer: dict[str, Any]) -> str:
+    return answer["because"] if isinstance(answer["because"], str) else ""

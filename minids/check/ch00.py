@@ -12,7 +12,7 @@ from torch import Tensor
 
 from minids import accounting
 from minids.check import Claim, checker, close
-from minids.check.answers import answers_for, explained, is_number, what_moves
+from minids.check.answers import answers_for, explains, is_number, what_moves
 from minids.check.sizes import draw
 from minids.config import GQAConfig, MLAConfig, ModelConfig, MoEConfig
 from minids.model.cache import Cache
@@ -278,7 +278,7 @@ def _(attempt: dict[str, Any], g: torch.Generator) -> Iterator[Claim]:
         "round all three to whole billions: 36, 37 and 38.",
     )
     why = "write a sentence with the count that the report must mean, and say what it counts."
-    yield explained(attempt, 36.626, why)
+    yield from explains(attempt, (36.626,), hint=why)
 
 
 class _Wasteful(Transformer):

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from minids.check import Claim, checker, close, shaped
-from minids.check.answers import answers_for, explained, is_number
+from minids.check.answers import answers_for, explains, is_number
 from minids.check.sizes import draw
 
 # 01.rms_norm
@@ -389,7 +389,7 @@ def _(attempt: dict[str, Any], g: torch.Generator) -> Iterator[Claim]:
         yield Claim(f"{name}: the answer is a number", is_number(said), f"you wrote {said!r}.")
         yield Claim(f"{name}: within one percent", close(float(said), expected, rtol=0.01), why)
     why = "say how large the first loss has to be, and what a first loss far below it would mean."
-    yield explained(attempt, PREDICTED["first loss"][0], why)
+    yield from explains(attempt, (PREDICTED["first loss"][0],), hint=why)
 
 
 # 01.bigram

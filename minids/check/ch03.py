@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from minids.check import Claim, checker, close, shaped
-from minids.check.answers import entries, is_whole, numbers_for
+from minids.check.answers import entries, is_whole, numbers_for, sentence
 from minids.check.sizes import draw
 
 
@@ -356,14 +356,9 @@ def _(attempt: dict[str, Any], g: torch.Generator) -> Iterator[Claim]:
         isinstance(attempt["renormalised"], int | float) and attempt["renormalised"] == 0,
         "over one expert the gate is p / p: what is its derivative?",
     )
-    words = str(attempt["because"])
-    yield Claim(
-        "the explanation is a sentence",
-        len(words.split()) >= 8,
-        "a sentence with a reason: what is the second gate, and what follows for the router?",
-    )
+    yield sentence(attempt)
     yield Claim(
         "it names the constant gate",
-        re.search(r"\b(1|one|constant)\b", words.lower()) is not None,
+        re.search(r"\b(1|one|constant)\b", str(attempt["because"]).lower()) is not None,
         "say what value the gate has whatever the logits are.",
     )

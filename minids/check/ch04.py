@@ -1,7 +1,6 @@
 """Checks of chapter 04: what latent attention must keep, and what carrying the query must save."""
 
 import math
-import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -11,7 +10,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from minids import accounting
 from minids.check import Claim, call, checker, close, raises, shaped
-from minids.check.answers import entries, is_number, is_whole, numbers_for
+from minids.check.answers import explains, is_whole, number_entries, numbers_for
 from minids.check.sizes import draw
 from minids.config import MLAConfig
 from minids.model.mla import absorbed, expanded
@@ -328,9 +327,7 @@ def _(attempt: dict[str, Any], g: torch.Generator) -> Iterator[Claim]:
 )
 def _(attempt: dict[str, Any], g: torch.Generator) -> Iterator[Claim]:
     factors, merged = 128 * 1536 + 128 * 512, 1536 * 512
-    there = entries(attempt, "two factors", "merged")
-    numbers = there.holds and is_number(attempt["two factors"]) and is_number(attempt["merged"])
-    yield there._replace(holds=numbers)
+    yield number_entries(attempt, "two factors", "merged")
     stored = attempt["two factors"]
     yield Claim(
         "two factors: what is stored side by side adds up",
@@ -359,12 +356,12 @@ def _(attempt: dict[str, Any], g: torch.Generator) -> Iterator[Claim]:
         "the product goes from one latent to the other: 1536 rows, 512 columns; the 128 between "
         "them is gone.",
     )
-    words = str(attempt["because"])
-    said = {int(x.replace(",", "").replace("_", "")) for x in re.findall(r"\d[\d,_]*", words)}
-    yield Claim(
-        "the explanation is a sentence with both numbers",
-        len(words.split()) >= 8 and {factors, merged} <= said,
-        "say which number is larger and why: what does merging throw away?",
+    yield from explains(
+        attempt,
+        (factors,),
+        (merged,),
+        says="it says both numbers",
+        hint="say which number is larger and why: what does merging throw away?",
     )
 
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from minids.check import Claim, checker, close, shaped
-from minids.check.answers import entries, explained, is_number, what_moves
+from minids.check.answers import explains, number_entries, what_moves
 from minids.check.sizes import draw
 
 
@@ -321,9 +321,7 @@ def _(attempt: Callable[..., Any], g: torch.Generator) -> Iterator[Claim]:
     ),
 )
 def _(attempt: dict[str, Any], g: torch.Generator) -> Iterator[Claim]:
-    there = entries(attempt, "as trained", "after PI")
-    numbers = there.holds and is_number(attempt["as trained"]) and is_number(attempt["after PI"])
-    yield there._replace(holds=numbers)
+    yield number_entries(attempt, "as trained", "after PI")
     trained, after = float(attempt["as trained"]), float(attempt["after PI"])
     yield Claim(
         "as trained: the angle of the whole distance",
@@ -346,4 +344,4 @@ def _(attempt: dict[str, Any], g: torch.Generator) -> Iterator[Claim]:
         "the factor is 8, and the distance is the same three tokens.",
     )
     why = "say that angle, and to which whole distances the angles belong that training did show."
-    yield explained(attempt, 0.375, why)
+    yield from explains(attempt, (0.375,), hint=why)

@@ -1,6 +1,5 @@
 """Checks of chapter 06: a bias that selects and never weighs, and what a balance loss sees."""
 
-import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -8,7 +7,7 @@ import torch
 from torch import Tensor
 
 from minids.check import Claim, checker, close, shaped
-from minids.check.answers import entries, numbers_for, pair
+from minids.check.answers import entries, explains, numbers_for, pair
 from minids.systems.dispatch import expected_destinations
 
 
@@ -315,12 +314,13 @@ def _(attempt: dict[str, Any], g: torch.Generator) -> Iterator[Claim]:
         "spread / mean falls with the root of the number of batches: (spread / mean / 0.01) "
         "squared.",
     )
-    words = str(attempt["because"])
-    numbers = {round(float(x.replace(",", ""))) for x in re.findall(r"\d[\d,]*\.?\d*", words)}
-    yield Claim(
-        "the explanation is a sentence with the mean and the spread in it",
-        len(words.split()) >= 8 and 128 in numbers and bool(numbers & {10, 11}),
-        "say what even a perfect router does in one batch, with both numbers.",
+    spread = float(attempt["spread"])
+    yield from explains(
+        attempt,
+        (128,),
+        (spread, 10, 10.5, 11),
+        says="it says the mean and the spread",
+        hint="say what even a perfect router does in one batch, with both numbers.",
     )
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from minids.check import Claim, checker, close, raises, shaped
-from minids.check.answers import answers_for, explained, is_number
+from minids.check.answers import answers_for, explains, is_number
 from minids.check.sizes import draw
 
 Attempt = Callable[..., Any]
@@ -316,7 +316,7 @@ def _(attempt: dict[str, Any], g: torch.Generator) -> Iterator[Claim]:
         "how often must 0.99 be multiplied with itself until at most one half is left?",
     )
     why = "which share of groups teaches nothing at 0.01, and what has a base to be able to do?"
-    yield explained(attempt, 0.99**8, why)
+    yield from explains(attempt, (0.99**8,), hint=why)
 
 
 @checker(

@@ -7,7 +7,7 @@ import torch
 from torch.nn import functional as F
 
 from minids.check import Claim, checker, close, shaped
-from minids.check.answers import answers_for, explained
+from minids.check.answers import answers_for, explains
 from minids.check.sizes import draw
 
 Attempt = Callable[..., Any]
@@ -417,4 +417,4 @@ def _(attempt: dict[str, Any], g: torch.Generator) -> Iterator[Claim]:
         ok = isinstance(told, int | float) and abs(told - expected) <= 0.02 * abs(expected)
         yield Claim(f"{name}, within 2 %", ok, why)
     why = "from which weight on do wrong answers in one language earn more than right mixed ones?"
-    yield explained(attempt, 2.0, why)
+    yield from explains(attempt, (2.0,), hint=why)

@@ -78,7 +78,9 @@ def group(
     bottom.set_xticks(list(at))
     for axes in (middle, bottom):
         axes.axhline(0, color=GREY, linewidth=0.8)
-    middle.legend(ncols=len(variants), fontsize=8)
+    low, high = middle.get_ylim()
+    middle.set_ylim(low, high + 0.3 * (high - low))  # room for the legend
+    middle.legend(ncols=len(variants), fontsize=8, loc="upper right")
     return figure
 
 
@@ -153,7 +155,7 @@ def before_and_after(
         for place, name in zip(places, names, strict=True):
             axes.plot([place] * len(exams), [e[name] for e in exams], "k.", markersize=5)
     axes.set_xticks(range(len(names)), words)
-    axes.set(ylim=(0, 1.05), ylabel="share", xlabel="how it was asked")
+    axes.set(ylim=(0, 1.25), ylabel="share", xlabel="how it was asked")
     axes.set_title("Held-out sums, before and after practice")
-    axes.legend()
+    axes.legend(ncols=2)
     return figure

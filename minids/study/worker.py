@@ -1,4 +1,4 @@
-"""What a worker does with its life: tasks come in through one pipe, results leave by another.
+"""The inside of a worker: tasks come in through one pipe, results leave by another.
 
 `workers.py` starts such processes and gives them their tasks.
 """

@@ -94,6 +94,7 @@ LARGE = 500e6
 """Bytes from which on a worker is not kept: a fresh one takes 300 million."""
 
 _waiting: list[_Worker] = []
+_patience: threading.Timer | None = None
 _door = threading.Lock()
 
 
@@ -130,20 +131,22 @@ def _start(log: IO[bytes], born: dict[str, str]) -> "subprocess.Popen[bytes]":
 
 
 def _keep(workers: list[_Worker]) -> None:
-    """Let workers wait for the next call, which ends them if it does not come."""
+    """Let workers wait for the next call. A minute without one ends all who wait."""
+    global _patience
     with _door:
         _waiting.extend(workers)
-    timer = threading.Timer(IDLE, dismiss, [workers])
-    timer.daemon = True
-    timer.start()
+        if _patience is not None:
+            _patience.cancel()
+        _patience = threading.Timer(IDLE, dismiss)
+        _patience.daemon = True
+        _patience.start()
 
 
-def dismiss(workers: Sequence[_Worker] | None = None) -> None:
-    """End workers that wait: these, or all."""
+def dismiss() -> None:
+    """End the workers that wait."""
     with _door:
-        leaving = [w for w in _waiting if workers is None or w in workers]
-        for worker in leaving:
-            _waiting.remove(worker)
+        leaving = _waiting[:]
+        _waiting.clear()
     _end(leaving)
 
 

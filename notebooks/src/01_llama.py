@@ -32,7 +32,7 @@ from minids.decode.sample import generate, truncate
 from minids.model import attention, layers, rope
 from minids.model.transformer import Block, Transformer
 from minids.presets import preset
-from minids.study import isoflop, noise, tables, viz_llama
+from minids.study import isoflop, noise, tables, viz_llama, viz_scaling
 from minids.study.cards import Question, quiz, trap
 from minids.study.compare import compare
 from minids.study.lesson import claim, figure, predict, reveal, show_source
@@ -64,7 +64,7 @@ width = scale.pick(smoke=32, laptop=128, gpu=256)
 batch = scale.pick(smoke=16, laptop=16, gpu=64)  # rows of a step of the longer run
 short = scale.pick(smoke=4, laptop=150, gpu=150)  # steps of each run that is repeated
 seeds = scale.pick(smoke=2, laptop=5, gpu=8)
-work = scale.pick(smoke=2e8, laptop=5e9, gpu=3e10)  # FLOPs of the smallest budget
+work = scale.pick(smoke=2e8, laptop=7.5e9, gpu=3e10)  # FLOPs of the smallest budget
 judged = scale.pick(smoke=8, laptop=None, gpu=None)  # held-out rows to judge by; None: all
 workers = scale.pick(smoke=0, laptop=None, gpu=0)  # None: a process for every core
 
@@ -797,7 +797,7 @@ claim(
 
 # %%
 def recipe(budget=1e20):
-    return viz_llama.recipe(budget, used, (1e17, 2e19))
+    return viz_scaling.recipe(budget, used, (1e17, 2e19))
 
 
 figure(
@@ -878,7 +878,7 @@ reveal(larger, best[-1] / best[0])
 
 # %%
 figure(
-    viz_llama.budgets(by_budget, valleys, slope),
+    viz_scaling.budgets(by_budget, valleys, slope),
     "Left: three valleys, one for each budget; larger budgets lie lower and further to the right. Right: the best size rises with the "
     "budget, with a line of our exponent and one of DeepSeek's.",
 )

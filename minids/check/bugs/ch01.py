@@ -564,7 +564,7 @@ WRONG = {
             NUMBERS | {"because": "A first loss that is far too low has seen the answer."},
             "say how large",
         ),
-        ("no words", NUMBERS | {"because": "11.54"}, "say how large"),
+        ("no words", NUMBERS | {"because": "11.54"}, "write a sentence"),
     ],
     "01.bigram": [
         ("bits", bigram_in_bits, "natural logarithm"),

@@ -359,7 +359,7 @@ WRONG = {
         ("one token after PI", ANGLES | {"after PI": 0.125}, "the same three tokens"),
         ("no number", ANGLES | {"because": "Training never showed an angle as small as that."},
          "say that angle"),
-        ("no words", ANGLES | {"because": "0.375"}, "say that angle"),
+        ("no words", ANGLES | {"because": "0.375"}, "write a sentence"),
         ("no reason", {"as trained": 3.0, "after PI": 0.375}, "three entries"),
     ],
     "05.measure": [

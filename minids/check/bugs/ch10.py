@@ -411,7 +411,7 @@ WRONG = {
         ("text", TEACHES | {"silent at 0.5": "seldom"}, "the answer is a number"),
         ("no number", TEACHES | {"because": "Most groups are silent there, so the base must know."},
          "which share of groups"),
-        ("no words", TEACHES | {"because": "0.92"}, "which share of groups"),
+        ("no words", TEACHES | {"because": "0.92"}, "write a sentence"),
     ],
     "10.measure": [
         ("before minus after", practised_backwards, "after minus before"),

@@ -457,6 +457,6 @@ WRONG = {
             _but("because", "A large weight would pay for language and not for being right."),
             "from which weight on",
         ),
-        ("no words", _but("because", "2"), "from which weight on"),
+        ("no words", _but("because", "2"), "write a sentence"),
     ],
 }

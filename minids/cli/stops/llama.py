@@ -23,7 +23,7 @@ from minids.train.loop import fit
 from minids.train.losses import bits_per_byte
 from minids.train.schedule import multi_step
 
-SECONDS = 30.0  # a slow machine takes fewer steps, not more time
+SECONDS = 20.0  # a slow machine takes fewer steps, not more time
 
 
 def visit(folder: Path) -> list[Path]:
