@@ -105,13 +105,12 @@ class LatentCache(_Slots):
 
     def append(
         self, latent: Float[Tensor, "b t r"], k_rope: Float[Tensor, "b t p"]
-    ) -> tuple[Float[Tensor, "b s r"], Float[Tensor, "b s p"]]:
-        """Store the new tokens and return everything so far, old tokens first."""
+    ) -> Float[Tensor, "b s kept"]:
+        """Store the new tokens and return everything so far, as `joint` does."""
         _same_kind(self.kept, latent)
         where = self._advance(latent.shape[1])
         self.kept = self._stored(self.kept, torch.cat([latent, k_rope], dim=-1), where)
-        latents, keys = self.joint.split_with_sizes(self.widths, dim=-1)
-        return latents, keys
+        return self.joint
 
     def take(self, rows: Int[Tensor, " n"]) -> None:
         """Hold these rows from now on, in this order; a row may come several times, or not."""
@@ -119,7 +118,10 @@ class LatentCache(_Slots):
 
     @property
     def joint(self) -> Float[Tensor, "b s kept"]:
-        """Latent and rotary key of every token so far, as one view of the store."""
+        """Latent and rotary key of every token so far, old tokens first, as one view of the store.
+
+        `joint.split(widths, -1)` takes them apart.
+        """
         return self.kept[:, : self.length]
 
     @property

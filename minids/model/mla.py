@@ -66,22 +66,23 @@ class MLA(nn.Module):
         """
         q_nope, q_rope, latent, k_rope = self.project(x, rotary)
         if cache is not None:
-            latent, k_rope = cache.append(latent, k_rope)
-        if cache is not None and absorbing_pays(x.shape[1], cache.length, self.c):
-            heads = carry(q_nope, q_rope, cache.joint, *self.up_matrices(), self.scale, mask)
-        else:
-            heads = rebuild(q_nope, q_rope, latent, k_rope, self.kv_up.weight, self.scale, mask)
+            joint = cache.append(latent, k_rope)
+            if absorbing_pays(x.shape[1], cache.length, self.c):
+                heads = carry(q_nope, q_rope, joint, *self.up_matrices(), self.scale, mask)
+                return self.out(heads.transpose(1, 2).flatten(2))
+            latent, k_rope = joint.split_with_sizes(cache.widths, dim=-1)
+        heads = rebuild(q_nope, q_rope, latent, k_rope, self.kv_up.weight, self.scale, mask)
         return self.out(heads.transpose(1, 2).flatten(2))
 
     def project(
         self, x: Float[Tensor, "b t dim"], rotary: Rotary
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Return what attention needs of `x`: q_nope, turned q_rope, latent, turned k_rope."""
-        c = self.c
+        c, (b, t, _) = self.c, x.shape
         # Norms work in the type of x, also where autocast has narrowed the product before them.
         hidden = x if c.q_rank is None else self.q_norm(self.q_down(x).to(x.dtype))
         q = self.q_up(hidden)
-        q = q.view(*q.shape[:2], c.n_heads, -1).transpose(1, 2)
+        q = q.view(b, t, c.n_heads, -1).transpose(1, 2)
         q_nope, q_rope = q.split_with_sizes([c.nope_dim, c.rope_dim], dim=-1)
         latent, k_rope = self.kv_down(x).split_with_sizes([c.kv_rank, c.rope_dim], dim=-1)
         # One rotation for all: the shared key travels as one head more.
@@ -200,12 +201,13 @@ def carry(
     b, h, t, _ = q_nope.shape
     r = key_up.shape[2]
     q_latent = torch.bmm(q_nope.transpose(0, 1).flatten(1, 2), key_up)
-    q = torch.cat([q_latent.view(h, b, t, r).transpose(0, 1), q_rope], dim=-1).flatten(1, 2)
+    q = torch.cat([q_latent.view(h, b, t, r).transpose(0, 1), q_rope], dim=-1)
     if mask is None and t > 1:
         mask = causal_mask(t, joint.shape[1], joint.device)
     if mask is not None and t > 1:
         mask = mask.expand(b, 1, t, -1).repeat(1, 1, h, 1)
     one_head = joint.unsqueeze(1)
-    mixed = F.scaled_dot_product_attention(q.unsqueeze(1), one_head, one_head, mask, scale=scale)
+    q = q.view(b, 1, h * t, -1)
+    mixed = F.scaled_dot_product_attention(q, one_head, one_head, mask, scale=scale)
     mixed = mixed.reshape(b, h, t, -1)[..., :r].transpose(0, 1).flatten(1, 2)
     return torch.bmm(mixed, value_up.transpose(1, 2)).view(h, b, t, -1).transpose(0, 1)

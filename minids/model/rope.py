@@ -117,7 +117,8 @@ def rotate_pairs(x: Float[Tensor, "*b t d"], r: Rotary) -> Float[Tensor, "*b t d
     """
     if x.dtype not in (torch.float32, torch.float64):
         return rotate_pairs_written_out(x, Rotary(r.cos.to(x.dtype), r.sin.to(x.dtype)))
-    turn = torch.complex(r.cos.to(x.dtype), r.sin.to(x.dtype))
+    cos, sin = r if r.cos.dtype == x.dtype else (part.to(x.dtype) for part in r)
+    turn = torch.complex(cos, sin)
     pairs = torch.view_as_complex(x.view(*x.shape[:-1], -1, 2))
     return torch.view_as_real(pairs * turn).flatten(-2)
 
