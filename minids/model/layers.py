@@ -7,6 +7,7 @@ passes over memory as torch allows. The tests hold the two equal.
 axes: b batch, t tokens, d model width, ff twice the feed-forward width; `...` any leading axes
 """
 
+import math
 from typing import Any
 
 import torch
@@ -25,7 +26,7 @@ class RMSNorm(nn.Module):
         super().__init__()
         self.weight = nn.Parameter(torch.ones(dim))
         self.eps = eps
-        self._eps = torch.tensor(eps, dtype=torch.float32, device="cpu")
+        self._least = torch.tensor(math.sqrt(dim * eps), dtype=torch.float32, device="cpu")
 
     def forward(self, x: Float[Tensor, "... d"]) -> Float[Tensor, "... d"]:
         """Return `x` normalised over its last axis, in the dtype of `x`."""
@@ -35,7 +36,7 @@ class RMSNorm(nn.Module):
             if torch.is_grad_enabled():
                 return _RMSNorm.apply(x, gain, self.eps)
             if x.numel() <= FEW and x.dtype == torch.float32:
-                return rms_norm_in_few_calls(x, gain, self._eps)
+                return rms_norm_in_few_calls(x, gain, self._least)
         return F.rms_norm(x, gain.shape, gain, self.eps)
 
 
@@ -47,11 +48,18 @@ def rms_norm_written_out(
 
 
 def rms_norm_in_few_calls(
-    x: Float[Tensor, "... d"], gain: Float[Tensor, " d"], eps: Float[Tensor, ""]
+    x: Float[Tensor, "... d"], gain: Float[Tensor, " d"], least: Float[Tensor, ""]
 ) -> Float[Tensor, "... d"]:
-    """Return what `RMSNorm` computes, in five calls; a Python number in a call would cost one."""
+    """Return what `RMSNorm` computes, in four calls: sqrt(d) x / hypot(norm of x, least) * gain.
+
+    `least` is sqrt(d eps), below which no norm falls: sqrt(norm^2 + d eps) is a hypotenuse.
+    """
     norm = torch.linalg.vector_norm(x, dim=-1, keepdim=True)
-    return (x * torch.addcmul(eps, norm, norm, value=1 / x.shape[-1]).rsqrt_()).mul_(gain)
+    unit = torch.addcdiv(_ZERO, x, torch.hypot(norm, least), value=math.sqrt(x.shape[-1]))
+    return unit.mul_(gain)
+
+
+_ZERO = torch.zeros((), device="cpu")  # addcdiv adds to something; it saves a call all the same
 
 
 class _RMSNorm(torch.autograd.Function):

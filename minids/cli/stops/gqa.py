@@ -19,7 +19,7 @@ def visit(folder: Path) -> list[Path]:
     """Print what writing ever longer texts costs in both ways, and draw it."""
     on = scaled()
     model = Transformer(preset("toy-llama"), seed=0).to(on.device)
-    lengths = on.pick(smoke=[8, 16], laptop=[32, 64, 128, 256], gpu=[64, 128, 256, 512])
+    lengths = on.pick(smoke=[8, 16], laptop=[16, 32, 64, 128], gpu=[64, 128, 256, 512])
     counted: dict[str, list[float]] = {way: [] for way in WAYS}
     measured: dict[str, list[float]] = {way: [] for way in WAYS}
     for n in lengths:
