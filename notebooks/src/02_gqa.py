@@ -106,7 +106,7 @@ order = predict(
     options=("yes, in every seed", "no"),
 )
 speed = predict(
-    "writing 256 tokens by reading the whole text again for each: how many times the work?",
+    "writing 128 tokens by reading the whole text again for each: how many times the work?",
     ...,
     default=2,
     unit="x",
@@ -437,7 +437,7 @@ trap(
 show_source(decode_cost.write, decode_cost.operations)
 
 # %% tags=["claim"]
-lengths = (32, 64, 128, 256)
+lengths = (16, 32, 64, 128)
 ways = {"cached": True, "recomputed": False}
 work = {
     name: [
