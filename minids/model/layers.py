@@ -18,6 +18,8 @@ from torch.nn import functional as F
 FEW = 8192
 """Numbers up to which calling torch takes longer than computing."""
 
+_ZERO = torch.zeros((), device="cpu")  # addcdiv adds to something; it saves a call all the same
+
 
 class RMSNorm(nn.Module):
     """Scale every vector to root mean square 1, then by a learned gain (arXiv 1910.07467)."""
@@ -57,9 +59,6 @@ def rms_norm_in_few_calls(
     norm = torch.linalg.vector_norm(x, dim=-1, keepdim=True)
     unit = torch.addcdiv(_ZERO, x, torch.hypot(norm, least), value=math.sqrt(x.shape[-1]))
     return unit.mul_(gain)
-
-
-_ZERO = torch.zeros((), device="cpu")  # addcdiv adds to something; it saves a call all the same
 
 
 class _RMSNorm(torch.autograd.Function):

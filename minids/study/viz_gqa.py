@@ -7,6 +7,7 @@ from matplotlib.figure import Figure
 
 from minids import accounting
 from minids.config import GQAConfig, ModelConfig
+from minids.study import ticks
 from minids.study.results import Results
 
 # Okabe and Ito's colours; every line also has a mark and a dash of its own.
@@ -80,6 +81,7 @@ def writing(
         axes.legend()
     left.set_ylabel("floating-point operations, in total")
     left.set_title("Counted")
+    ticks.plain(right.yaxis)
     right.set_ylabel("seconds, in total")
     right.set_title("Measured here")
     return figure
@@ -104,6 +106,7 @@ def one_step(
     left.set_ylabel(f"cache of {batch} texts, MB")
     left.set_title("Kept")
     left.legend()
+    ticks.plain(right.yaxis)
     right.set_ylabel("tokens per second")
     right.set_title("Decode speed, measured here")
     return figure
@@ -155,10 +158,9 @@ def cache_size(config: ModelConfig, key_heads: int, context: int, batch: int) ->
     return figure
 
 
-def _log_log(axes: Axes, ticks: Sequence[int]) -> None:
+def _log_log(axes: Axes, at: Sequence[int]) -> None:
     """Two logarithmic axes, the lower one with plain numbers."""
     axes.set(xscale="log", yscale="log")
-    axes.set_xticks(list(ticks), [f"{x:,}" for x in ticks], minor=False)
+    ticks.plain(axes.xaxis, at)
     axes.tick_params(axis="x", which="minor", length=0)
-    axes.xaxis.set_minor_formatter("")
     axes.grid(alpha=0.3)

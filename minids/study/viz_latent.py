@@ -5,10 +5,9 @@ Colour is never alone: marks and lines differ in shape, bars carry their values.
 
 from collections.abc import Mapping, Sequence
 
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FixedLocator
 
+from minids.study import ticks
 from minids.study.results import Results
 
 # Okabe and Ito's colours, which colour-blind readers can tell apart, each with a mark and a line.
@@ -80,7 +79,7 @@ def loss_by_cache(results: Results, kept: Mapping[str, int]) -> Figure:
             fontsize=10,
         )
     axes.set(xscale="log", xlim=(min(kept.values()) / 1.6, max(kept.values()) * 1.7))
-    _plain(axes, sorted(set(kept.values())))
+    ticks.plain(axes.xaxis, sorted(set(kept.values())))
     axes.set_xlabel("numbers kept for each token and layer")
     axes.set_ylabel("held-out loss, nats per token")
     axes.set_title("Loss against cache, at equal parameters")
@@ -99,7 +98,7 @@ def decode_times(seconds: Mapping[int, Mapping[str, float]]) -> Figure:
         times = [1e3 * seconds[context][name] for context in contexts]
         axes.plot(contexts, times, line, color=colour, marker=mark, label=name)
     axes.set(xscale="log", yscale="log")
-    _plain(axes, contexts)
+    ticks.plain(axes.xaxis, contexts)
     axes.yaxis.set_major_formatter("{x:g}")
     axes.set_xlabel("tokens in the cache")
     axes.set_ylabel("one step, milliseconds")
@@ -153,10 +152,3 @@ def budget(
     right.legend(loc="lower right", fontsize=9)
     figure.tight_layout()
     return figure
-
-
-def _plain(axes: Axes, ticks: Sequence[int]) -> None:
-    """Write 256 and 4,096 on a logarithmic x axis, not powers of ten."""
-    axes.xaxis.set_major_locator(FixedLocator(list(ticks)))
-    axes.xaxis.set_major_formatter("{x:,.0f}")
-    axes.xaxis.set_minor_formatter("")

@@ -5,15 +5,14 @@ Colour is never alone: marks differ in shape, bars carry their values.
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
 
 from matplotlib.figure import Figure
-from matplotlib.ticker import FixedLocator
 
 from minids import accounting
 from minids.accounting import Convention
 from minids.config import GQAConfig, ModelConfig
 from minids.presets import preset
+from minids.study import ticks
 
 # Okabe and Ito's colours, which colour-blind readers can tell apart.
 _KINDS = {"MHA": ("#E69F00", "o"), "GQA": ("#009E73", "s"), "MLA": ("#0072B2", "D")}
@@ -71,8 +70,8 @@ def evolution(*lines: Sequence[str], convention: Convention = "head only") -> Fi
     x, y = zip(*points, strict=True)
     axes.set(xscale="log", yscale="log", xlim=(min(x) / 1.8, max(x) * 2.6))
     axes.set(ylim=(min(y) / 2.2, max(y) * 2.2))
-    _plain_ticks(axes.xaxis, [1, 2, 5, 10, 20, 50, 100])
-    _plain_ticks(axes.yaxis, [20, 50, 100, 200, 500])
+    ticks.plain(axes.xaxis, [1, 2, 5, 10, 20, 50, 100])
+    ticks.plain(axes.yaxis, [20, 50, 100, 200, 500])
     axes.set_xlabel(f"parameters that a token passes through ({convention}), billions")
     axes.set_ylabel("cache per token at 16 bits, kB")
     axes.set_title("From V1 to R1 (bubble area: parameters in total)")
@@ -177,10 +176,3 @@ def _sizes(c: ModelConfig, context: int) -> list[tuple[str, float, str]]:
 
 def _times(number: int, factor: float) -> int:
     return max(1, round(number * factor))
-
-
-def _plain_ticks(axis: Any, ticks: Sequence[float]) -> None:
-    """Write 5 and 50 on a logarithmic axis, not powers of ten."""
-    axis.set_major_locator(FixedLocator(list(ticks)))
-    axis.set_major_formatter("{x:g}")
-    axis.set_minor_formatter("")

@@ -134,13 +134,17 @@ def growth(curves: Mapping[str, Mapping[int, Sequence[float]]], chance: float) -
     return figure
 
 
+LEAST = 1e-4
+"""What a logarithmic axis begins with; marks of less, and of a gain, stand there."""
+
+
 def missed(costs: Mapping[str, Sequence[float]], title: str) -> Figure:
     """Draw what each intervention adds to the loss, by seed, on a logarithmic axis."""
     figure = Figure(figsize=(8.4, 0.6 * len(costs) + 1.5))
     axes = figure.subplots()
     marks = "osD^vP"
     for y, values in enumerate(costs.values()):
-        shown = [max(v, 1e-4) for v in values]
+        shown = [max(v, LEAST) for v in values]
         axes.plot(shown, [y] * len(shown), marks[y % 6], color=_BLUE, alpha=0.6, markersize=8)
         mean = sum(values) / len(values)
         axes.text(max(shown) * 1.25, y, f"{mean:+.3f}", va="center", fontsize=10)
@@ -149,7 +153,9 @@ def missed(costs: Mapping[str, Sequence[float]], title: str) -> Figure:
     axes.set_xlim(low, high * 2.5)
     axes.set_yticks(range(len(costs)), list(costs))
     axes.xaxis.set_major_formatter("{x:g}")
-    axes.set_xlabel("added to the loss, nats per character (marks: seeds; number: mean)")
+    axes.set_xlabel(
+        f"added to the loss, nats per character (marks: seeds, {LEAST:g} or less; number: mean)"
+    )
     axes.set_title(title)
     axes.grid(axis="x", alpha=0.3)
     return figure

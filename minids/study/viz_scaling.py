@@ -4,11 +4,10 @@ import math
 from collections.abc import Mapping, Sequence
 
 from matplotlib.axes import Axes
-from matplotlib.axis import Axis
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator
 
 from minids import accounting
+from minids.study import ticks
 from minids.study.isoflop import Valley
 from minids.study.viz_llama import GREY, STYLES
 
@@ -34,7 +33,7 @@ def budgets(
         right.plot(budget, v.scale, "*", color=color, markersize=15, markeredgecolor="black")
     left.set(xscale="log", xlabel="M, training FLOPs per token", ylabel="bits per byte, held out")
     left.set_title("Equal work, four sizes each (star: the bottom)")
-    _plain_ticks(left.xaxis)
+    ticks.plain(left.xaxis)
     left.legend(fontsize=9)
     middle = [math.exp(math.fsum(map(math.log, xs)) / len(xs))
               for xs in (list(valleys), [v.scale for v in valleys.values()])]  # fmt: skip
@@ -44,7 +43,7 @@ def budgets(
         right.plot(x, line, dash, color=GREY, label=f"{words}: exponent {exponent:.2f}")
     right.set(xscale="log", yscale="log", xlabel="C, training FLOPs", ylabel="best M")
     right.set_title("Best size over budget")
-    _plain_ticks(right.yaxis)
+    ticks.plain(right.yaxis)
     right.set_xticks(list(valleys), [f"{c:.2g}" for c in valleys])
     right.set_xticks([], minor=True)
     right.legend(fontsize=9, loc="upper left")
@@ -89,10 +88,3 @@ def _advice(
     axes.plot(budgets, values, color=STYLES[0][0], label="fitted formula")
     axes.axvspan(*fitted, color="#BBBBBB", alpha=0.45, label="where it was fitted")
     axes.set(xscale="log", yscale="log")
-
-
-def _plain_ticks(axis: Axis) -> None:
-    """Write 50,000 and 100,000 on a logarithmic axis, not powers of ten."""
-    axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-    axis.set_major_formatter("{x:,.0f}")
-    axis.set_minor_formatter("")
