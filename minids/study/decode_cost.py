@@ -67,7 +67,7 @@ class StepCost(NamedTuple):
 
 @torch.no_grad()
 def one_step(
-    config: ModelConfig, context: int, *, batch: int, repeats: int = 5, device: str = "cpu"
+    config: ModelConfig, context: int, *, batch: int, repeats: int = 25, device: str = "cpu"
 ) -> StepCost:
     """Return what one more token for each of `batch` texts costs, after `context` tokens.
 
