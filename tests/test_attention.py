@@ -6,7 +6,15 @@ import pytest
 import torch
 
 from minids.config import GQAConfig, ModelConfig
-from minids.model.attention import Attention, attend, attend_written_out, causal_mask
+from minids.model.attention import (
+    SHORT,
+    Attention,
+    attend,
+    attend_fused,
+    attend_in_three,
+    attend_written_out,
+    causal_mask,
+)
 from minids.model.cache import KVCache
 from minids.model.layers import init_weights
 from minids.model.rope import Rotary, frequencies, rotary
@@ -49,6 +57,38 @@ def qkv(h, g, t, s, seed=0):
 def test_the_kernel_computes_the_formula(h, g, t, s):
     q, k, v = qkv(h, g, t, s)
     torch.testing.assert_close(attend(q, k, v, 0.7), attend_written_out(q, k, v, 0.7))
+
+
+@pytest.mark.parametrize("t, s, width", [(5, 5, 4), (3, 5, 4), (1, 5, 4), (5, 5, 3), (5, 5, 6)])
+@pytest.mark.parametrize("g", [6, 2, 1])
+@pytest.mark.parametrize("way", [attend_in_three, attend_fused])
+def test_every_way_has_the_formulas_output_and_gradients(way, g, t, s, width):
+    found = []
+    for attention in (way, attend_written_out):
+        q, k, _ = (x.requires_grad_() for x in qkv(6, g, t, s))
+        v = torch.randn(3, g, s, width, generator=torch.Generator().manual_seed(1)).requires_grad_()
+        y = attention(q, k, v, 0.7)
+        y.square().sum().backward()
+        found.append([y.detach(), q.grad, k.grad, v.grad])
+    for ours, formula in zip(*found, strict=True):
+        torch.testing.assert_close(ours, formula)
+
+
+@pytest.mark.parametrize(
+    "rows, t, s, in_three",
+    [(1, 2, SHORT, True), (1, 2, SHORT + 1, False), (1, 1, 40, False), (90, 1, 40, True),
+     (90, 1, 15, False), (90, 1, SHORT + 1, False)],
+)  # fmt: skip
+def test_short_texts_are_attended_to_in_three_calls(rows, t, s, in_three, monkeypatch):
+    r, way = torch.Generator().manual_seed(0), []
+    q, k = (torch.randn(rows, h, n, 4, generator=r) for h, n in ((12, t), (6, s)))
+    for f in (attend_in_three, attend_fused):
+        monkeypatch.setattr(
+            f"minids.model.attention.{f.__name__}",
+            lambda *args, f=f: way.append(f) or f(*args),
+        )
+    torch.testing.assert_close(attend(q, k, k, 0.7), attend_written_out(q, k, k, 0.7))
+    assert way == [attend_in_three if in_three else attend_fused]
 
 
 def test_the_kernel_computes_the_formula_under_a_mask():

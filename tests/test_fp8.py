@@ -9,7 +9,7 @@ from minids.model import fp8
 from minids.model.fp8 import V3, Fp8Experts, Fp8Linear, Recipe, fp8_linear, to_fp8
 from minids.model.fp8_formats import E4M3, E5M2, SQUARE, TILE, dequantise, quantise
 from minids.model.fp8_gemm import has_fp8
-from minids.model.products import products
+from minids.model.products import Linear, products
 from minids.model.transformer import Transformer
 from minids.presets import preset
 from minids.text.batches import packed
@@ -141,7 +141,7 @@ def test_what_v3_keeps_in_higher_precision_stays_so():
     assert {name.rpartition(".")[2] for name in changed} == {
         "q_up", "kv_down", "out", "gate_up", "down", "experts",
     }  # fmt: skip
-    kept = {name for name, part in model.named_modules() if type(part) is nn.Linear}
+    kept = {name for name, part in model.named_modules() if type(part) is Linear}
     assert kept == {"head"} | {f"layers.{i}.attention.kv_up" for i in range(model.c.n_layers)}
     assert type(model.embed) is nn.Embedding
     routers = [part for name, part in model.named_modules() if name.endswith("router")]

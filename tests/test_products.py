@@ -1,12 +1,15 @@
 """Other ways to multiply give the same layer: exactly in fp32, to rounding in bf16."""
 
+import threading
+
 import pytest
 import torch
 from torch.nn import functional as F
 
 from minids.decode.sample import generate
+from minids.model.attention import SHORT_BF16, attend
 from minids.model.moe import grouped_linear
-from minids.model.products import SHORT, fastest, products
+from minids.model.products import Linear, fastest, linear, products
 from minids.model.transformer import Transformer
 from minids.presets import preset
 
@@ -19,7 +22,7 @@ def layer(kind, shape=(3, 5, 24), out=40, bias=False, seed=0):
     b = torch.randn(out, generator=g, requires_grad=True) if bias else None
     weights = torch.randn(*shape[:-1], out, generator=g)
     with products(kind):
-        y = F.linear(x, w, b)
+        y = linear(x, w, b)
     (y * weights).sum().backward()
     return [y.detach(), x.grad, w.grad] + ([b.grad] if bias else [])
 
@@ -42,42 +45,37 @@ def test_bf16_products_round_the_factors_and_stay_fp32_outside(bias):
     assert (layer("bf16")[0] - layer("plain")[0]).norm() > 1e-5  # it does round
 
 
-def attention(kind, t=24, seed=0, **kwargs):
-    """Output and gradients of causal attention under `kind`."""
+def attention(kind, t=32, s=32, width=8, heads=3, seed=0, scale=0.9):
+    """Output and gradients of causal attention of the last t of s tokens under `kind`."""
     g = torch.Generator().manual_seed(seed)
-    q, k, v = (torch.randn(2, t, 3, 8, generator=g, requires_grad=True) for _ in range(3))
-    weights = torch.randn(2, 3, t, 8, generator=g)
+    sizes = ((t, heads, 8), (s, 3, 8), (s, 3, width))
+    q, k, v = (torch.randn(2, *size, generator=g, requires_grad=True) for size in sizes)
+    weights = torch.randn(2, heads, t, width, generator=g)
     with products(kind):
-        y = F.scaled_dot_product_attention(
-            *(x.transpose(1, 2) for x in (q, k, v)), is_causal=True, **kwargs
-        )
+        y = attend(*(x.transpose(1, 2) for x in (q, k, v)), scale)
     (y * weights).sum().backward()
     return [y.detach(), q.grad, k.grad, v.grad]
 
 
-@pytest.mark.parametrize("kwargs", [{}, {"scale": 0.9}])
-def test_bf16_attention_is_attention_with_rounded_factors(kwargs):
-    for ours, plain in zip(attention("bf16", **kwargs), attention("plain", **kwargs), strict=True):
+@pytest.mark.parametrize("sizes", [{}, {"t": 9}, {"width": 4}, {"s": 40, "heads": 6}])
+def test_bf16_attention_is_attention_with_rounded_factors(sizes):
+    pairs = zip(attention("bf16", **sizes), attention("plain", **sizes), strict=True)
+    for ours, plain in pairs:
+        assert ours.shape == plain.shape
         assert 0 < (ours - plain).norm() / plain.norm() < 2e-2
 
 
-def test_long_or_masked_attention_is_left_to_torch():
-    long = {"t": SHORT + 1}
-    for ours, plain in zip(attention("bf16", **long), attention("plain", **long), strict=True):
-        assert torch.equal(ours, plain)
-    q, mask = torch.randn(1, 1, 4, 8), torch.ones(4, 4).tril().bool()
+@pytest.mark.parametrize("s", [SHORT_BF16.start - 1, SHORT_BF16.stop])
+def test_where_rounding_does_not_pay_attention_is_exact(s):
+    pairs = zip(attention("bf16", t=s, s=s), attention("plain", t=s, s=s), strict=True)
+    assert all(torch.equal(ours, plain) for ours, plain in pairs)
+
+
+def test_masked_attention_is_exact():
+    q, mask = torch.randn(1, 1, 32, 8), torch.ones(1, 1, 32, 32).tril().bool()
     with products("bf16"):
-        masked = F.scaled_dot_product_attention(q, q, q, attn_mask=mask)
-    assert torch.equal(masked, F.scaled_dot_product_attention(q, q, q, attn_mask=mask))
-
-
-def test_a_mask_may_be_given_by_position_as_well():
-    q, k, v = torch.randn(3, 2, 4, 6, 8, generator=torch.Generator().manual_seed(0))
-    mask = torch.ones(6, 6, dtype=torch.bool).tril()
-    for given in (None, mask):
-        with products("bf16"):
-            ours = F.scaled_dot_product_attention(q, k, v, given)
-        assert torch.equal(ours, F.scaled_dot_product_attention(q, k, v, given))
+        masked = attend(q, q, q, 1.0, mask)
+    assert torch.equal(masked, attend(q, q, q, 1.0, mask))
 
 
 @pytest.mark.parametrize("kind", ["plain", "onednn", "bf16"])
@@ -90,14 +88,13 @@ def test_a_latent_model_decodes_with_every_kind_of_products(kind):
 
 
 def test_bf16_attention_does_not_see_the_future():
-    q = torch.randn(1, 2, 10, 8)
+    q = torch.randn(1, 2, 32, 8)
     changed = q.clone()
-    changed[:, :, 6:] += 1
+    changed[:, :, 20:] += 1
     with products("bf16"):
-        before, after = (
-            F.scaled_dot_product_attention(x, x, x, is_causal=True) for x in (q, changed)
-        )
-    assert torch.equal(before[:, :, :6], after[:, :, :6])
+        before, after = (attend(x, x, x, 1.0) for x in (q, changed))
+    assert torch.equal(before[:, :, :20], after[:, :, :20])
+    assert not torch.equal(before, after)
 
 
 def grouped(kind, counts=(600, 0, 1000, 448), width=64, out=96, seed=0):
@@ -128,16 +125,31 @@ def test_grouped_products_in_bf16_round_the_factors():
 def test_other_dtypes_and_no_rows_at_all_pass_through():
     w = torch.randn(4, 6)
     with products("bf16"):
-        assert F.linear(torch.randn(2, 6).double(), w.double()).dtype == torch.float64
-        assert F.linear(torch.randn(0, 6), w).shape == (0, 4)
+        assert linear(torch.randn(2, 6).double(), w.double()).dtype == torch.float64
+        assert linear(torch.randn(0, 6), w).shape == (0, 4)
 
 
-def test_after_the_context_all_is_as_before():
-    x, w = torch.randn(8, 16), torch.randn(4, 16)
+def test_after_the_context_all_is_as_before_also_after_an_error():
+    x, layer = torch.randn(8, 16), Linear(16, 4)
+    with pytest.raises(KeyError), products("bf16"):
+        rounded = layer(x)
+        raise KeyError
+    exact = F.linear(x, layer.weight, layer.bias)
+    assert torch.equal(layer(x), exact) and not torch.equal(rounded, exact)
+
+
+def test_the_innermost_context_counts_and_other_threads_have_their_own():
+    x, layer, elsewhere = torch.randn(8, 16), Linear(16, 4, bias=False), []
     with products("bf16"):
-        rounded = F.linear(x, w)
-    assert torch.equal(F.linear(x, w), x @ w.t())
-    assert not torch.equal(F.linear(x, w), rounded)
+        rounded = layer(x)
+        with products("plain"):
+            exact = layer(x)
+        assert torch.equal(layer(x), rounded)
+        thread = threading.Thread(target=lambda: elsewhere.append(layer(x)))
+        thread.start()
+        thread.join()
+    assert torch.equal(exact, F.linear(x, layer.weight)) and not torch.equal(exact, rounded)
+    assert torch.equal(elsewhere[0], exact)
 
 
 def test_exact_products_are_never_bf16():

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from minids.decode.sample import Share, choose, exponential, generate, token_logp, truncate
+from minids.decode.sample import Share, choose, draw, generate, token_logp, truncate, uniform
 from minids.model.cache import Cache
 from minids.model.layers import init_weights
 from minids.model.transformer import Transformer
@@ -30,12 +30,23 @@ def test_samples_follow_the_softmax():
     torch.testing.assert_close(share, logits.exp(), atol=0.012, rtol=0)
 
 
-def test_waiting_times_are_exponential_and_those_that_torch_draws():
-    waits = exponential(1000, torch.empty(1, 100), seeded())
-    assert waits.shape == (1000, 100) and waits.dtype == torch.float32 and bool((waits >= 0).all())
-    for x in (0.1, 1.0, 3.0):
-        assert abs(float((waits > x).float().mean()) - math.exp(-x)) < 0.006
-    torch.testing.assert_close(waits, torch.empty(1000, 100).exponential_(generator=seeded()))
+def test_the_first_token_is_drawn_whose_running_sum_reaches_the_share():
+    weights = torch.tensor([[0.0, 2.0, 0.0, 6.0, 0.0]])  # a quarter and three quarters
+    shares = torch.tensor([1e-12, 0.25, 0.2501, 1.0], dtype=torch.float64)
+    assert draw(weights.expand(4, 5), shares).tolist() == [1, 1, 3, 3]
+
+
+def test_shares_are_never_zero_and_fall_everywhere():
+    shares = uniform(100_000, "cpu", seeded())
+    assert shares.dtype == torch.float64 and bool(((shares > 0) & (shares <= 1)).all())
+    for x in (0.1, 0.5, 0.9):
+        assert abs(float((shares <= x).float().mean()) - x) < 0.006
+
+
+def test_a_large_vocabulary_is_drawn_from_to_its_end():
+    # 129,280 equal tokens: sums in fp32 would end before the last ones
+    tokens = draw(torch.full((2, 129_280), 1 / 129_280), torch.tensor([1.0, 0.5]).double())
+    assert tokens.tolist() == [129_279, 64_639]
 
 
 def test_temperature_divides_the_logits():

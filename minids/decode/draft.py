@@ -14,7 +14,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from minids.decode.rows import Rows, put, through, window
-from minids.decode.sample import truncate
+from minids.decode.sample import draw, truncate, uniform
 from minids.model.mtp import MTP, Module
 from minids.model.transformer import Transformer
 
@@ -34,9 +34,7 @@ class Pick(NamedTuple):
 
     def draw(self, weights: Float[Tensor, "b v"]) -> Int[Tensor, " b"]:
         """Return a token for each row, with chances in proportion to its weights."""
-        # The smallest of exponential waiting times with rates w_i is number i in proportion to w_i.
-        waits = torch.empty_like(weights).exponential_(generator=self.generator)
-        return (weights / waits).argmax(-1)
+        return draw(weights, uniform(len(weights), weights.device, self.generator))
 
     def __call__(
         self, logits: Float[Tensor, "b v"]

@@ -126,36 +126,36 @@ def choose(
     if temperature == 0:
         token = logp.argmax(-1)
     else:
-        # The smallest of exponential waiting times with rates p_i is number i with chance p_i.
-        waits = _waits(logp, generator)
-        token = (truncate(logp, top_k, top_p) - waits.log()).argmax(-1)
+        chance = _uniform(len(logp), logp.device, generator)
+        token = draw(truncate(logp, top_k, top_p).exp(), chance)
     return token, logp.gather(-1, token[:, None])[:, 0]
 
 
-def _waits(
-    like: Float[Tensor, "n v"], generator: torch.Generator | Share | None
-) -> Float[Tensor, "n v"]:
-    if not isinstance(generator, Share):
-        return exponential(len(like), like, generator)
-    whole = exponential(generator.total, like, generator.generator)
-    if generator.rows is not None:
-        return whole[generator.first + generator.rows]
-    return whole[generator.first : generator.first + len(like)]
+def draw(weights: Float[Tensor, "n v"], uniform: Float[Tensor, " n"]) -> Int[Tensor, " n"]:
+    """Return a token for each row, with chances in proportion to its weights.
 
-
-def exponential(
-    n: int, like: Float[Tensor, "m v"], generator: torch.Generator | None = None
-) -> Float[Tensor, "n v"]:
-    """Return n rows of exponential waiting times of rate 1, as wide as `like`.
-
-    On a CPU they are what torch's `exponential_` draws, in a third of its time: that takes one
-    logarithm after the other, and this takes them side by side.
+    It is the first at which the running sum of the weights reaches the share `uniform` of all of
+    them, in (0, 1]: no token of weight 0 is ever drawn.
     """
-    shape, device = (n, like.shape[1]), like.device
-    if device.type != "cpu":
-        return torch.empty(shape, device=device).exponential_(generator=generator)
-    uniform = torch.rand(shape, dtype=torch.float64, generator=generator)
-    return uniform.neg_().log1p_().neg_().float()
+    running = weights.to(uniform.dtype).cumsum(-1)
+    return torch.searchsorted(running, running[:, -1:] * uniform[:, None])[:, 0]
+
+
+def uniform(
+    n: int, device: torch.device | str, generator: torch.Generator | None = None
+) -> Float[Tensor, " n"]:
+    """Return n numbers between 0 and 1, 0 excluded and 1 included; in fp64, which MPS lacks."""
+    wide = torch.float32 if torch.device(device).type == "mps" else torch.float64
+    return 1 - torch.rand(n, dtype=wide, device=device, generator=generator)
+
+
+def _uniform(
+    n: int, device: torch.device, generator: torch.Generator | Share | None
+) -> Float[Tensor, " n"]:
+    if not isinstance(generator, Share):
+        return uniform(n, device, generator)
+    first, whole = generator.first, uniform(generator.total, device, generator.generator)
+    return whole[first : first + n] if generator.rows is None else whole[first + generator.rows]
 
 
 def truncate(

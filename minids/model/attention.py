@@ -15,9 +15,18 @@ from torch.nn import functional as F
 
 from minids.config import GQAConfig, ModelConfig
 from minids.model.cache import KVCache
+from minids.model.multiply import BF16Attention, future
+from minids.model.products import Linear, asked_for
 from minids.model.rope import Rotary, rotate_halves, softmax_factor
 
 Mask = Bool[Tensor, "*b t s"]
+
+SHORT = 128
+"""Tokens up to which a CPU attends faster with all scores at once: from two new tokens on, or from
+16 keys and 512 heads of all rows on. Longer texts have more scores than its nearer memory holds."""
+
+SHORT_BF16 = range(25, 257)
+"""The same where factors are rounded to bf16; with fewer tokens rounding takes longer."""
 
 
 class Attention(nn.Module):
@@ -32,8 +41,8 @@ class Attention(nn.Module):
         self.widths = [n * a.head_dim for n in self.heads]
         self.head_dim = a.head_dim
         self.scale = a.head_dim**-0.5 * softmax_factor(c.rope_scaling)
-        self.qkv = nn.Linear(c.dim, sum(self.widths), bias=a.qkv_bias)
-        self.out = nn.Linear(a.n_heads * a.head_dim, c.dim, bias=False)
+        self.qkv = Linear(c.dim, sum(self.widths), bias=a.qkv_bias)
+        self.out = Linear(a.n_heads * a.head_dim, c.dim, bias=False)
 
     def forward(
         self,
@@ -63,17 +72,60 @@ def attend(
     scale: float,
     mask: Mask | None = None,
 ) -> Float[Tensor, "b h t dv"]:
-    """Return the mixed values of every query head, by torch's fused kernel.
+    """Return the mixed values of every query head, in the way that is fastest.
 
     Without a mask, query i of t sees the keys up to position s - t + i.
     """
-    t, s, grouped = q.shape[2], k.shape[2], q.shape[1] != k.shape[1]
+    t, s = q.shape[2], k.shape[2]
+    if mask is None and q.is_cpu and q.dtype == torch.float32:
+        if t > 1 and s in SHORT_BF16 and asked_for(q, k, v) == "bf16":
+            return BF16Attention.apply(q, k, v, scale)
+        if s <= SHORT and (t > 1 or (s >= 16 and q.shape[0] * k.shape[1] >= 512)):
+            return attend_in_three(q, k, v, scale)
+    return attend_fused(q, k, v, scale, mask)
+
+
+def attend_fused(
+    q: Float[Tensor, "b h t d"],
+    k: Float[Tensor, "b g s d"],
+    v: Float[Tensor, "b g s dv"],
+    scale: float,
+    mask: Mask | None = None,
+) -> Float[Tensor, "b h t dv"]:
+    """Return what `attend` computes, by torch's fused kernel, which never stores the scores.
+
+    Values are padded to the width of the keys: unequal widths fall back to a kernel that is up
+    to three times slower.
+    """
+    t, s, width = q.shape[2], k.shape[2], v.shape[3]
     causal = mask is None and t == s
     if mask is None and 1 < t < s:
         mask = causal_mask(t, s, q.device)
-    return F.scaled_dot_product_attention(
-        q, k, v, attn_mask=mask, is_causal=causal and t > 1, scale=scale, enable_gqa=grouped
-    )
+    if width < k.shape[3]:
+        v = F.pad(v, (0, k.shape[3] - width))
+    mixed = F.scaled_dot_product_attention(
+        q, k, v, mask, is_causal=causal and t > 1, scale=scale,
+        enable_gqa=q.shape[1] != k.shape[1],
+    )  # fmt: skip
+    return mixed[..., :width]
+
+
+def attend_in_three(
+    q: Float[Tensor, "b h t d"],
+    k: Float[Tensor, "b g s d"],
+    v: Float[Tensor, "b g s dv"],
+    scale: float,
+) -> Float[Tensor, "b h t dv"]:
+    """Return what `attend` computes without a mask, in three calls: scores, softmax, mixture.
+
+    The fused kernel works through each head by itself, in blocks; these take all heads at once.
+    Query heads that share a key head are more queries to it.
+    """
+    hidden = future(q, k, q.dtype)
+    queries = q.reshape(-1, len(hidden), q.shape[3])
+    keys, values = k.flatten(0, 1), v.flatten(0, 1)
+    weights = torch.baddbmm(hidden, queries, keys.mT, alpha=scale).softmax(-1)
+    return (weights @ values).view(*q.shape[:3], -1)
 
 
 def attend_written_out(

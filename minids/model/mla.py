@@ -19,6 +19,7 @@ from minids.config import MLAConfig, ModelConfig
 from minids.model.attention import Mask, attend, causal_mask
 from minids.model.cache import LatentCache
 from minids.model.layers import RMSNorm
+from minids.model.products import Linear, linear
 from minids.model.rope import Rotary, rotate_pairs, softmax_factor
 
 LATENT_EPS = 1e-6  # of both latent norms: fixed in every released model, whatever norm_eps says
@@ -43,14 +44,14 @@ class MLA(nn.Module):
         self.c = a
         self.scale = (a.nope_dim + a.rope_dim) ** -0.5 * softmax_factor(c.rope_scaling)
         if a.q_rank is not None:
-            self.q_down = nn.Linear(c.dim, a.q_rank, bias=False)
+            self.q_down = Linear(c.dim, a.q_rank, bias=False)
             self.q_norm = RMSNorm(a.q_rank, LATENT_EPS)
         q_width = a.n_heads * (a.nope_dim + a.rope_dim)
-        self.q_up = nn.Linear(a.q_rank or c.dim, q_width, bias=False)
-        self.kv_down = nn.Linear(c.dim, a.kv_rank + a.rope_dim, bias=False)
+        self.q_up = Linear(a.q_rank or c.dim, q_width, bias=False)
+        self.kv_down = Linear(c.dim, a.kv_rank + a.rope_dim, bias=False)
         self.kv_norm = RMSNorm(a.kv_rank, LATENT_EPS)
-        self.kv_up = nn.Linear(a.kv_rank, a.n_heads * (a.nope_dim + a.value_dim), bias=False)
-        self.out = nn.Linear(a.n_heads * a.value_dim, c.dim, bias=False)
+        self.kv_up = Linear(a.kv_rank, a.n_heads * (a.nope_dim + a.value_dim), bias=False)
+        self.out = Linear(a.n_heads * a.value_dim, c.dim, bias=False)
 
     def forward(
         self,
@@ -169,18 +170,12 @@ def rebuild(
     scale: float,
     mask: Mask | None = None,
 ) -> Float[Tensor, "b h t v"]:
-    """Return `expanded`, by one product for all keys and values and torch's fused attention.
-
-    Values are padded to the width of the keys: unequal widths fall back to a kernel that is up
-    to three times slower.
-    """
+    """Return `expanded`, by one product for all keys and values and the fastest attention."""
     h, n = q_nope.shape[1], q_nope.shape[3]
-    keys_values = F.linear(latent, kv_up).unflatten(-1, (h, -1)).transpose(1, 2)
-    v = keys_values.shape[3] - n
-    k_nope, values = keys_values.split_with_sizes([n, v], dim=-1)
+    keys_values = linear(latent, kv_up).unflatten(-1, (h, -1)).transpose(1, 2)
+    k_nope, values = keys_values.split_with_sizes([n, keys_values.shape[3] - n], dim=-1)
     keys = torch.cat([k_nope, k_rope.unsqueeze(1).expand(-1, h, -1, -1)], dim=-1)
-    values = F.pad(values, (0, max(0, keys.shape[3] - v)))
-    return attend(torch.cat([q_nope, q_rope], dim=-1), keys, values, scale, mask)[..., :v]
+    return attend(torch.cat([q_nope, q_rope], dim=-1), keys, values, scale, mask)
 
 
 def carry(

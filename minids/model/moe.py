@@ -19,6 +19,8 @@ from torch.nn import functional as F
 
 from minids.config import ModelConfig, MoEConfig
 from minids.model.layers import SwiGLU, gated_silu, init_weights
+from minids.model.multiply import BF16Grouped, OneDNNGrouped
+from minids.model.products import asked_for, linear
 from minids.model.routing import SCORES, Routing, route
 
 
@@ -32,8 +34,8 @@ def experts_loop(
     out = torch.zeros_like(x)
     for expert in routing.experts.unique().tolist():
         token, slot = (routing.experts == expert).nonzero(as_tuple=True)
-        hidden = gated_silu(F.linear(x[token], gate_up[expert]))
-        y = F.linear(hidden, down[expert]) * routing.weights[token, slot, None]
+        hidden = gated_silu(linear(x[token], gate_up[expert]))
+        y = linear(hidden, down[expert]) * routing.weights[token, slot, None]
         out.index_add_(0, token, y.to(out.dtype))
     return out
 
@@ -90,8 +92,12 @@ def _rows(x: Tensor, gate_up: Tensor, routing: Routing) -> int:
     oneDNN writes a program for every new shape, which takes longer than a product of these sizes
     itself. Groups have another size in each step of training; filled up they come in few shapes.
     """
-    large = 2 * routing.experts.numel() * gate_up[0].numel() >= 4e6 * len(gate_up)
-    return ROWS if large and x.device.type == "cpu" else 1
+    return ROWS if x.is_cpu and _large(routing.experts.numel(), gate_up) else 1
+
+
+def _large(assignments: int, weight: Tensor) -> bool:
+    """Whether the groups' products are large enough to pay for another way to multiply."""
+    return 2 * assignments * weight[0].numel() >= 4e6 * len(weight)
 
 
 def experts_of_one_token(
@@ -105,9 +111,9 @@ def experts_of_one_token(
     About twice as fast as `experts_grouped` on a CPU, which visits idle experts too.
     """
     chosen = routing.experts[0].tolist()
-    hidden = gated_silu(torch.cat([F.linear(x, gate_up[e]) for e in chosen]))
+    hidden = gated_silu(torch.cat([linear(x, gate_up[e]) for e in chosen]))
     hidden = (hidden * routing.weights[0, :, None]).to(hidden.dtype)
-    parts = [F.linear(h, down[e]) for h, e in zip(hidden.split(1), chosen, strict=True)]
+    parts = [linear(h, down[e]) for h, e in zip(hidden.split(1), chosen, strict=True)]
     return torch.stack(parts).sum(0)
 
 
@@ -125,9 +131,13 @@ def grouped_linear(
         x, weight = x.to(dtype), weight.to(dtype)
     aligned = all(width * weight.element_size() % 16 == 0 for width in weight.shape[1:])
     if hasattr(F, "grouped_mm") and aligned and weight.dtype != torch.float64:
+        kind = asked_for(x, weight)
+        if kind != "plain" and _large(len(x), weight):
+            multiply = BF16Grouped if kind == "bf16" else OneDNNGrouped
+            return multiply.apply(x, weight, ends)
         return F.grouped_mm(x, weight.transpose(-2, -1), offs=ends)
     counts = ends.diff(prepend=ends.new_zeros(1)).tolist()
-    return torch.cat([F.linear(rows, w) for rows, w in zip(x.split(counts), weight, strict=True)])
+    return torch.cat([linear(rows, w) for rows, w in zip(x.split(counts), weight, strict=True)])
 
 
 class Experts(nn.Module):
@@ -180,7 +190,7 @@ class Router(nn.Module):
         """
         exact = torch.promote_types(self.weight.dtype, torch.float32)
         with torch.autocast(x.device.type, enabled=False):
-            # Not F.linear, which `products` may hand to a coarser product.
+            # Not `linear`, which `products` may hand to a coarser product.
             return x.to(exact) @ self.weight.to(exact).t()
 
     def forward(self, x: Float[Tensor, "t d"]) -> Routing:

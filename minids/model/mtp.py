@@ -24,6 +24,7 @@ from minids.config import GQAConfig, ModelConfig
 from minids.model.attention import Mask
 from minids.model.cache import Cache, KVCache, LatentCache
 from minids.model.layers import RMSNorm, init_weights
+from minids.model.products import Linear
 from minids.model.rope import Rotary
 from minids.model.routing import Routing
 from minids.model.transformer import Block, Output, Transformer
@@ -51,7 +52,7 @@ class Module(nn.Module):
         self.embedding_first = order == "released"
         self.hidden_norm = RMSNorm(c.dim, c.norm_eps)
         self.embedding_norm = RMSNorm(c.dim, c.norm_eps)
-        self.merge = nn.Linear(2 * c.dim, c.dim, bias=False)
+        self.merge = Linear(2 * c.dim, c.dim, bias=False)
         self.block = Block(c, c.n_layers)
         self.norm = RMSNorm(c.dim, c.norm_eps)
 

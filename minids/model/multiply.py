@@ -104,31 +104,42 @@ class OneDNNGrouped(torch.autograd.Function):
 class BF16Attention(torch.autograd.Function):
     """Causal attention of short texts with all scores at once, and every factor in bf16.
 
-    torch's own kernel never stores the scores, which pays for long texts; its bf16 version is
-    slower on a CPU than its fp32 one.
+    Fewer queries than keys are the last ones; several heads may share a key head. torch's own
+    kernel never stores the scores, which pays for long texts; its bf16 version is slower on a CPU
+    than its fp32 one.
     """
 
     @staticmethod
     def forward(ctx: Any, q: Tensor, k: Tensor, v: Tensor, scale: float) -> Tensor:
-        t = q.shape[-2]
-        hidden = torch.full((t, t), -torch.inf, dtype=torch.bfloat16).triu(1)
-        q16, k16, v16 = (_bf16_heads(x) for x in (q * scale, k, v))
+        hidden = future(q, k, torch.bfloat16)
+        q16 = _bf16(q * scale).view(-1, len(hidden), q.shape[-1])
+        k16, v16 = _bf16(k).flatten(0, 1), _bf16(v).flatten(0, 1)
         weights = torch.baddbmm(hidden, q16, k16.mT).softmax(-1)
         ctx.save_for_backward(q16, k16, v16, weights)
-        ctx.scale = scale
-        return (weights @ v16).float().view(q.shape)
+        ctx.scale, ctx.shapes = scale, (q.shape, k.shape, v.shape)
+        return (weights @ v16).float().view(*q.shape[:-1], -1)
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor, Tensor, None]:
         q16, k16, v16, weights = ctx.saved_tensors
-        shape, g16 = grads[0].shape, _bf16_heads(grads[0])
+        g16 = _bf16(grads[0]).view(*q16.shape[:2], -1)
         inward = g16 @ v16.mT
         dscores = torch._softmax_backward_data(inward, weights, -1, torch.bfloat16)
-        dq, dk, dv = dscores @ k16, dscores.mT @ q16, weights.mT @ g16
-        dq, dk, dv = (x.float().view(shape) for x in (dq, dk, dv))
-        return dq * ctx.scale, dk, dv, None
+        found = dscores @ k16, dscores.mT @ q16, weights.mT @ g16
+        dq, dk, dv = (x.float().view(s) for x, s in zip(found, ctx.shapes, strict=True))
+        return dq.mul_(ctx.scale), dk, dv, None
 
 
-def _bf16_heads(x: Tensor) -> Tensor:
-    """Every head of every row as one bf16 matrix."""
-    return x.to(torch.bfloat16, memory_format=torch.contiguous_format).flatten(0, 1)
+def future(q: Tensor, k: Tensor, dtype: torch.dtype) -> Tensor:
+    """Return what to add to the scores of all queries to one key head: -inf where a key is ahead.
+
+    A line for each query, head after head of those that share the key head; the queries are the
+    last of the tokens that have keys.
+    """
+    (h, t), (g, s) = q.shape[1:3], k.shape[1:3]
+    one_head = torch.full((t, s), -torch.inf, dtype=dtype, device=q.device).triu(s - t + 1)
+    return one_head.repeat(h // g, 1)
+
+
+def _bf16(x: Tensor) -> Tensor:
+    return x.to(torch.bfloat16, memory_format=torch.contiguous_format)

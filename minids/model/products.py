@@ -2,35 +2,37 @@
 
 Nearly all of a training step is matrix products. On a CPU torch multiplies fp32 matrices with
 MKL, which on some processors reaches less than half the rate of oneDNN, the other library that
-torch carries and uses for bf16 alone. A model never chooses: it calls `nn.Linear`, and whoever
-runs it wraps the run in `products(...)`, as one does with `torch.autocast`.
+torch carries and uses for bf16 alone. A model never chooses: it calls `linear`, and whoever runs
+it wraps the run in `products(...)`, as one does with `torch.autocast`.
+
+axes: i and o widths going in and out; `...` any leading axes
 """
 
+import threading
 import time
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import cache
 from typing import Any, Literal
 
 import torch
-from torch import Tensor
+from jaxtyping import Float
+from torch import Tensor, nn
 from torch.nn import functional as F
-from torch.overrides import TorchFunctionMode
 
-from minids.model.multiply import (
-    BF16Attention,
-    BF16Grouped,
-    BF16Linear,
-    OneDNNGrouped,
-    OneDNNLinear,
-    has_onednn,
-)
+from minids.model.multiply import BF16Linear, OneDNNLinear, has_onednn
 
 Products = Literal["plain", "onednn", "bf16"]
 """plain: as torch does it. onednn: fp32 by oneDNN (CPU). bf16: bf16 factors, sums in fp32."""
 
-SHORT = 256
-"""Tokens up to which all attention scores fit in a processor's nearer memory."""
+
+class _Current(threading.local):
+    """What `products` asked for: of each thread, as torch's own contexts are."""
+
+    kind: Products = "plain"
+
+
+_CURRENT = _Current()
 
 
 def products(kind: str, device: torch.device | str = "cpu") -> AbstractContextManager[Any]:
@@ -45,11 +47,7 @@ def products(kind: str, device: torch.device | str = "cpu") -> AbstractContextMa
     device_type = torch.device(device).type
     if device_type != "cpu":
         return torch.autocast(device_type, torch.bfloat16) if kind == "bf16" else nullcontext()
-    if kind == "bf16":
-        return _Multiply(BF16Linear, BF16Grouped, BF16Attention)
-    if kind == "onednn" and has_onednn():
-        return _Multiply(OneDNNLinear, OneDNNGrouped)
-    return nullcontext()
+    return _multiplying("plain" if kind == "onednn" and not has_onednn() else kind)  # type: ignore[arg-type]
 
 
 def fastest(device: torch.device | str = "cpu", *, exact: bool = False) -> Products:
@@ -77,7 +75,7 @@ def _measure(threads: int) -> dict[Products, float]:
     def run(kind: Products) -> float:
         start = time.perf_counter()
         with products(kind):
-            y = F.linear(x, w)
+            y = linear(x, w)
         y.sum().backward()
         return time.perf_counter() - start
 
@@ -87,48 +85,42 @@ def _measure(threads: int) -> dict[Products, float]:
     return {kind: min(run(kind) for _ in range(7)) for kind in kinds}
 
 
-class _Multiply(TorchFunctionMode):
-    """Hands fp32 products on the CPU to other functions, and leaves all else alone."""
-
-    def __init__(
-        self,
-        linear: type[torch.autograd.Function],
-        grouped: type[torch.autograd.Function],
-        attention: type[torch.autograd.Function] | None = None,
-    ) -> None:
-        super().__init__()
-        self.linear, self.grouped, self.attention = linear, grouped, attention
-
-    def __torch_function__(
-        self,
-        func: Callable[..., Any],
-        types: Any,
-        args: tuple[Any, ...] = (),
-        kwargs: dict[str, Any] | None = None,
-    ) -> Any:
-        kwargs = kwargs or {}
-        if func is F.linear and not kwargs and _fp32_on_cpu(args[:2]) and args[0].numel():
-            x, w, bias = args if len(args) == 3 else (*args, None)
-            y = self.linear.apply(x.reshape(-1, x.shape[-1]), w)
-            y = y.view(*x.shape[:-1], len(w))
-            return y if bias is None else y + bias
-        if func is _GROUPED_MM and _fp32_on_cpu(args) and _worth_it(*args):
-            return self.grouped.apply(args[0], args[1].mT, kwargs["offs"])
-        if func is F.scaled_dot_product_attention and self.attention and _fp32_on_cpu(args[:3]):
-            (q, k, v), mask = args[:3], args[3] if len(args) > 3 else kwargs.get("attn_mask")
-            plain = mask is None and not kwargs.get("enable_gqa")
-            if plain and kwargs.get("is_causal") and k.shape[-2] <= SHORT and q.shape == v.shape:
-                return self.attention.apply(q, k, v, kwargs.get("scale") or q.shape[-1] ** -0.5)
-        return func(*args, **kwargs)
+@contextmanager
+def _multiplying(kind: Products) -> Iterator[None]:
+    before, _CURRENT.kind = _CURRENT.kind, kind
+    try:
+        yield
+    finally:
+        _CURRENT.kind = before
 
 
-_GROUPED_MM = getattr(torch, "_grouped_mm", None)  # what F.grouped_mm calls
+def asked_for(*tensors: Tensor) -> Products:
+    """Return how to multiply these: as `products` around the call says, if all are fp32 on a CPU.
+
+    Kinds that are not "plain" have no other formats and no other devices.
+    """
+    kind = _CURRENT.kind
+    if kind == "plain" or all(x.is_cpu and x.dtype == torch.float32 for x in tensors):
+        return kind
+    return "plain"
 
 
-def _worth_it(x: Tensor, w: Tensor) -> bool:
-    """Whether the groups' products are large enough to pay for another way."""
-    return w.ndim == 3 and 2 * len(x) * w[0].numel() >= 4e6 * len(w)
+def linear(
+    x: Float[Tensor, "... i"], w: Float[Tensor, "o i"], bias: Float[Tensor, " o"] | None = None
+) -> Float[Tensor, "... o"]:
+    """Return x w^T + bias: what `F.linear` returns, multiplied as `products` around it says."""
+    kind = asked_for(x, w)
+    if kind == "plain" or x.numel() == 0:
+        return F.linear(x, w, bias)
+    multiply = BF16Linear if kind == "bf16" else OneDNNLinear
+    y: Tensor = multiply.apply(x.reshape(-1, x.shape[-1]), w)
+    y = y.view(*x.shape[:-1], len(w))
+    return y if bias is None else y + bias
 
 
-def _fp32_on_cpu(tensors: tuple[Any, ...]) -> bool:
-    return all(x.dtype == torch.float32 and x.device.type == "cpu" for x in tensors)
+class Linear(nn.Linear):
+    """torch's linear layer, multiplied as `products` around the call says."""
+
+    def forward(self, input: Float[Tensor, "... i"]) -> Float[Tensor, "... o"]:
+        """Return the layer's output, one vector for each of `input`."""
+        return linear(input, self.weight, self.bias)

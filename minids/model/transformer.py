@@ -18,6 +18,7 @@ from minids.model.cache import Cache, KVCache, LatentCache
 from minids.model.layers import RMSNorm, SwiGLU, init_weights
 from minids.model.mla import MLA
 from minids.model.moe import MoE
+from minids.model.products import Linear
 from minids.model.rope import Rotary, frequencies, rotary
 from minids.model.routing import Routing
 
@@ -68,7 +69,7 @@ class Transformer(nn.Module):
         self.embed = nn.Embedding(c.vocab, c.dim)
         self.layers = nn.ModuleList(Block(c, layer) for layer in range(c.n_layers))
         self.norm = RMSNorm(c.dim, c.norm_eps)
-        self.head = nn.Linear(c.dim, c.vocab, bias=False)
+        self.head = Linear(c.dim, c.vocab, bias=False)
         if c.tied:
             self.head.weight = self.embed.weight
         freqs = frequencies(c.attention.rotary_width, c.rope_theta, c.rope_scaling)
