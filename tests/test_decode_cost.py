@@ -1,9 +1,6 @@
 """Writing with a cache costs what the formula says, and gives what writing without one gives."""
 
-import time
-
 import pytest
-import torch
 
 from minids import accounting
 from minids.config import GQAConfig, ModelConfig
@@ -23,31 +20,34 @@ def small(n_kv_heads: int = 2, n_layers: int = 3) -> ModelConfig:
 @pytest.mark.parametrize("n_kv_heads", [1, 2, 4])
 def test_both_ways_write_the_same_tokens(n_kv_heads):
     model = Transformer(small(n_kv_heads), seed=3)
-    written = decode_cost.write(model, 20, cached=True, start=5)
-    assert written.shape == (20,) and len(set(written.tolist())) > 1
-    assert torch.equal(written, decode_cost.write(model, 20, cached=False, start=5))
+    written = list(decode_cost.writing(model, 20, cached=True, start=5))
+    assert len(written) == 20 and len(set(written)) > 1
+    assert written == list(decode_cost.writing(model, 20, cached=False, start=5))
 
 
 @pytest.mark.parametrize("n_kv_heads", [1, 2, 4])
 def test_the_count_with_a_cache_is_the_formula(n_kv_heads):
     c = small(n_kv_heads)
     model = Transformer(c)
-    counted = decode_cost.operations(lambda: decode_cost.write(model, 9, cached=True))
-    assert counted == sum(accounting.flops_per_token(c, n, "decode") for n in range(1, 10))
+    counted = decode_cost.operations(model, [9, 4], cached=True)
+    steps = [accounting.flops_per_token(c, n, "decode") for n in range(1, 10)]
+    assert counted == [sum(steps), sum(steps[:4])]
 
 
 def test_the_count_without_a_cache_is_a_whole_text_for_every_token():
     c = small()
     model = Transformer(c)
-    counted = decode_cost.operations(lambda: decode_cost.write(model, 9, cached=False))
+    counted = decode_cost.operations(model, [1, 9], cached=False)
     head = 2 * c.vocab * c.dim  # for the last token alone
     texts = [n * (accounting.flops_per_token(c, n, "decode") - head) + head for n in range(1, 10)]
-    assert counted == sum(texts)
+    assert counted == [texts[0], sum(texts)]
 
 
-def test_the_shortest_of_all_repeats_is_the_time():
-    waits = iter([0.05, 0.0, 0.05])
-    assert 0 < decode_cost.seconds(lambda: time.sleep(next(waits)), repeats=3) < 0.05
+def test_the_least_of_all_repeats_is_the_time(monkeypatch):
+    clock = iter([0.0, 3.0, 5.0, 10.0, 12.0, 16.0, 20.0, 24.0, 26.0])  # three runs, two readings
+    monkeypatch.setattr(decode_cost.time, "perf_counter", lambda: next(clock))
+    taken = decode_cost.elapsed(Transformer(small()), [2, 3], cached=True, repeats=3)
+    assert taken == [2.0, 5.0]
 
 
 def test_one_step_is_measured_over_a_full_cache():

@@ -8,36 +8,54 @@ kernel of the CPU, which it does not know; like `accounting` it counts every que
 """
 
 import time
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, NamedTuple, TypeVar
 
 import torch
-from jaxtyping import Int
-from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from minids.config import ModelConfig
 from minids.model.cache import KVCache
 from minids.model.transformer import Transformer
 
+T = TypeVar("T")
+
 
 @torch.no_grad()
-def write(model: Transformer, n: int, *, cached: bool, start: int = 0) -> Int[Tensor, " n"]:
-    """Return `n` tokens after the token `start`, the likeliest each time."""
+def writing(model: Transformer, n: int, *, cached: bool, start: int = 0) -> Iterator[int]:
+    """Yield `n` tokens after the token `start`, the likeliest each time."""
     text = torch.tensor([[start]], device=model.embed.weight.device)
     cache = model.new_cache(1, n) if cached else None
     for _ in range(n):
         logits = model(text[:, -1:] if cached else text, cache, last=1).logits[:, -1]
         text = torch.cat([text, logits.argmax(-1, keepdim=True)], dim=1)
-    return text[0, 1:]
+        yield int(text[0, -1])
 
 
-def operations(action: Callable[[], Any]) -> int:
-    """Return the floating-point operations of all matrix products while `action` runs."""
+def operations(model: Transformer, lengths: Sequence[int], *, cached: bool) -> list[int]:
+    """Return the floating-point operations of all products until so many tokens are written."""
     kernel = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu
     with FlopCounterMode(display=False, custom_mapping={kernel: _attention_flops}) as counter:
-        action()
-    return int(counter.get_total_flops())
+        tokens = writing(model, max(lengths), cached=cached)
+        return _readings(tokens, lengths, counter.get_total_flops)
+
+
+def elapsed(
+    model: Transformer, lengths: Sequence[int], *, cached: bool, repeats: int = 3
+) -> list[float]:
+    """Return the seconds until so many tokens are written: the least of some repeats."""
+    runs = []
+    for _ in range(repeats):
+        tokens, began = writing(model, max(lengths), cached=cached), time.perf_counter()
+        ends = _readings(tokens, lengths, time.perf_counter)
+        runs.append([end - began for end in ends])
+    return [min(times) for times in zip(*runs, strict=True)]
+
+
+def _readings(tokens: Iterable[int], lengths: Sequence[int], meter: Callable[[], T]) -> list[T]:
+    """What a meter shows when so many of the tokens are written."""
+    shown = {n: meter() for n, _ in enumerate(tokens, 1) if n in lengths}
+    return [shown[n] for n in lengths]
 
 
 def _attention_flops(
@@ -48,20 +66,10 @@ def _attention_flops(
     return int(2 * b * h * t * k[2] * (d + v[3]))
 
 
-def seconds(action: Callable[[], Any], repeats: int = 3) -> float:
-    """Return the shortest time that `action` took: what else ran can only make it longer."""
-    times = []
-    for _ in range(repeats):
-        began = time.perf_counter()
-        action()
-        times.append(time.perf_counter() - began)
-    return min(times)
-
-
 class StepCost(NamedTuple):
     """One decode step over a full cache."""
 
-    seconds: float
+    seconds: float  # the least of some repeats: what else ran can only make it longer
     cache_bytes: int  # as the tensors lie there, before the step
 
 
@@ -88,4 +96,9 @@ def one_step(
         float(model(token, cache, last=1).logits[0, 0, 0])  # waits for a GPU
 
     step()
-    return StepCost(seconds(step, repeats), kept)
+    times = []
+    for _ in range(repeats):
+        began = time.perf_counter()
+        step()
+        times.append(time.perf_counter() - began)
+    return StepCost(min(times), kept)

@@ -416,9 +416,9 @@ with torch.no_grad():
     at_once = model(tokens).logits
     one_by_one = torch.cat([model(t, cache).logits for t in tokens.split(1, dim=1)], dim=1)
 difference = float((one_by_one - at_once).abs().max() / at_once.abs().max())
-same = torch.equal(
-    decode_cost.write(model, 64, cached=True), decode_cost.write(model, 64, cached=False)
-)
+same = [*decode_cost.writing(model, 64, cached=True)] == [
+    *decode_cost.writing(model, 64, cached=False)
+]
 claim("logits with a cache differ by rounding alone", difference < 1e-4, "less than 1 in 10,000")
 claim("the text that it writes is the same, token for token", same)
 
@@ -434,18 +434,12 @@ trap(
 # Now the work. Operations are counted while the model runs, by torch's own counter:
 
 # %%
-show_source(decode_cost.write, decode_cost.operations)
+show_source(decode_cost.writing, decode_cost.operations)
 
 # %% tags=["claim"]
 lengths = (16, 32, 64, 128)
 ways = {"cached": True, "recomputed": False}
-work = {
-    name: [
-        decode_cost.operations(lambda n=n, way=way: decode_cost.write(model, n, cached=way))
-        for n in lengths
-    ]
-    for name, way in ways.items()
-}
+work = {name: decode_cost.operations(model, lengths, cached=way) for name, way in ways.items()}
 print(
     tables.text(
         [
@@ -490,14 +484,7 @@ claim(
 # Seconds follow operations only roughly. Small steps are mostly overhead, so the saving shows late.
 
 # %% tags=["nbval-ignore-output", "claim"]
-decode_cost.write(model, lengths[-1], cached=True)  # the first run is slower: not counted
-elapsed = {
-    name: [
-        decode_cost.seconds(lambda n=n, way=way: decode_cost.write(model, n, cached=way), repeats=2)
-        for n in lengths
-    ]
-    for name, way in ways.items()
-}
+elapsed = {name: decode_cost.elapsed(model, lengths, cached=way) for name, way in ways.items()}
 for i, n in enumerate(lengths):
     print(n, *(f"{name} {n / elapsed[name][i]:,.0f} tokens/s" for name in ways), sep="  ")
 claim("at the longest text the cache is faster", elapsed["cached"][-1] < elapsed["recomputed"][-1])

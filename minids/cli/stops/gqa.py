@@ -1,6 +1,5 @@
 """Chapter 02's stop: writing with a cache and without, counted and measured."""
 
-from functools import partial
 from pathlib import Path
 
 import typer
@@ -9,7 +8,7 @@ from minids.cli.runs import scaled
 from minids.model.transformer import Transformer
 from minids.presets import preset
 from minids.study import tables, viz_gqa
-from minids.study.decode_cost import operations, seconds, write
+from minids.study.decode_cost import elapsed, operations
 from minids.study.widgets import png
 
 WAYS = {"with a cache": True, "read again": False}
@@ -20,13 +19,10 @@ def visit(folder: Path) -> list[Path]:
     on = scaled()
     model = Transformer(preset("toy-llama"), seed=0).to(on.device)
     lengths = on.pick(smoke=[8, 16], laptop=[16, 32, 64, 128], gpu=[64, 128, 256, 512])
-    counted: dict[str, list[float]] = {way: [] for way in WAYS}
-    measured: dict[str, list[float]] = {way: [] for way in WAYS}
-    for n in lengths:
-        for way, cached in WAYS.items():
-            writing = partial(write, model, n, cached=cached)
-            counted[way].append(operations(writing))
-            measured[way].append(seconds(writing, repeats=1))
+    counted = {way: operations(model, lengths, cached=cached) for way, cached in WAYS.items()}
+    measured = {
+        way: elapsed(model, lengths, cached=cached, repeats=1) for way, cached in WAYS.items()
+    }
     rows: list[tables.Row] = [
         {"tokens": n}
         | {f"{way}, MFLOP": round(counted[way][i] / 1e6) for way in WAYS}
