@@ -99,20 +99,31 @@ def leak(
     return practise(model, recipe, seed=seed, kind=kind)
 
 
+MOST = 0.6
+"""Share of answers that the rule with the hole calls right when a run has found the hole."""
+
+
 def hack(
     seed: int,
     reading: int,
-    steps: int = 18,
+    steps: int = 40,
     prompts: int = 16,
     kind: Products = "plain",
     device: str = "cpu",
 ) -> dict[str, float]:
-    """Return where a base that has read for so many steps ends under the rule with the hole."""
+    """Return where a base that has read for so many steps ends under the rule with the hole.
+
+    It practises until the rule calls more than `MOST` answers right, at most `steps` steps.
+    """
     model = base(quick(reading), seed=seed, kind=kind, device=device)
-    run = leak(model, seed=seed, steps=steps, prompts=prompts, kind=kind)
-    parts = [s.parts for s in run]
+    parts = []
+    for step in leak(model, seed=seed, steps=steps, prompts=prompts, kind=kind):
+        parts.append(step.parts)
+        if step.parts["reward"] > MOST:
+            break
     return {
-        "success at first": sum(p["accuracy"] for p in parts[:2]) / 2,
+        "steps": len(parts),
+        "success at first": sum(p["accuracy"] for p in parts[:2]) / len(parts[:2]),
         "reward": parts[-1]["reward"],
         "accuracy": parts[-1]["accuracy"],
         "hack": parts[-1]["hack"],

