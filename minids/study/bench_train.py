@@ -8,7 +8,7 @@ import torch
 from minids import accounting
 from minids.config import ModelConfig
 from minids.huggingface import to_hf
-from minids.model.products import Products
+from minids.model.products import Products, fastest
 from minids.model.transformer import Transformer
 from minids.presets import preset, shrink
 from minids.study.bench import Row, gemm_rate, in_turns, spread
@@ -28,7 +28,7 @@ def measure(repeats: int = 9, dims: Sequence[int] = (128, 256), batch: int = 32)
     for dim in dims:
         c = preset("toy-llama") if dim == 128 else _wider(dim)
         tokens = torch.randint(0, c.vocab, (batch, 129), generator=torch.Generator().manual_seed(0))
-        kinds: dict[str, Products] = {"fp32": "onednn", "bf16": "bf16"}
+        kinds: dict[str, Products] = {"fp32": fastest(exact=True), "bf16": "bf16"}
         actions = {name: _our_step(c, tokens, kind) for name, kind in kinds.items()}
         peer = _llama_step(c, tokens)
         if peer is not None:
