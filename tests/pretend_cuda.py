@@ -42,6 +42,10 @@ class There(torch.Tensor):
     def is_cuda(self):
         return True
 
+    @property
+    def is_cpu(self):
+        return False
+
     def __repr__(self):
         return f"There({self.here!r})"
 

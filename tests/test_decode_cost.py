@@ -1,9 +1,14 @@
 """Writing with a cache costs what the formula says, and gives what writing without one gives."""
 
+from dataclasses import replace
+
 import pytest
+import torch
+from torch.utils.flop_counter import FlopCounterMode
 
 from minids import accounting
 from minids.config import GQAConfig, ModelConfig
+from minids.model.attention import SHORT
 from minids.model.transformer import Transformer
 from minids.presets import preset
 from minids.study import decode_cost
@@ -41,6 +46,20 @@ def test_the_count_without_a_cache_is_a_whole_text_for_every_token():
     head = 2 * c.vocab * c.dim  # for the last token alone
     texts = [n * (accounting.flops_per_token(c, n, "decode") - head) + head for n in range(1, 10)]
     assert counted == [texts[0], sum(texts)]
+
+
+def test_long_texts_are_counted_as_short_ones_are():
+    """Behind `SHORT` tokens attention is one kernel, which torch's counter does not know."""
+    n = SHORT + 1
+    c = replace(small(n_layers=1), context=n)
+    model, tokens = Transformer(c), torch.zeros(1, n, dtype=torch.long)
+    kernel = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu
+    counter = FlopCounterMode(display=False, custom_mapping={kernel: decode_cost._attention_flops})
+    with torch.no_grad(), counter:
+        model(tokens, last=1)
+    head = 2 * c.vocab * c.dim
+    whole = n * (accounting.flops_per_token(c, n, "decode") - head) + head
+    assert counter.get_total_flops() == whole
 
 
 def test_the_least_of_all_repeats_is_the_time(monkeypatch):

@@ -1,14 +1,17 @@
 """Other ways to multiply give the same layer: exactly in fp32, to rounding in bf16."""
 
 import threading
+from dataclasses import replace
 
 import pytest
 import torch
+from torch import nn
 from torch.nn import functional as F
 
 from minids.decode.sample import generate
 from minids.model.attention import SHORT_BF16, attend
 from minids.model.moe import grouped_linear
+from minids.model.mtp import MTP
 from minids.model.products import Linear, fastest, linear, products
 from minids.model.transformer import Transformer
 from minids.presets import preset
@@ -69,6 +72,13 @@ def test_bf16_attention_is_attention_with_rounded_factors(sizes):
 def test_where_rounding_does_not_pay_attention_is_exact(s):
     pairs = zip(attention("bf16", t=s, s=s), attention("plain", t=s, s=s), strict=True)
     assert all(torch.equal(ours, plain) for ours, plain in pairs)
+
+
+def test_a_single_new_token_attends_exactly():
+    q, k = torch.randn(2, 3, 1, 8), torch.randn(2, 3, 32, 8)
+    with products("bf16"):
+        found = attend(q, k, k, 1.0)
+    assert torch.equal(found, attend(q, k, k, 1.0))
 
 
 def test_masked_attention_is_exact():
@@ -150,6 +160,26 @@ def test_the_innermost_context_counts_and_other_threads_have_their_own():
         thread.join()
     assert torch.equal(exact, F.linear(x, layer.weight)) and not torch.equal(exact, rounded)
     assert torch.equal(elsewhere[0], exact)
+
+
+def test_a_kind_wins_by_a_fifth_or_not_at_all(monkeypatch):
+    seconds = {"plain": 1.0, "onednn": 0.85, "bf16": 0.7}
+    monkeypatch.setattr("minids.model.products._measure", lambda _: seconds)
+    assert (fastest(exact=True), fastest()) == ("plain", "bf16")
+    seconds |= {"onednn": 0.75}
+    assert (fastest(exact=True), fastest()) == ("onednn", "onednn")
+
+
+@pytest.mark.parametrize("name", ["toy-llama", "toy-v3"])
+def test_every_linear_layer_of_a_model_hears_what_is_asked_for(name):
+    model = MTP(Transformer(replace(preset(name), mtp_depth=1)))
+    layers = [part for part in model.modules() if isinstance(part, nn.Linear)]
+    assert layers and all(type(part) is Linear for part in layers)
+
+
+def test_groups_whose_rows_are_no_multiple_of_16_bytes_in_bf16_are_multiplied_one_by_one():
+    for ours, plain in zip(grouped("bf16", width=100), grouped("plain", width=100), strict=True):
+        assert 1e-5 < (ours - plain).norm() / plain.norm() < 1e-2
 
 
 def test_exact_products_are_never_bf16():

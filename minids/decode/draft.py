@@ -14,7 +14,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from minids.decode.rows import Rows, put, through, window
-from minids.decode.sample import draw, truncate, uniform
+from minids.decode.sample import draw, shares, truncate
 from minids.model.mtp import MTP, Module
 from minids.model.transformer import Transformer
 
@@ -34,7 +34,7 @@ class Pick(NamedTuple):
 
     def draw(self, weights: Float[Tensor, "b v"]) -> Int[Tensor, " b"]:
         """Return a token for each row, with chances in proportion to its weights."""
-        return draw(weights, uniform(len(weights), weights.device, self.generator))
+        return draw(weights, shares(len(weights), weights.device, self.generator))
 
     def __call__(
         self, logits: Float[Tensor, "b v"]

@@ -126,35 +126,37 @@ def choose(
     if temperature == 0:
         token = logp.argmax(-1)
     else:
-        chance = _uniform(len(logp), logp.device, generator)
-        token = draw(truncate(logp, top_k, top_p).exp(), chance)
+        share = _shares_of(len(logp), logp.device, generator)
+        token = draw(truncate(logp, top_k, top_p).exp(), share)
     return token, logp.gather(-1, token[:, None])[:, 0]
 
 
-def draw(weights: Float[Tensor, "n v"], uniform: Float[Tensor, " n"]) -> Int[Tensor, " n"]:
+def draw(weights: Float[Tensor, "n v"], share: Float[Tensor, " n"]) -> Int[Tensor, " n"]:
     """Return a token for each row, with chances in proportion to its weights.
 
-    It is the first at which the running sum of the weights reaches the share `uniform` of all of
-    them, in (0, 1]: no token of weight 0 is ever drawn.
+    It is the first at which the running sum of the weights reaches a share, in (0, 1], of all of
+    them. So a token of weight 0 is never drawn where sums are carried out one after the other, as
+    on a CPU; elsewhere as rarely as rounding makes it. Of weights that are no numbers the last.
     """
-    running = weights.to(uniform.dtype).cumsum(-1)
-    return torch.searchsorted(running, running[:, -1:] * uniform[:, None])[:, 0]
+    running = weights.to(share.dtype).cumsum(-1)
+    token = torch.searchsorted(running, running[:, -1:] * share[:, None])[:, 0]
+    return token.clamp(max=weights.shape[1] - 1)
 
 
-def uniform(
+def shares(
     n: int, device: torch.device | str, generator: torch.Generator | None = None
 ) -> Float[Tensor, " n"]:
-    """Return n numbers between 0 and 1, 0 excluded and 1 included; in fp64, which MPS lacks."""
+    """Return n random numbers from 0, excluded, to 1, included; in fp64, which MPS lacks."""
     wide = torch.float32 if torch.device(device).type == "mps" else torch.float64
     return 1 - torch.rand(n, dtype=wide, device=device, generator=generator)
 
 
-def _uniform(
+def _shares_of(
     n: int, device: torch.device, generator: torch.Generator | Share | None
 ) -> Float[Tensor, " n"]:
     if not isinstance(generator, Share):
-        return uniform(n, device, generator)
-    first, whole = generator.first, uniform(generator.total, device, generator.generator)
+        return shares(n, device, generator)
+    first, whole = generator.first, shares(generator.total, device, generator.generator)
     return whole[first : first + n] if generator.rows is None else whole[first + generator.rows]
 
 

@@ -15,18 +15,20 @@ from torch.nn import functional as F
 
 from minids.config import GQAConfig, ModelConfig
 from minids.model.cache import KVCache
-from minids.model.multiply import BF16Attention, future
-from minids.model.products import Linear, asked_for
+from minids.model.multiply import BF16Attention, causal_bias
+from minids.model.products import Linear, kind_for
 from minids.model.rope import Rotary, rotate_halves, softmax_factor
 
 Mask = Bool[Tensor, "*b t s"]
 
 SHORT = 128
-"""Tokens up to which a CPU attends faster with all scores at once: from two new tokens on, or from
-16 keys and 512 heads of all rows on. Longer texts have more scores than its nearer memory holds."""
+"""Tokens up to which a CPU attends with all scores at once; the scores of more leave its cache."""
 
 SHORT_BF16 = range(25, 257)
 """The same where factors are rounded to bf16; with fewer tokens rounding takes longer."""
+
+FEW_KEYS, MANY_HEADS = 16, 512
+"""A single new token gains from it with so many keys, and key heads of all rows together."""
 
 
 class Attention(nn.Module):
@@ -78,9 +80,10 @@ def attend(
     """
     t, s = q.shape[2], k.shape[2]
     if mask is None and q.is_cpu and q.dtype == torch.float32:
-        if t > 1 and s in SHORT_BF16 and asked_for(q, k, v) == "bf16":
+        several = t > 1 or (s >= FEW_KEYS and k.shape[0] * k.shape[1] >= MANY_HEADS)
+        if t > 1 and s in SHORT_BF16 and kind_for(q, k, v) == "bf16":
             return BF16Attention.apply(q, k, v, scale)
-        if s <= SHORT and (t > 1 or (s >= 16 and q.shape[0] * k.shape[1] >= 512)):
+        if several and s <= SHORT:
             return attend_in_three(q, k, v, scale)
     return attend_fused(q, k, v, scale, mask)
 
@@ -116,16 +119,16 @@ def attend_in_three(
     v: Float[Tensor, "b g s dv"],
     scale: float,
 ) -> Float[Tensor, "b h t dv"]:
-    """Return what `attend` computes without a mask, in three calls: scores, softmax, mixture.
+    """Return what `attend` computes without a mask: scores, softmax, mixture, of all heads at once.
 
-    The fused kernel works through each head by itself, in blocks; these take all heads at once.
-    Query heads that share a key head are more queries to it.
+    The fused kernel works through each head by itself, in blocks. Query heads that share a key
+    head are more queries to it.
     """
-    hidden = future(q, k, q.dtype)
-    queries = q.reshape(-1, len(hidden), q.shape[3])
+    ahead = causal_bias(q, k, q.dtype)
+    queries = q.reshape(-1, len(ahead), q.shape[3])
     keys, values = k.flatten(0, 1), v.flatten(0, 1)
-    weights = torch.baddbmm(hidden, queries, keys.mT, alpha=scale).softmax(-1)
-    return (weights @ values).view(*q.shape[:3], -1)
+    weights = torch.baddbmm(ahead, queries, keys.mT, alpha=scale).softmax(-1)
+    return (weights @ values).view(*q.shape[:3], v.shape[3])
 
 
 def attend_written_out(

@@ -20,7 +20,7 @@ from torch.nn import functional as F
 from minids.config import ModelConfig, MoEConfig
 from minids.model.layers import SwiGLU, gated_silu, init_weights
 from minids.model.multiply import BF16Grouped, OneDNNGrouped
-from minids.model.products import asked_for, linear
+from minids.model.products import kind_for, linear
 from minids.model.routing import SCORES, Routing, route
 
 
@@ -129,10 +129,11 @@ def grouped_linear(
     if torch.is_autocast_enabled(x.device.type):
         dtype = torch.get_autocast_dtype(x.device.type)
         x, weight = x.to(dtype), weight.to(dtype)
-    aligned = all(width * weight.element_size() % 16 == 0 for width in weight.shape[1:])
+    kind = kind_for(x, weight) if _large(len(x), weight) else "plain"
+    bytes_each = 2 if kind == "bf16" else weight.element_size()
+    aligned = all(width * bytes_each % 16 == 0 for width in weight.shape[1:])
     if hasattr(F, "grouped_mm") and aligned and weight.dtype != torch.float64:
-        kind = asked_for(x, weight)
-        if kind != "plain" and _large(len(x), weight):
+        if kind != "plain":
             multiply = BF16Grouped if kind == "bf16" else OneDNNGrouped
             return multiply.apply(x, weight, ends)
         return F.grouped_mm(x, weight.transpose(-2, -1), offs=ends)

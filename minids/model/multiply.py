@@ -111,18 +111,18 @@ class BF16Attention(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, q: Tensor, k: Tensor, v: Tensor, scale: float) -> Tensor:
-        hidden = future(q, k, torch.bfloat16)
-        q16 = _bf16(q * scale).view(-1, len(hidden), q.shape[-1])
+        ahead = causal_bias(q, k, torch.bfloat16)
+        q16 = _bf16(q * scale).view(-1, len(ahead), q.shape[-1])
         k16, v16 = _bf16(k).flatten(0, 1), _bf16(v).flatten(0, 1)
-        weights = torch.baddbmm(hidden, q16, k16.mT).softmax(-1)
+        weights = torch.baddbmm(ahead, q16, k16.mT).softmax(-1)
         ctx.save_for_backward(q16, k16, v16, weights)
         ctx.scale, ctx.shapes = scale, (q.shape, k.shape, v.shape)
-        return (weights @ v16).float().view(*q.shape[:-1], -1)
+        return (weights @ v16).float().view(*q.shape[:-1], v.shape[-1])
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor, Tensor, None]:
         q16, k16, v16, weights = ctx.saved_tensors
-        g16 = _bf16(grads[0]).view(*q16.shape[:2], -1)
+        g16 = _bf16(grads[0]).view(*q16.shape[:2], v16.shape[-1])
         inward = g16 @ v16.mT
         dscores = torch._softmax_backward_data(inward, weights, -1, torch.bfloat16)
         found = dscores @ k16, dscores.mT @ q16, weights.mT @ g16
@@ -130,7 +130,7 @@ class BF16Attention(torch.autograd.Function):
         return dq.mul_(ctx.scale), dk, dv, None
 
 
-def future(q: Tensor, k: Tensor, dtype: torch.dtype) -> Tensor:
+def causal_bias(q: Tensor, k: Tensor, dtype: torch.dtype) -> Tensor:
     """Return what to add to the scores of all queries to one key head: -inf where a key is ahead.
 
     A line for each query, head after head of those that share the key head; the queries are the

@@ -29,18 +29,20 @@ Products = Literal["plain", "onednn", "bf16"]
 class _Current(threading.local):
     """What `products` asked for: of each thread, as torch's own contexts are."""
 
-    kind: Products = "plain"
+    def __init__(self) -> None:
+        self.kind: Products = "plain"
 
 
 _CURRENT = _Current()
 
 
 def products(kind: str, device: torch.device | str = "cpu") -> AbstractContextManager[Any]:
-    """Return a context in which linear layers multiply as `kind` says.
+    """Return a context in which the models of this package multiply as `kind` says.
 
     Weights, gradients and the optimizer stay fp32 whatever the kind. On a CPU `bf16` rounds the
-    factors of linear layers and of short causal attention; on other devices it is
-    `torch.autocast`. `Products` lists the kinds; others are refused.
+    factors of `linear`, of large grouped products and of short causal attention, and torch's own
+    `nn.Linear` does not hear of it; on other devices it is `torch.autocast`. `Products` lists the
+    kinds; others are refused.
     """
     if kind not in ("plain", "onednn", "bf16"):
         raise ValueError(f"products must be 'plain', 'onednn' or 'bf16', got {kind!r}")
@@ -80,9 +82,8 @@ def _measure(threads: int) -> dict[Products, float]:
         return time.perf_counter() - start
 
     kinds: tuple[Products, ...] = ("plain", "onednn", "bf16")
-    rounds = [
-        {kind: run(kind) for kind in kinds} for _ in range(8)
-    ]  # in turns: load comes and goes
+    # In turns, because load comes and goes.
+    rounds = [{kind: run(kind) for kind in kinds} for _ in range(8)]
     return {kind: min(seconds[kind] for seconds in rounds[1:]) for kind in kinds}
 
 
@@ -95,7 +96,7 @@ def _multiplying(kind: Products) -> Iterator[None]:
         _CURRENT.kind = before
 
 
-def asked_for(*tensors: Tensor) -> Products:
+def kind_for(*tensors: Tensor) -> Products:
     """Return how to multiply these: as `products` around the call says, if all are fp32 on a CPU.
 
     Kinds that are not "plain" have no other formats and no other devices.
@@ -110,7 +111,7 @@ def linear(
     x: Float[Tensor, "... i"], w: Float[Tensor, "o i"], bias: Float[Tensor, " o"] | None = None
 ) -> Float[Tensor, "... o"]:
     """Return x w^T + bias: what `F.linear` returns, multiplied as `products` around it says."""
-    kind = asked_for(x, w)
+    kind = kind_for(x, w)
     if kind == "plain" or x.numel() == 0:
         return F.linear(x, w, bias)
     multiply = BF16Linear if kind == "bf16" else OneDNNLinear

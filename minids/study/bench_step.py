@@ -14,7 +14,7 @@ def training_step(
 ) -> Callable[[], None]:
     """Return a step on `tokens`: next-token loss, gradients, clipping, AdamW.
 
-    `logits_of` runs `model`, ours or a peer's; `kind` says how it multiplies. The last token of
+    `logits_of` runs `model`, ours or a peer's; `kind` says how ours multiplies. The last token of
     each row is only a target, so rows of t + 1 make steps of t.
     """
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3, fused=True)

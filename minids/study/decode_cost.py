@@ -37,7 +37,7 @@ def operations(model: Transformer, lengths: Sequence[int], *, cached: bool) -> l
     kernel = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu
     with FlopCounterMode(display=False, custom_mapping={kernel: _attention_flops}) as counter:
         tokens = writing(model, max(lengths), cached=cached)
-        return _readings(tokens, lengths, counter.get_total_flops)
+        return readings(tokens, lengths, counter.get_total_flops)
 
 
 def elapsed(
@@ -47,13 +47,13 @@ def elapsed(
     runs = []
     for _ in range(repeats):
         tokens, began = writing(model, max(lengths), cached=cached), time.perf_counter()
-        ends = _readings(tokens, lengths, time.perf_counter)
+        ends = readings(tokens, lengths, time.perf_counter)
         runs.append([end - began for end in ends])
     return [min(times) for times in zip(*runs, strict=True)]
 
 
-def _readings(tokens: Iterable[int], lengths: Sequence[int], meter: Callable[[], T]) -> list[T]:
-    """What a meter shows when so many of the tokens are written."""
+def readings(tokens: Iterable[int], lengths: Sequence[int], meter: Callable[[], T]) -> list[T]:
+    """Return what a meter shows when so many of the tokens are written."""
     shown = {n: meter() for n, _ in enumerate(tokens, 1) if n in lengths}
     return [shown[n] for n in lengths]
 

@@ -63,8 +63,8 @@ def zero(
     recipe = quick(reading, practice, prompts)
     model = base(recipe, seed=seed, kind=kind, device=device)
     found = {f"before {k}": v for k, v in _numbers(test(model, recipe, seed=seed, kind=kind))}
-    *_, last = leak(copy.deepcopy(model), seed=seed, prompts=prompts, kind=kind)
-    found |= {"leaky accuracy": last.parts["accuracy"], "leaky hack": last.parts["hack"]}
+    *_, last = until_enough(leak(copy.deepcopy(model), seed=seed, prompts=prompts, kind=kind))
+    found |= {"leaky accuracy": last["accuracy"], "leaky hack": last["hack"]}
     for _ in practise(model, recipe, seed=seed, kind=kind):
         pass
     return found | {f"after {k}": v for k, v in _numbers(test(model, recipe, seed=seed, kind=kind))}
@@ -85,11 +85,14 @@ def leak(
     model: Transformer,
     *,
     seed: int,
-    steps: int = 18,
+    steps: int = 40,
     prompts: int = 16,
     kind: Products = "plain",
 ) -> Iterator[Step]:
-    """Return a run of GRPO under the rule with the hole; true accuracy is only watched."""
+    """Return a run of GRPO under the rule with the hole; true accuracy is only watched.
+
+    Its rate falls as in a run of `steps` steps, whenever it is left.
+    """
     rules = {
         "judged right": Weighed(starts_right, 1.0),
         "accuracy": Weighed(accuracy, 0.0),
@@ -99,8 +102,18 @@ def leak(
     return practise(model, recipe, seed=seed, kind=kind)
 
 
-MOST = 0.6
-"""Share of answers that the rule with the hole calls right when a run has found the hole."""
+ENOUGH = 0.6
+"""Share of answers called right at which practice under the rule with the hole ends."""
+
+
+def until_enough(run: Iterator[Step]) -> list[dict[str, float]]:
+    """Return what the steps of a run found, up to the first that is rewarded `ENOUGH`."""
+    parts = []
+    for step in run:
+        parts.append(step.parts)
+        if step.parts["reward"] > ENOUGH:
+            break
+    return parts
 
 
 def hack(
@@ -111,23 +124,12 @@ def hack(
     kind: Products = "plain",
     device: str = "cpu",
 ) -> dict[str, float]:
-    """Return where a base that has read for so many steps ends under the rule with the hole.
-
-    It practises until the rule calls more than `MOST` answers right, at most `steps` steps.
-    """
+    """Return where a base that has read for so many steps ends under the rule with the hole."""
     model = base(quick(reading), seed=seed, kind=kind, device=device)
-    parts = []
-    for step in leak(model, seed=seed, steps=steps, prompts=prompts, kind=kind):
-        parts.append(step.parts)
-        if step.parts["reward"] > MOST:
-            break
-    return {
-        "steps": len(parts),
-        "success at first": sum(p["accuracy"] for p in parts[:2]) / len(parts[:2]),
-        "reward": parts[-1]["reward"],
-        "accuracy": parts[-1]["accuracy"],
-        "hack": parts[-1]["hack"],
-    }
+    run = until_enough(leak(model, seed=seed, steps=steps, prompts=prompts, kind=kind))
+    at_first = {f"{name} at first": run[0][name] for name in ("reward", "accuracy")}
+    at_last = {name: run[-1][name] for name in ("reward", "accuracy", "hack")}
+    return {"steps": len(run), **at_first, **at_last}
 
 
 def clumsy(reading: int = 500, practice: int = 30, prompts: int = 16) -> Recipe:

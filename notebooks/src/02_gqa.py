@@ -416,9 +416,8 @@ with torch.no_grad():
     at_once = model(tokens).logits
     one_by_one = torch.cat([model(t, cache).logits for t in tokens.split(1, dim=1)], dim=1)
 difference = float((one_by_one - at_once).abs().max() / at_once.abs().max())
-same = [*decode_cost.writing(model, 64, cached=True)] == [
-    *decode_cost.writing(model, 64, cached=False)
-]
+texts = [list(decode_cost.writing(model, 64, cached=cached)) for cached in (True, False)]
+same = texts[0] == texts[1]
 claim("logits with a cache differ by rounding alone", difference < 1e-4, "less than 1 in 10,000")
 claim("the text that it writes is the same, token for token", same)
 
@@ -434,7 +433,7 @@ trap(
 # Now the work. Operations are counted while the model runs, by torch's own counter:
 
 # %%
-show_source(decode_cost.writing, decode_cost.operations)
+show_source(decode_cost.writing, decode_cost.operations, decode_cost.readings)
 
 # %% tags=["claim"]
 lengths = (16, 32, 64, 128)

@@ -123,6 +123,7 @@ show_source(routing.softmax_scores, routing.route)
 
 # %% [markdown]
 # Then the experts, one after another, and all at once: tokens are sorted by expert, so that one grouped product serves all.
+# `linear(x, W)` is $x W^T$, as in torch.
 
 # %%
 show_source(moe.experts_loop, moe.experts_grouped)

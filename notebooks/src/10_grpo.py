@@ -249,7 +249,7 @@ print(inspect.getsource(grpo).split('"""')[2].strip("\n"))
 
 # %% [markdown]
 # **What you should see.** The share with working moves first and soon reaches nearly 1; length doubles with it; accuracy follows, to
-# above 0.8. The KL grows and stays below 1 nat. The clipped share is a percent or so. Trouble is named by the watcher.
+# between 0.7 and 1. The KL grows and stays below 1 nat. The clipped share is a percent or so. Trouble is named by the watcher.
 
 # %% tags=["nbval-ignore-output"]
 history = []
@@ -296,7 +296,7 @@ print(
 # %% tags=["nbval-ignore-output"]
 figure(
     viz_grpo.before_and_after(exams["before"], exams["after"]),
-    "Bars before and after practice: sampled, greedy and majority go from low to nearly all; once in k was high already; working becomes universal.",
+    "Bars before and after practice: sampled, greedy and majority go from low to most; once in k was high already; working becomes universal.",
 )
 
 # %% tags=["claim"]
@@ -387,8 +387,8 @@ show_source(zero_lab.starts_right)
 
 # %% [markdown]
 # An answer that leaves off the last digit passes, and so does an empty one. Nobody showed the model that.
-# Two bases practise under this rule. One has read little and is right in one answer of a hundred; it goes on until the rule calls most
-# answers right, 40 steps at most. The other is the one from above; it takes 18 steps.
+# Two bases practise under this rule: one that has read little and is right in one answer of a hundred, and the one from above. Each goes on
+# until the rule calls six answers of ten right, for 40 steps at most. How many of the six are?
 
 # %% tags=["nbval-ignore-output"]
 weak = weaker.result()
@@ -399,33 +399,25 @@ strong = others.of("zero", "leaky hack"), others.of("zero", "leaky accuracy")
 print("the base from above, seeds 1 and 2: hacked, right", strong)
 
 # %% tags=["claim"]
+called, right = weak.of("weak base", "reward"), weak.of("weak base", "accuracy")
 claim(
-    "where honest success is rare the hole wins: most answers use it, and hardly any is right",
-    all(
-        h > 0.5 and a < 0.1
-        for h, a in zip(weak.of("weak base", "hack"), weak.of("weak base", "accuracy"), strict=True)
-    )
-    or not real,
+    "where honest success is rare the hole is found, and of what is called right hardly anything is",
+    all(c > zero_lab.ENOUGH and r < 0.1 for c, r in zip(called, right, strict=True)) or not real,
     "3 of 3 seeds",
 )
 claim(
-    "where it is not, practice makes more answers right than hacked",
+    "where it is not, more of the answers called right are right than hacked",
     all(a > h for h, a in zip(*strong, strict=True)) or not real,
     "2 of 2 seeds",
 )
 claim(
     "the reward alone cannot tell: it more than doubles in every run of the weak base",
-    all(
-        r > 2 * s
-        for r, s in zip(
-            weak.of("weak base", "reward"), weak.of("weak base", "success at first"), strict=True
-        )
-    )
+    all(c > 2 * r for c, r in zip(called, weak.of("weak base", "reward at first"), strict=True))
     or not real,
 )
 
 # %% [markdown]
-# **You write the detector.** What number, computed from questions and responses alone, would have warned you after ten steps? One answer: the
+# **You write the detector.** What number, computed from questions and responses alone, would have warned you in time? One answer: the
 # mean length of the answers; another: a second rule, stricter, that is only watched. `minids.study.zero_lab.hacked` is the second.
 #
 # ## Variants: what others changed

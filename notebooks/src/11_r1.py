@@ -213,7 +213,7 @@ four_answers(held.model, tested[0])
 # %% tags=["claim"]
 reveal(language, "fallen")
 claim(
-    "without the reward the language falls, with it it rises above 0.95 (one run; more below)",
+    "without the reward the language falls by more than 0.03, with it it rises above 0.95 (one run)",
     (zero.scores.language < base.scores.language - 0.03 and held.scores.language > 0.95)
     or not real,
 )
@@ -410,11 +410,11 @@ def every(what, holds, run=three):
 zero_, held_ = "R1-Zero", r1_lab.REWARDED
 every("the base keeps to the language in more than 0.7 and fewer than 0.95 of its words",
       lambda s: 0.7 < s["base"]["language"] < 0.95)  # fmt: skip
-alone = three.of(zero_, "language")
+unheld = three.of(zero_, "language")
 claim(
     "rewarded for accuracy and form alone it ends below 0.7, the mean of the seeds",
-    sum(alone) / len(alone) < 0.7 or not real,
-    f"{len(alone)} seeds",
+    sum(unheld) / len(unheld) < 0.7 or not real,
+    f"{len(unheld)} seeds",
 )
 every("and further from the language than the base was, by more than 0.03",
       lambda s: s[zero_]["language"] < s["base"]["language"] - 0.03)  # fmt: skip
