@@ -3,11 +3,13 @@
 import re
 import subprocess
 import tomllib
+from importlib import metadata
 from pathlib import Path
 
 import pytest
 import yaml
 from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
 from packaging.version import Version
 
 import minids
@@ -52,6 +54,19 @@ def test_every_constraint_is_one_exact_public_version():
 def test_the_tested_version_of_each_requirement_lies_in_its_range(name):
     assert name in pins(), f"constraints.txt does not freeze {name}"
     assert EVERYTHING[name].specifier.contains(pins()[name])
+
+
+def test_the_oldest_python_that_is_promised_can_install_every_tested_version():
+    """pip searched for half an hour, on Debian's 3.11.2, for a release that asked for 3.11.5."""
+    oldest = PROJECT["requires-python"].removeprefix(">=") + ".0"
+    installed = {d.name.lower().replace("_", "-"): d for d in metadata.distributions()}
+    asks = {
+        name: installed[name].metadata.get("Requires-Python") or ""
+        for name, version in pins().items()
+        if name in installed and Version(installed[name].version) == version
+    }
+    assert len(asks) > len(EVERYTHING)
+    assert [name for name, asked in asks.items() if oldest not in SpecifierSet(asked)] == []
 
 
 def test_no_requirement_is_pinned_exactly():
