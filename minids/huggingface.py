@@ -3,25 +3,10 @@
 from collections.abc import Mapping
 from typing import Any
 
-from minids.config import (
-    ConfigError,
-    GQAConfig,
-    Llama3RopeConfig,
-    MLAConfig,
-    ModelConfig,
-    MoEConfig,
-    YarnConfig,
-)
+from minids.config import ConfigError, GQAConfig, MLAConfig, ModelConfig, MoEConfig
+from minids.hf_fields import Fields
+from minids.hf_scaling import read_scaling, write_scaling
 
-# Fields that describe training, serving or the file itself, not the shape of the model.
-_IGNORED = frozenset(
-    "architectures attention_dropout auto_map aux_loss_alpha bos_token_id eos_token_id ep_size "
-    "pad_token_id device_aux_loss_alpha dtype initializer_range initializer_range_paper "
-    "max_window_layers moe_layer_freq mlp_bias pretraining_tp quantization_config "
-    "relative_expert_size return_dict seq_aux sliding_window torch_dtype transformers_version "
-    "use_cache use_mrope use_sliding_window output_router_logits layer_types "
-    "num_local_experts qk_head_dim".split()
-)
 _REQUIRED = "hidden_size num_hidden_layers num_attention_heads vocab_size max_position_embeddings"
 
 
@@ -31,7 +16,7 @@ def from_hf(source: Mapping[str, Any], *, name: str = "model") -> ModelConfig:
     Fields whose name starts with `_` are comments. A field that is unknown, missing or
     contradicts another is refused by name with a ConfigError.
     """
-    read = _Fields(_as_before_version_5(source))
+    read = Fields(_as_before_version_5(source))
     for field in _REQUIRED.split():
         read.need(field)
     read.expect("hidden_act", {"silu"}, "only SwiGLU feed-forwards are built here")
@@ -59,7 +44,7 @@ def from_hf(source: Mapping[str, Any], *, name: str = "model") -> ModelConfig:
         n_dense=n_dense,
         context=read.need("max_position_embeddings"),
         rope_theta=float(read.get("rope_theta", 10_000.0)),
-        rope_scaling=_scaling(read.get("rope_scaling", None)),
+        rope_scaling=read_scaling(read.get("rope_scaling", None)),
         mtp_depth=read.get("num_nextn_predict_layers", 0),
         tied=read.get("tie_word_embeddings", False),
         norm_eps=read.get("rms_norm_eps", 1e-6),
@@ -84,37 +69,7 @@ def _as_before_version_5(source: Mapping[str, Any]) -> dict[str, Any]:
     return out
 
 
-class _Fields:
-    """A config.json being read: remembers which fields were used."""
-
-    def __init__(self, source: Mapping[str, Any]) -> None:
-        self.left = {k: v for k, v in source.items() if not k.startswith("_")}
-        self.source = dict(self.left)
-
-    def need(self, field: str) -> Any:
-        if field not in self.source:
-            raise ConfigError(f"{field} is missing: this is no complete config.json")
-        return self.get(field, None)
-
-    def get(self, field: str, default: Any) -> Any:
-        self.left.pop(field, None)
-        return self.source.get(field, default)
-
-    def expect(self, field: str, allowed: set[Any], why: str) -> None:
-        value = self.get(field, next(iter(allowed)))
-        if value not in allowed:
-            raise ConfigError(f"{field}={value!r} is not supported: {why}")
-
-    def refuse_the_rest(self) -> None:
-        unknown = sorted(set(self.left) - _IGNORED)
-        if unknown:
-            raise ConfigError(
-                f"unknown fields: {', '.join(unknown)}. A misspelt field would change the model "
-                "silently, so it is refused; rename or remove it"
-            )
-
-
-def _attention(read: _Fields) -> GQAConfig | MLAConfig:
+def _attention(read: Fields) -> GQAConfig | MLAConfig:
     n_heads = read.need("num_attention_heads")
     n_kv = read.get("num_key_value_heads", None) or n_heads
     model_type = read.get("model_type", None)
@@ -163,7 +118,7 @@ _CHOICES = {
 }
 
 
-def _moe(read: _Fields) -> MoEConfig | None:
+def _moe(read: Fields) -> MoEConfig | None:
     names = "n_routed_experts n_shared_experts num_experts_per_tok moe_intermediate_size n_group"
     names += " topk_group topk_method scoring_func norm_topk_prob routed_scaling_factor"
     fields = {f: read.get(f, None) for f in names.split()}
@@ -198,35 +153,6 @@ def _moe(read: _Fields) -> MoEConfig | None:
     )
 
 
-def _scaling(s: Mapping[str, Any] | None) -> YarnConfig | Llama3RopeConfig | None:
-    if s is None:
-        return None
-    kind = s.get("rope_type", s.get("type"))
-    if kind == "default":
-        return None
-    if kind == "llama3":
-        return Llama3RopeConfig(
-            factor=s["factor"],
-            original=s["original_max_position_embeddings"],
-            low_freq=s["low_freq_factor"],
-            high_freq=s["high_freq_factor"],
-        )
-    if kind != "yarn":
-        raise ConfigError(f"rope_scaling type {kind!r} is not supported: use yarn or llama3")
-    if s.get("mscale", 1.0) != s.get("mscale_all_dim", 1.0):
-        raise ConfigError(
-            f"mscale={s.get('mscale')} differs from mscale_all_dim={s.get('mscale_all_dim')}: "
-            "DeepSeek's models use one value for both"
-        )
-    return YarnConfig(
-        factor=s["factor"],
-        original=s["original_max_position_embeddings"],
-        beta_fast=s.get("beta_fast", 32),
-        beta_slow=s.get("beta_slow", 1),
-        mscale=s.get("mscale", 1.0),
-    )
-
-
 def to_hf(config: ModelConfig) -> dict[str, Any]:
     """Return `config` as a Hugging Face `config.json`; `from_hf` reads it back unchanged."""
     c, a, m = config, config.attention, config.moe
@@ -238,7 +164,7 @@ def to_hf(config: ModelConfig) -> dict[str, Any]:
         "num_attention_heads": a.n_heads,
         "max_position_embeddings": c.context,
         "rope_theta": c.rope_theta,
-        "rope_scaling": _scaling_to_hf(c),
+        "rope_scaling": write_scaling(c.rope_scaling),
         "tie_word_embeddings": c.tied,
         "rms_norm_eps": c.norm_eps,
         "hidden_act": "silu",
@@ -276,15 +202,3 @@ def to_hf(config: ModelConfig) -> dict[str, Any]:
         "topk_group": m.kept_groups,
         "topk_method": "noaux_tc" if m.biased else greedy,
     }
-
-
-def _scaling_to_hf(c: ModelConfig) -> dict[str, Any] | None:
-    s = c.rope_scaling
-    if s is None:
-        return None
-    shared = {"factor": s.factor, "original_max_position_embeddings": s.original}
-    if isinstance(s, Llama3RopeConfig):
-        names = {"low_freq_factor": s.low_freq, "high_freq_factor": s.high_freq}
-        return shared | names | {"rope_type": "llama3"}
-    names = {"beta_fast": s.beta_fast, "beta_slow": s.beta_slow}
-    return shared | names | {"mscale": s.mscale, "mscale_all_dim": s.mscale, "type": "yarn"}

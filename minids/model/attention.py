@@ -80,10 +80,10 @@ def attend(
     """
     t, s = q.shape[2], k.shape[2]
     if mask is None and q.is_cpu and q.dtype == torch.float32:
-        several = t > 1 or (s >= FEW_KEYS and k.shape[0] * k.shape[1] >= MANY_HEADS)
         if t > 1 and s in SHORT_BF16 and kind_for(q, k, v) == "bf16":
             return BF16Attention.apply(q, k, v, scale)
-        if several and s <= SHORT:
+        many = s >= FEW_KEYS and k.shape[0] * k.shape[1] >= MANY_HEADS
+        if s <= SHORT and (t > 1 or many):
             return attend_in_three(q, k, v, scale)
     return attend_fused(q, k, v, scale, mask)
 
@@ -100,17 +100,16 @@ def attend_fused(
     Values are padded to the width of the keys: unequal widths fall back to a kernel that is up
     to three times slower.
     """
-    t, s, width = q.shape[2], k.shape[2], v.shape[3]
-    causal = mask is None and t == s
+    t, s, missing = q.shape[2], k.shape[2], k.shape[3] - v.shape[3]
+    causal = mask is None and t == s > 1
     if mask is None and 1 < t < s:
         mask = causal_mask(t, s, q.device)
-    if width < k.shape[3]:
-        v = F.pad(v, (0, k.shape[3] - width))
+    if missing > 0:
+        v = F.pad(v, (0, missing))
     mixed = F.scaled_dot_product_attention(
-        q, k, v, mask, is_causal=causal and t > 1, scale=scale,
-        enable_gqa=q.shape[1] != k.shape[1],
-    )  # fmt: skip
-    return mixed[..., :width]
+        q, k, v, mask, is_causal=causal, scale=scale, enable_gqa=q.shape[1] != k.shape[1]
+    )
+    return mixed[..., :-missing] if missing > 0 else mixed
 
 
 def attend_in_three(

@@ -17,6 +17,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from minids.config import ModelConfig
 from minids.model.cache import KVCache
 from minids.model.transformer import Transformer
+from minids.study.bench import in_turns
 
 T = TypeVar("T")
 
@@ -95,10 +96,4 @@ def one_step(
         cache.rewind(context)
         float(model(token, cache, last=1).logits[0, 0, 0])  # waits for a GPU
 
-    step()
-    times = []
-    for _ in range(repeats):
-        began = time.perf_counter()
-        step()
-        times.append(time.perf_counter() - began)
-    return StepCost(min(times), kept)
+    return StepCost(min(in_turns({"step": step}, repeats)["step"]), kept)

@@ -499,7 +499,8 @@ figure(
 # ## Does sharing make decoding faster?
 #
 # One step, over a cache that is already full, for a batch of texts. Sharing leaves the number of operations in attention as it is:
-# every query head still meets every token. What falls is the number of bytes that a step has to read.
+# every query head still meets every token. What falls is the number of bytes that a step has to read. That shows when there are many:
+# after a few hundred tokens a step is mostly overhead, and the lines of the right panel below cross as they like.
 
 # %% tags=["nbval-ignore-output", "claim"]
 heads = GQAConfig(n_heads=8, n_kv_heads=8, head_dim=32)
