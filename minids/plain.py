@@ -44,7 +44,10 @@ def _encode(
         return value
     if isinstance(value, Tensor):
         where = (value.data_ptr(), value.dtype, value.shape, value.stride())
-        stored = seen.setdefault(where if value.data_ptr() else id(value), path or "value")
+        known = where if value.data_ptr() else id(value)
+        if known not in seen:
+            seen[known] = _free(path or "value", tensors)
+        stored = seen[known]
         tensors[stored] = value
         return {"tensor": stored}
     if isinstance(value, list):
@@ -60,6 +63,12 @@ def _encode(
         f"{root}{'.' if path else ''}{path} is a {type(value).__name__}: only numbers, strings, "
         "lists, tuples, dicts, tensors and configs can be stored; convert it first"
     )
+
+
+def _free(name: str, tensors: Mapping[str, Tensor]) -> str:
+    """The name, or one like it: {"a.b": ...} and {"a": {"b": ...}} lead along the same path."""
+    numbers = (f"{name} {n}" for n in range(2, len(tensors) + 3))
+    return name if name not in tensors else next(n for n in numbers if n not in tensors)
 
 
 def _key(key: Any, root: str, path: str) -> Any:

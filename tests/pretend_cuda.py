@@ -196,6 +196,7 @@ def pretend_cuda():
             "memory_allocated": 0,
             "max_memory_allocated": 10**6,
             "reset_peak_memory_stats": None,
+            "get_device_capability": (8, 0),
         }
         for name, answer in told.items():
             stack.enter_context(patch.object(torch.cuda, name, lambda *_, answer=answer: answer))

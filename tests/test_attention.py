@@ -12,8 +12,10 @@ from minids.model.attention import (
     attend,
     attend_fused,
     attend_in_three,
+    attend_to_one_head,
     attend_written_out,
     causal_mask,
+    in_two_products,
 )
 from minids.model.cache import KVCache
 from minids.model.layers import init_weights
@@ -181,3 +183,24 @@ def test_a_cache_is_kept_where_autocast_narrows_the_products():
         whole = model(tokens).logits
     assert cache.layers[0].keys.dtype == torch.float32
     torch.testing.assert_close(torch.cat(parts, 1), whole, atol=0.02, rtol=0.02)
+
+
+@pytest.mark.parametrize("masked", [False, True])
+def test_two_products_are_attention_to_one_head_whose_keys_are_its_values(masked):
+    g = torch.Generator().manual_seed(0)
+    q, kept = torch.randn(3, 1, 4, 8, generator=g), torch.randn(3, 1, 9, 8, generator=g)
+    mask = torch.rand(3, 1, 1, 9, generator=g) < 0.6 if masked else None
+    by_torch = attend_to_one_head(q, kept, 0.3, mask)
+    torch.testing.assert_close(in_two_products(q, kept, 0.3, mask), by_torch)
+    assert not masked or not torch.allclose(by_torch, in_two_products(q, kept, 0.3), atol=1e-2)
+
+
+@pytest.mark.parametrize("n_kv", [1, 2, 4])
+def test_one_token_with_shared_heads_and_a_mask_attends_as_if_heads_were_copied(n_kv):
+    g = torch.Generator().manual_seed(1)
+    q = torch.randn(2, 4, 1, 8, generator=g)
+    k, v = torch.randn(2, 2, n_kv, 7, 8, generator=g)
+    mask = torch.tensor([[True] * 7, [False] * 3 + [True] * 4])[:, None, None]
+    copies = (x.repeat_interleave(4 // n_kv, dim=1) for x in (k, v))
+    expected = attend_fused(q, *copies, scale=0.3, mask=mask)
+    torch.testing.assert_close(attend_fused(q, k, v, scale=0.3, mask=mask), expected)

@@ -31,6 +31,7 @@ from minids.check import (
     shaped,
     table,
 )
+from minids.check.answers import number_entries, numbers_in
 from minids.check.bugs.__main__ import page
 from minids.check.registry import CHECKERS
 
@@ -419,3 +420,25 @@ def test_a_broken_progress_file_is_started_again(
     monkeypatch.delenv("MINIDS_PROGRESS", raising=False)
     check(double, lambda x: 2 * x)
     assert progress.read(tmp_path)[double]["solved"]
+
+
+@pytest.mark.parametrize(("words", "said"), [
+    ("half of 262 144 tokens", 262_144), ("36,6 percent", 36.6), ("1,200,000 and more", 1_200_000),
+    ("about .52, as measured", 0.52), ("1_200_000 of them", 1_200_000), ("it is 7.", 7),
+])  # fmt: skip
+def test_numbers_of_a_sentence_are_read_as_people_write_them(words, said):
+    assert said in numbers_in(words)
+
+
+def test_numbers_keep_all_their_digits_in_a_comparison():
+    exact = 1234567.89
+    for same in (exact, np.float64(exact), torch.tensor(exact, dtype=torch.float64)):
+        assert close(same, exact, rtol=1e-9)
+    assert close(torch.tensor(exact), exact, rtol=1e-9)  # as near as its 24 bits can come
+    assert not close(round(exact, 1), exact, rtol=1e-9)
+
+
+def test_an_entry_that_is_no_number_is_named():
+    answer = {"share": "3/8", "because": "of what was said above"}
+    assert "'3/8'" in number_entries(answer, "share").hint
+    assert number_entries(answer | {"share": 0.375}, "share").holds

@@ -1,6 +1,7 @@
 """A run goes on bit for bit, and nothing that happens while it is saved costs an older save."""
 
 import errno
+import json
 import pickle
 import random
 import shutil
@@ -18,6 +19,7 @@ from minids import checkpoint
 from minids.checkpoint import CheckpointError, build, load, save, steps
 from minids.config import GQAConfig, ModelConfig
 from minids.model.transformer import Transformer
+from minids.plain import decode, encode
 from minids.presets import PRESETS, preset, shrink
 
 TINY = ModelConfig(
@@ -308,8 +310,15 @@ plain = st.recursive(
 @settings(max_examples=100, deadline=None)
 @given(value=plain)
 def test_plain_values_survive_with_their_types(value):
-    import json
-
-    from minids.plain import decode, encode
 
     assert_equal(decode(json.loads(json.dumps(encode(value, "x", {}))), {}), value)
+
+
+@pytest.mark.parametrize("value", [
+    {"a.b": torch.zeros(2), "a": {"b": torch.ones(2)}},
+    {1: torch.zeros(2), "1": torch.ones(2)},
+    {"a": {"b": torch.zeros(2)}, "a.b": torch.ones(2), "a.b 2": torch.full((2,), 2.0)},
+])  # fmt: skip
+def test_tensors_whose_paths_read_alike_stay_two(value):
+    tensors = {}
+    assert_equal(decode(json.loads(json.dumps(encode(value, "x", tensors))), tensors), value)

@@ -149,3 +149,10 @@ def test_a_missing_file_and_a_folder_are_refused(tmp_path):
         read_text(tmp_path / "gone.txt")
     with pytest.raises(ValueError, match="is a folder: name one text file in it"):
         read_text(tmp_path)
+
+
+def test_a_file_of_one_long_line_is_cut_within_it(tmp_path):
+    path = tmp_path / "long.txt"
+    path.write_text("title\n" + "word " * 2000)
+    mine = own_text(path, held_out=0.1)
+    assert len(mine.held_out) == pytest.approx(0.1 * len(mine.train + mine.held_out), abs=2)

@@ -231,3 +231,12 @@ def test_a_recipe_without_sense_is_refused():
         Recipe(size=0)
     with pytest.raises(ValueError, match="single layer"):
         to_fp8(nn.Linear(2, 2))
+
+
+def test_the_simulated_product_is_fp32_under_autocast_too():
+    g = torch.Generator().manual_seed(0)
+    x, w = torch.randn(8, 64, generator=g), torch.randn(16, 64, generator=g)
+    alone = fp8_linear(x, w, Recipe(size=16))
+    with torch.autocast("cpu", torch.bfloat16):
+        within = fp8_linear(x, w, Recipe(size=16))
+    torch.testing.assert_close(within, alone, rtol=0, atol=0)

@@ -101,3 +101,16 @@ def test_the_fast_norm_and_the_formula_agree_in_value_and_gradient():
 def test_the_fast_gate_and_the_formula_agree_in_value_and_gradient(shape):
     x = torch.randn(shape, generator=torch.Generator().manual_seed(0)).double()
     same_value_and_gradient(gated_silu, gated_silu_written_out, x)
+
+
+def test_a_single_vector_is_normalised_with_its_gradient():
+    norm, x = RMSNorm(4), torch.randn(4, generator=torch.Generator().manual_seed(0))
+    gradients = []
+    for shape in ((4,), (1, 4)):
+        leaf = x.view(shape).clone().requires_grad_()
+        norm(leaf).square().sum().backward()
+        gradients.append(leaf.grad.flatten())
+    torch.testing.assert_close(*gradients)
+    torch.testing.assert_close(
+        norm.weight.grad, 2 * 2 * rms_norm_written_out(x, torch.ones(4), norm.eps) ** 2
+    )

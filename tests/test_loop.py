@@ -293,7 +293,7 @@ def test_an_untrained_head_of_zeros_guesses_uniformly():
 
 
 def test_evaluating_nothing_is_refused():
-    with pytest.raises(ValueError, match="got no batch"):
+    with pytest.raises(ValueError, match="got no token that counts"):
         evaluate(Transformer(DENSE, seed=0), [])
 
 
@@ -337,3 +337,11 @@ def write_golden():
 
 if __name__ == "__main__":
     write_golden()
+
+
+def test_evaluation_passes_over_batches_in_which_nothing_counts():
+    model, batch = Transformer(DENSE, seed=0), some_batch(0)
+    empty = batch._replace(mask=torch.zeros_like(batch.mask))
+    assert evaluate(model, [empty, batch]) == evaluate(model, [batch])
+    with pytest.raises(ValueError, match="no token that counts"):
+        evaluate(model, [empty])

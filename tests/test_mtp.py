@@ -360,3 +360,16 @@ def test_modules_of_all_attention_and_feed_forward_kinds_exist():
         attention=GQAConfig(n_heads=3, n_kv_heads=1, head_dim=4), moe=preset("toy-v3").moe,
     )  # fmt: skip
     assert type(mtp.Module(c).block.ffn).__name__ == "MoE"
+
+
+def test_a_part_in_which_nothing_counts_adds_nothing():
+    model = MTP(Transformer(preset("toy-v3"), seed=0))
+    tokens = torch.randint(64, (2, 12), generator=torch.Generator().manual_seed(0))
+    mask = torch.tensor([[True], [False]]).expand(2, 11)
+    batch = Batch(tokens[:, :-1], tokens[:, 1:], mask)
+    found = [
+        add_gradients(model, batch, accumulate=n, extra_losses=mtp_loss(0.3)).terms["mtp_1"]
+        for n in (1, 2)
+    ]
+    torch.testing.assert_close(*found)
+    assert float(found[0]) > 0

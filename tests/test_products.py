@@ -190,3 +190,20 @@ def test_exact_products_are_never_bf16():
 def test_an_unknown_kind_is_refused():
     with pytest.raises(ValueError, match="'plain', 'onednn' or 'bf16', got 'fp4'"):
         products("fp4")
+
+
+@pytest.mark.parametrize("kind", ["onednn", "bf16"])
+def test_gradients_of_gradients_are_refused(kind):
+    x, w = (torch.randn(4, 16, requires_grad=True) for _ in range(2))
+    with products(kind):
+        y = linear(x, w)
+    (g,) = torch.autograd.grad(y.square().sum(), x, create_graph=True)
+    with pytest.raises(RuntimeError, match="differentiate twice"):
+        g.square().sum().backward()
+
+
+@pytest.mark.parametrize(("capability", "kind"), [((7, 5), "plain"), ((8, 0), "bf16")])
+def test_a_gpu_that_only_imitates_bf16_takes_fp32(monkeypatch, capability, kind):
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device=None: capability)
+    assert fastest("cuda") == kind
+    assert fastest("cuda", exact=True) == "plain"

@@ -126,3 +126,17 @@ def test_the_fast_rotation_and_the_formula_agree_in_value_and_gradient(fast, for
         grads.append(leaf.grad)
     torch.testing.assert_close(fast(x, r), formula(x, r))
     torch.testing.assert_close(*grads)
+
+
+def test_too_few_angles_are_refused():
+    one = rotary(frequencies(8, 10_000.0), torch.arange(1))
+    with pytest.raises(ValueError, match="3 tokens and angles for 1"):
+        rotate_halves(torch.ones(2, 3, 8), one)
+
+
+def test_pairs_turn_wherever_they_lie_in_memory():
+    turn = rotary(frequencies(8, 10_000.0), torch.arange(3))
+    wide = torch.randn(2, 3, 9, generator=torch.Generator().manual_seed(0))
+    torch.testing.assert_close(
+        rotate_pairs(wide[..., :8], turn), rotate_pairs(wide[..., :8].clone(), turn)
+    )

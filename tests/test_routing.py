@@ -9,6 +9,7 @@ from minids.model.balance import load
 from minids.model.routing import (
     drop,
     gshard,
+    how_often,
     kept_by_affinity,
     kept_by_arrival,
     open_groups,
@@ -215,3 +216,9 @@ def test_an_expert_of_gshard_takes_no_more_than_its_places():
     routing = gshard(logits(100, 8) + torch.linspace(0, 3, 8))
     busy = torch.bincount(routing.experts[routing.weights > 0], minlength=8)
     assert busy.max() == 100 * 2 // 8
+
+
+def test_choices_are_counted_with_those_that_nobody_made():
+    chosen = torch.tensor([3, 0, 3, 1])
+    assert how_often(chosen, 6).tolist() == torch.bincount(chosen, minlength=6).tolist()
+    assert how_often(chosen[:0], 2).tolist() == [0, 0]

@@ -11,6 +11,7 @@ from minids.model.moe import MoE
 from minids.model.routing import Routing, route
 from minids.model.transformer import Transformer
 from minids.study import specialise as s
+from minids.study.served import relative_load
 
 
 def routing_of(experts, n_experts):
@@ -43,7 +44,7 @@ def test_tokens_that_do_not_split_into_rows_are_refused():
 
 
 def test_relative_loads_average_to_1_in_every_domain():
-    loads = s.relative_load(torch.tensor([[2.0, 1, 1, 0], [10, 10, 10, 10]]))
+    loads = relative_load(torch.tensor([[2.0, 1, 1, 0], [10, 10, 10, 10]]))
     assert loads.tolist() == [[2, 1, 1, 0], [1, 1, 1, 1]]
 
 

@@ -125,3 +125,10 @@ def test_it_updates_bit_for_bit_as_torchs_own_does():
             optimizer.step()
     assert all(map(torch.equal, ours.parameters(), theirs.parameters()))
     assert not any(p.grad_fn for p in ours.parameters())
+
+
+def test_an_interrupt_is_not_lost_when_the_block_fails():
+    with pytest.raises(KeyboardInterrupt), uninterrupted():
+        os.kill(os.getpid(), signal.SIGINT)
+        raise ZeroDivisionError
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler

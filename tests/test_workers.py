@@ -219,3 +219,17 @@ def test_a_worker_that_has_grown_is_not_kept():
     dismiss()
     list(run_tasks(learns_much, tasks(1), workers=1))
     assert children() == []
+
+
+def test_a_reply_that_cannot_be_read_is_an_error_and_not_a_silence(tmp_path):
+    def elsewhere(seed, folder):
+        from pathlib import Path
+
+        Path(folder, "only_there.py").write_text("class Thing:\n    pass\n")
+        sys.path.insert(0, folder)
+        import only_there
+
+        return only_there.Thing()
+
+    with pytest.raises(WorkerError, match="only_there"):
+        list(run_tasks(elsewhere, tasks(1, folder=str(tmp_path)), workers=1))

@@ -4,6 +4,7 @@ Whether it is the right answer is for the chapter's own claims to say.
 """
 
 import math
+import numbers
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
@@ -12,13 +13,13 @@ from minids.check.claims import Claim
 
 
 def is_number(x: Any) -> bool:
-    """Whether `x` is an int or a float; True and False are no numbers."""
-    return isinstance(x, int | float) and not isinstance(x, bool)
+    """Whether `x` is an int or a float, numpy's too; True and False are no numbers."""
+    return isinstance(x, numbers.Real) and not isinstance(x, bool)
 
 
 def is_whole(x: Any) -> bool:
-    """Whether `x` is an int; True and False are no numbers, and 2.0 is no int."""
-    return isinstance(x, int) and not isinstance(x, bool)
+    """Whether `x` is an int, numpy's too; True and False are no numbers, and 2.0 is no int."""
+    return isinstance(x, numbers.Integral) and not isinstance(x, bool)
 
 
 def pair(out: Any) -> tuple[Any, Any]:
@@ -71,7 +72,8 @@ def what_moves(
     known = f"{', '.join(words[:-1])} or {words[-1]}"
     for change, (moves, why) in expected.items():
         said = answer[change]
-        named = {said} if isinstance(said, str) else set(said)
+        several = isinstance(said, set | frozenset | list | tuple)
+        named = set(said) if several else {said} if isinstance(said, str) else {repr(said)}
         yield Claim(
             f"{change}: every word is {known}",
             named <= set(words),
@@ -94,13 +96,22 @@ def entries(answer: dict[str, Any], *names: str) -> Claim:
 def number_entries(answer: dict[str, Any], *names: str) -> Claim:
     """The claim of `entries`, and that each of `names` is answered by a number."""
     there = entries(answer, *names)
-    return there._replace(holds=there.holds and all(is_number(answer[name]) for name in names))
+    no_number = [name for name in names if there.holds and not is_number(answer[name])]
+    if no_number:
+        hint = f"you wrote {answer[no_number[0]]!r}: write a plain number, such as 0.5."
+        return Claim(f"the entry {no_number[0]!r} is a number", False, hint)
+    return there
 
 
 def numbers_in(words: str) -> list[float]:
-    """The numbers that a sentence holds, as in 0.52, .52, 1,200,000 and 1_200_000."""
+    """The numbers that a sentence holds, as in 0.52, .52, 1,200,000, 1_200_000, 1 200 000 and 7,25.
+
+    "8 256" is read in both ways.
+    """
     found = re.findall(r"\d[\d,_]*(?:\.\d+)?|\.\d+", words)
-    return [float(re.sub("[,_]", "", x)) for x in found]
+    spaced = re.findall(r"(?<!\d)\d{1,3}(?:[ \u00a0\u202f]\d{3})+(?!\d)", words)
+    halves = [x.replace(",", ".") for x in found if re.fullmatch(r"\d+,\d{1,2}", x)]
+    return [float(re.sub(r"[,_\s]", "", x)) for x in (*found, *spaced, *halves)]
 
 
 def sentence(answer: dict[str, Any]) -> Claim:

@@ -29,7 +29,7 @@ from minids.presets import preset
     ),
 )
 def _(attempt: Callable[..., Any], g: torch.Generator) -> Iterator[Claim]:
-    n, bits = draw(g, 100, 999), draw(g, 3, 15)
+    n, bits = 2 * draw(g, 50, 499) + 1, 2 * draw(g, 1, 7) + 1  # odd: no whole number of bytes
     yield Claim(
         "a cache of the same size saves nothing",
         abs(attempt(n, bits, n, bits)) < 1e-9,
@@ -48,20 +48,25 @@ def _(attempt: Callable[..., Any], g: torch.Generator) -> Iterator[Claim]:
     )
     yield Claim(
         "half the numbers at equal bits save 50",
-        close(half, 50.0),
+        close(half, 50.0, rtol=0.05),
         "the answer is in percent, so 50 and not 0.5.",
     )
     yield Claim(
         "half the bits at equal numbers save 50 too",
-        close(attempt(n, bits, n, 2 * bits), 50.0),
+        close(attempt(n, bits, n, 2 * bits), 50.0, rtol=0.05),
         "bytes are numbers times bits: both caches need their own bits.",
     )
-    old_n, old_bits = draw(g, 1000, 9999), draw(g, 16, 32)
+    yield Claim(
+        "a cache that grew saves less than nothing",
+        attempt(2 * n, bits, n, bits) < 0,
+        "no abs and no max: where the new cache is larger, the saving is negative.",
+    )
+    old_n, old_bits = 8 * draw(g, 125, 1249), draw(g, 16, 32)
     expected = 100 * (1 - n * bits / (old_n * old_bits))
     yield Claim(
         "numbers and bits together, to the last digit",
         close(attempt(n, bits, old_n, old_bits), expected, rtol=1e-6),
-        "do not round: the reader rounds.",
+        "do not round, not even to whole bytes (//): the reader rounds.",
     )
 
 
@@ -266,7 +271,11 @@ def _(attempt: dict[str, Any], g: torch.Generator) -> Iterator[Claim]:
     yield answers_for(attempt, (*counts, "rounds to 37", "because"))
     for name, billions in counts.items():
         said = attempt[name]
-        yield Claim(f"{name}: the answer is a number", is_number(said), f"you wrote {said!r}.")
+        yield Claim(
+            f"{name}: the answer is a number",
+            is_number(said),
+            f"you wrote {said!r}: write a plain number.",
+        )
         yield Claim(
             f"{name}: counted, in billions",
             close(float(said), billions, rtol=2e-3),
@@ -278,7 +287,7 @@ def _(attempt: dict[str, Any], g: torch.Generator) -> Iterator[Claim]:
         "round all three to whole billions: 36, 37 and 38.",
     )
     why = "write a sentence with the count that the report must mean, and say what it counts."
-    yield from explains(attempt, (36.626,), hint=why)
+    yield from explains(attempt, (36.626, 36_626, 36_626_000_000), hint=why)
 
 
 class _Wasteful(Transformer):

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from minids import accounting
 from minids.check import Claim, checker, close, shaped
-from minids.check.answers import answers_for
+from minids.check.answers import answers_for, is_number
 from minids.check.sizes import draw
 from minids.config import GQAConfig, ModelConfig
 from minids.model.cache import Cache
@@ -222,6 +222,11 @@ def _(attempt: Callable[..., Any], g: torch.Generator) -> Iterator[Claim]:
         attempt(replace(c, n_layers=5 * c.n_layers), n, batch, 16) == 5 * here,
         "every layer keeps keys and values of its own.",
     )
+    yield Claim(
+        "a wider model with the same heads keeps nothing more",
+        attempt(replace(c, dim=2 * c.dim), n, batch, 16) == here,
+        "the width of a head is head_dim; dim / n_heads is another number here.",
+    )
     more = replace(c, attention=replace(a, n_heads=4 * a.n_heads))
     yield Claim(
         "more query heads keep nothing more",
@@ -229,14 +234,14 @@ def _(attempt: Callable[..., Any], g: torch.Generator) -> Iterator[Claim]:
         "queries are used once and forgotten: count n_kv_heads, not n_heads.",
     )
     yield Claim(
-        "a wider model with the same heads keeps nothing more",
-        attempt(replace(c, dim=2 * c.dim), n, batch, 16) == here,
-        "the width of a head is head_dim; dim / n_heads is another number here.",
-    )
-    yield Claim(
         "half the bits are half the bytes",
         attempt(c, n, batch, 8) == here / 2,
         "a byte has 8 bits.",
+    )
+    yield Claim(
+        "numbers of 6 bits take three quarters of what numbers of 8 bits take",
+        attempt(c, n, batch, 6) == 0.75 * attempt(c, n, batch, 8),
+        "a number may take less than a byte: bits / 8, not bits // 8.",
     )
     cache = Transformer(c).new_cache(batch, n)
     for layer in cache.layers:
@@ -299,7 +304,12 @@ def _(attempt: dict[str, Any], g: torch.Generator) -> Iterator[Claim]:
     yield answers_for(attempt, (*NUMBERS, *WORDS))
     for name, (expected, why) in NUMBERS.items():
         said = attempt[name]
-        ok = isinstance(said, int | float) and abs(said - expected) <= 0.1 * expected
+        yield Claim(
+            f"{name}: the answer is a number",
+            is_number(said),
+            f"you wrote {said!r}: write a plain number.",
+        )
+        ok = abs(said - expected) <= 0.1 * expected
         yield Claim(f"{name}: within 10 %", ok, why)
     for name, (word, why) in WORDS.items():
         said = attempt[name]
@@ -364,7 +374,12 @@ def _(attempt: dict[str, Any], g: torch.Generator) -> Iterator[Claim]:
     yield answers_for(attempt, (*RATIOS, "so it is faster where the time goes into"))
     for name, (expected, why) in RATIOS.items():
         said = attempt[name]
-        ok = isinstance(said, int | float) and abs(said - expected) <= 0.02 * expected
+        yield Claim(
+            f"{name}: the answer is a number",
+            is_number(said),
+            f"you wrote {said!r}: write a plain number.",
+        )
+        ok = abs(said - expected) <= 0.02 * expected
         yield Claim(f"{name}: with 8 key heads over with 64, within 2 %", ok, why)
     yield Claim(
         "you said where the time has to go for this to be faster",
@@ -413,6 +428,15 @@ def _(attempt: Callable[..., Any], g: torch.Generator) -> Iterator[Claim]:
         "one token earlier it does not",
         (found - 1) * batch * row <= weights,
         "the smallest such length; every text of the batch, every layer, keys and values.",
+    )
+    even = replace(
+        c, vocab=22, dim=28, n_layers=3, attention=GQAConfig(n_heads=2, n_kv_heads=1, head_dim=2)
+    )
+    assert accounting.parameters(even).total == 5460 == 455 * 12  # 12 numbers per token
+    yield Claim(
+        "where 455 tokens weigh exactly as much as the weights, the answer is 456",
+        attempt(Transformer(even), 1) == 456,
+        "as heavy is not heavier: // and then + 1, which is not rounding up.",
     )
     yield Claim(
         "twice the batch needs half the tokens",

@@ -1,7 +1,9 @@
 """Checks of chapter 04: what latent attention must keep, and what carrying the query must save."""
 
 import math
+from collections import deque
 from collections.abc import Callable, Iterator
+from types import ModuleType
 from typing import Any
 
 import torch
@@ -17,9 +19,20 @@ from minids.model.mla import absorbed, expanded
 from minids.presets import preset
 
 
+def _by_hand(*inputs: Any, out_shape: Any, **_named: Any) -> int:
+    """Operations of a product of two tensors, number by number, and of adding the products up."""
+    return 2 * max(math.prod(shape) for shape in (*inputs, out_shape) if isinstance(shape, tuple))
+
+
+# Products that torch's counter leaves out: a key can be built of them, too.
+_BY_HAND = dict.fromkeys(
+    (torch.ops.aten.mul, torch.ops.aten.mul_, torch.ops.aten.mv, torch.ops.aten.dot), _by_hand
+)
+
+
 def _flops(action: Callable[[], Any]) -> int:
-    """Operations of all matrix products while `action` runs."""
-    with FlopCounterMode(display=False) as counter:
+    """Operations of all products while `action` runs, be they of matrices or of single numbers."""
+    with FlopCounterMode(display=False, custom_mapping=_BY_HAND) as counter:
         action()
     return int(counter.get_total_flops())
 
@@ -51,10 +64,11 @@ def _(attempt: Callable[..., Any], g: torch.Generator) -> Iterator[Claim]:
         close(out, q @ (latent @ key_up.T).T),
         "plain products: no scale; key_up takes a latent of r numbers to a key of n.",
     )
-    one = attempt(q[:1], latent[:1], key_up)
+    a_query, a_latent, up = q[:1].abs(), latent[:1].abs(), key_up.abs()
+    one = attempt(a_query, a_latent, up)
     yield Claim(
         "one query and one latent work too",
-        tuple(one.shape) == (1, 1) and close(one, q[:1] @ key_up @ latent[:1].T),
+        tuple(one.shape) == (1, 1) and close(one, a_query @ up @ a_latent.T),
         "no squeeze: a table of one row and one column stays a table.",
     )
     q, latent, key_up = (torch.randn(*size, generator=g) for size in ((1, 16), (997, 32), (16, 32)))
@@ -62,7 +76,8 @@ def _(attempt: Callable[..., Any], g: torch.Generator) -> Iterator[Claim]:
     yield Claim(
         "one query over many latents costs less than a tenth of rebuilding their keys",
         10 * _flops(lambda: attempt(q, latent, key_up)) < rebuilding,
-        "the keys are built first: carry the query to the latents instead, brackets first.",
+        "the keys are built first, or the query is carried anew for every latent: carry it once, "
+        "brackets first.",
     )
 
 
@@ -122,6 +137,19 @@ def _(attempt: Callable[..., Any], g: torch.Generator) -> Iterator[Claim]:
         "one latent has weight 1: softmax over the latents, and value_up of each head on the mix.",
     )
     w1 = _inputs(g, 2, 3, 1, 8, sizes=sizes)
+    silent = w1 | {name: torch.zeros_like(w1[name]) for name in ("q_nope", "q_rope")}
+    yield Claim(
+        "a query of zeros mixes all latents alike",
+        close(attempt(**silent), _of_equal_weights(silent), rtol=1e-3),
+        "the weights of a query sum to 1: softmax over the latents, the last axis.",
+    )
+    loud = silent | {"q_nope": 1e6 * w1["q_nope"]}
+    yield Claim(
+        "a very large query sees one latent alone, the one that fits its head best",
+        close(attempt(**loud), _expected(loud), rtol=1e-3),
+        "each head carries its query with its own key_up; and there is one softmax, over the sum "
+        "of both parts of the scores.",
+    )
     still = w1 | {"q_nope": torch.zeros_like(w1["q_nope"])}
     yield Claim(
         "a query that says nothing still looks by position",
@@ -181,14 +209,16 @@ def _(attempt: Callable[..., Any], g: torch.Generator) -> Iterator[Claim]:
     expected = _expected(w)
 
     def feed(memory: Any, start: int, end: int, source: dict[str, Tensor] = w) -> Tensor:
-        q = (source[name][:, :, start:end] for name in ("q_nope", "q_rope"))
-        new = (source[name][:, start:end] for name in ("latent", "k_rope"))
+        q = (source[name][:, :, start:end].clone() for name in ("q_nope", "q_rope"))
+        new = (source[name][:, start:end].clone() for name in ("latent", "k_rope"))
         out = call(memory.step, *q, *new)
         assert isinstance(out, Tensor)
         return out
 
     memory = attempt(*ups)
-    out = torch.cat([feed(memory, i, i + 1) for i in range(s)], dim=2)
+    begun = [feed(memory, i, i + 1) for i in range(3)]
+    early = _kept(memory)
+    out = torch.cat([*begun, *(feed(memory, i, i + 1) for i in range(3, s))], dim=2)
     yield shaped(out, (b, h, s, v), like=w["latent"], what="what the steps return")
     yield Claim(
         "token by token gives what one pass over the whole text gives",
@@ -197,9 +227,9 @@ def _(attempt: Callable[..., Any], g: torch.Generator) -> Iterator[Claim]:
     )
     yield Claim(
         f"a token costs r + p = {r + p} numbers, whatever the number of heads",
-        _kept(memory, ups) <= b * s * (r + p),
-        "keep the latent and ONE rotary key for all heads; keys and values of the heads, or a copy "
-        "for each head, save nothing.",
+        _kept(memory) - early <= b * (s - 3) * (r + p),
+        "keep the latent and ONE rotary key for all heads; keys and values of the heads, a copy "
+        "for each head, or old queries save nothing.",
     )
     one, two = attempt(*ups), attempt(*ups)
     feed(one, 0, 3)
@@ -227,6 +257,14 @@ def _(attempt: Callable[..., Any], g: torch.Generator) -> Iterator[Claim]:
         close(feed(chunks, 0, 3, other), _expected(joined)[:, :, 5:], rtol=1e-3),
         "rewind(length) keeps the first `length` tokens, of the latents and of the rotary keys.",
     )
+    full = attempt(*ups)
+    feed(full, 0, 5)
+    yield Claim(
+        "rewinding to as many tokens as there are keeps them all",
+        not raises(full.rewind, ValueError, 5)
+        and close(feed(full, 5, s), expected[:, :, 5:], rtol=1e-3),
+        "five of five tokens are there: ValueError is for MORE than are held, > and not >=.",
+    )
     yield Claim(
         "rewinding to more tokens than there are is refused",
         raises(chunks.rewind, ValueError, 99),
@@ -240,27 +278,33 @@ def _(attempt: Callable[..., Any], g: torch.Generator) -> Iterator[Claim]:
     )
 
 
-def _kept(memory: Any, weights: tuple[Tensor, ...]) -> int:
-    """Numbers that an object holds in tensors, the given weights not counted."""
-    known = {x.untyped_storage().data_ptr() for x in weights}
+def _kept(memory: Any) -> int:
+    """Numbers in the tensors that an object holds, wherever it holds them.
+
+    What lies in the same place is counted once, but for a tensor that says a number several times.
+    """
     held: dict[int, int] = {}
+    seen: set[int] = set()
 
     def look(value: Any) -> None:
+        if id(value) in seen or isinstance(value, type | ModuleType):
+            return
+        seen.add(id(value))
         if isinstance(value, Tensor):
-            storage = value.untyped_storage()
-            room = storage.nbytes() // value.element_size()
-            if storage.data_ptr() not in known:
-                held[storage.data_ptr()] = max(
-                    held.get(storage.data_ptr(), 0), min(room, value.numel())
-                )
-        elif isinstance(value, list | tuple):
+            storage, n = value.untyped_storage(), value.numel()
+            room, place = storage.nbytes() // value.element_size(), storage.data_ptr()
+            before = held.get(place, 0)
+            held[place] = max(before, n, min(room, before + n))
+        elif isinstance(value, list | tuple | set | deque):
             for x in value:
                 look(x)
         elif isinstance(value, dict):
             for x in value.values():
                 look(x)
+        elif hasattr(value, "__dict__"):
+            look(vars(value))
 
-    look(vars(memory.attempt if hasattr(memory, "attempt") else memory))
+    look(memory)
     return sum(held.values())
 
 
@@ -417,6 +461,12 @@ def _(attempt: Callable[..., Any], g: torch.Generator) -> Iterator[Claim]:
         attempt(_twice(absorbed), expanded, total, c) == _crossing(total, c, 2, 1),
         "measure what you are given; a formula of the widths cannot notice what really runs.",
     )
+    tie = draw(g, 3, 9)
+    yield Claim(
+        "it pays no longer where both take as many operations",
+        attempt(_carry_each, _rebuild_the_first(tie), total, c) == tie,
+        "carrying has to be cheaper: go on while it takes FEWER operations, < and not <=.",
+    )
     v3 = preset("deepseek-v3").attention
     assert isinstance(v3, MLAConfig)
     yield Claim(
@@ -443,3 +493,33 @@ def _twice(attend: Callable[..., Tensor]) -> Callable[..., Tensor]:
         return attend(*inputs, **named)
 
     return wasteful
+
+
+def _carry_each(
+    q_nope: Tensor,
+    q_rope: Tensor,
+    latent: Tensor,
+    k_rope: Tensor,
+    key_up: Tensor,
+    *_: Any,
+    **_named: Any,
+) -> Tensor:
+    """Carries the queries of one head, and no more."""
+    return q_nope[0, 0] @ key_up[0]
+
+
+def _rebuild_the_first(count: int) -> Callable[..., Tensor]:
+    """Rebuilds so many keys of one head: as dear as to carry so many queries."""
+
+    def rebuild(
+        q_nope: Tensor,
+        q_rope: Tensor,
+        latent: Tensor,
+        k_rope: Tensor,
+        key_up: Tensor,
+        *_: Any,
+        **_named: Any,
+    ) -> Tensor:
+        return latent[0, :count] @ key_up[0].mT
+
+    return rebuild

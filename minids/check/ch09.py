@@ -108,6 +108,13 @@ def _of_1f1b(stages: int, micros: int) -> Orders:
     return [[(s[0].work, s[0].micro) for s in order] for order in one_f_one_b(stages, micros)]
 
 
+UNLIKE: Orders = [
+    [("F", 0), ("F", 1), ("B", 0), ("B", 1)],
+    [("F", 1), ("B", 1), ("F", 0), ("B", 0)],
+]
+"""Two devices, of which the second begins with the other micro-batch."""
+
+
 def _all_forward_first(stages: int, micros: int) -> Orders:
     return [[(w, i) for w in "FB" for i in range(micros)] for _ in range(stages)]
 
@@ -158,6 +165,12 @@ def _(attempt: Callable[..., Any], g: torch.Generator) -> Iterator[Claim]:
     orders = _of_1f1b(stages, stages + 2)
     yield from _on(attempt, orders, f, b, "1F1B")
     yield from _on(attempt, _all_forward_first(3, 4), f, b, "all forward first")
+    yield Claim(
+        "devices may take the micro-batches in different orders",
+        close(_table(attempt(UNLIKE, f, b)), _reference(UNLIKE, f, b)),
+        "a chunk needs a chunk of the SAME micro-batch, wherever that stands in the order of the "
+        "other device: look it up by work, micro-batch and stage.",
+    )
     deep = _of_1f1b(3, 60)
     yield Claim(
         "a long step works, and a single chunk of each kind on each device",
@@ -302,7 +315,7 @@ def _(attempt: dict[str, Any], g: torch.Generator) -> Iterator[Claim]:
     for name, bubble in names.items():
         yield Claim(
             f"the idle share of {name}",
-            close(float(attempt[name]), 100 * bubble / (bubble + 192), rtol=5e-3),
+            close(float(attempt[name]), 100 * bubble / (bubble + 192), rtol=8e-3),
             hints[name],
         )
     yield Claim(

@@ -56,6 +56,13 @@ def _(attempt: Attempt, g: torch.Generator) -> Iterator[Claim]:
         close(attempt(two)[:1], attempt(rewards[:1])),
         "mean AND deviation are those of the group alone: over the last axis, keepdim=True.",
     )
+    few, many = attempt(torch.tensor([[1.0, 0.0, 0.0, 0.0], [1.0, 1.0, 0.0, 0.0]]))
+    yield Claim(
+        "one right answer of four or two: the squares of the advantages have the same mean",
+        close(many.square().mean(), few.square().mean(), rtol=2e-3),
+        "the deviation is the root of the mean square of what is left without the mean: not the "
+        "range, and not the mean distance.",
+    )
     yield Claim(
         "one right answer of four gets 1.73",
         close(first, math.sqrt(3), rtol=2e-3),
@@ -80,6 +87,24 @@ def _(attempt: Attempt, g: torch.Generator) -> Iterator[Claim]:
         bool((one.abs() < 1e-6).all()),
         "the deviation of one number is 0 with correction=0, and not defined without.",
     )
+
+
+def _clipped(
+    logp: torch.Tensor,
+    old: torch.Tensor,
+    advantages: torch.Tensor,
+    mask: torch.Tensor,
+    eps: float,
+) -> torch.Tensor:
+    """The loss of 10.loss, token by token."""
+    loss = torch.zeros(())
+    for row, a in enumerate(advantages):
+        places = mask[row].nonzero()[:, 0].tolist()
+        for place in places:
+            r = (logp[row, place] - old[row, place]).exp()
+            gain = torch.minimum(a * r, a * r.clamp(1 - eps, 1 + eps))
+            loss = loss - gain / len(places) / len(advantages)
+    return loss
 
 
 @checker(
@@ -136,6 +161,21 @@ def _(attempt: Attempt, g: torch.Generator) -> Iterator[Claim]:
         "a ratio below 0.8 has none where the advantage is negative",
         bool((down[1] == 0).all() and (down[0][mask[0]] < 0).all()),
         "the clip works on both sides: 1 - eps and 1 + eps.",
+    )
+    eps = 0.3 + 0.1 * float(torch.rand((), generator=g))
+    shift = (0.6 + 0.3 * torch.rand(n, t, generator=g)) * torch.tensor([1.0, -1.0] * (t // 2))
+    found = []
+    for f in (attempt, _clipped):
+        now = (old + shift).requires_grad_()
+        value = f(now, old, advantages, mask, eps)
+        value.backward()
+        found.append((value, now.grad))
+    (got, pull), (want, its) = found
+    yield Claim(
+        "with another eps and ratios far from 1 loss and gradient are those of the formula",
+        close(got, want) and close(pull, its, rtol=1e-3),
+        "the ratio is exp(logp - logp_old), token by token; the bounds are 1 - eps and 1 + eps; "
+        "eps is an argument.",
     )
     dirty = torch.where(mask, old, torch.full_like(old, torch.nan))
     logp = dirty.clone().requires_grad_()
@@ -195,6 +235,11 @@ def _(attempt: Attempt, g: torch.Generator) -> Iterator[Claim]:
         and earns(attempt(_GOOD.format("", f"1{n}"), str(n)), 0),
         "the whole answer must be equal: `in` finds 85 in 1850.",
     )
+    yield Claim(
+        "letter by letter: a zero in front, a .0 or a space behind make another answer",
+        all(earns(attempt(_GOOD.format("", x), str(n)), 0) for x in (f"0{n}", f"{n}.0", f"{n} ")),
+        "compare the texts as they are: no int(), no float(), no strip().",
+    )
     shapeless = [
         str(n), f"<answer>{n}</answer>", f"<think></think>{n}", right + "!", "Well: " + right,
         f"<think></think><answer>{n + 1}</answer><answer>{n}</answer>",
@@ -209,6 +254,20 @@ def _(attempt: Attempt, g: torch.Generator) -> Iterator[Claim]:
             "use fullmatch, so that nothing may stand before, between or after, and forbid < and > "
             "inside the tags, so that no tag comes twice.",
         )
+    yield Claim(
+        "white space before, between or behind the tags is out of the form, too",
+        all(
+            earns(attempt(text, str(n)), 0)
+            for text in (right + "\n", " " + right, right.replace("><", ">\n<"))
+        ),
+        "nothing else means no line break either: `$` and strip() let one through, fullmatch on "
+        "the text as it is does not.",
+    )
+    yield Claim(
+        "tags in capital letters are other tags",
+        earns(attempt(right.upper(), str(n)), 0),
+        "<THINK> is not <think>: no re.I, and no lower().",
+    )
     yield Claim(
         "thoughts may have several lines",
         earns(attempt(_GOOD.format("a\nb", n), str(n)), 1),
@@ -315,8 +374,11 @@ def _(attempt: dict[str, Any], g: torch.Generator) -> Iterator[Claim]:
         attempt["answers needed at 0.01"] == 69,
         "how often must 0.99 be multiplied with itself until at most one half is left?",
     )
-    why = "which share of groups teaches nothing at 0.01, and what has a base to be able to do?"
-    yield from explains(attempt, (0.99**8,), hint=why)
+    why = (
+        "which share of groups teaches nothing at 0.01, and what has a base to be able to do? "
+        "Write the share in figures, as 0.5 or 50 %."
+    )
+    yield from explains(attempt, (0.99**8, 100 * 0.99**8), hint=why)
 
 
 @checker(
@@ -328,9 +390,9 @@ def _(attempt: dict[str, Any], g: torch.Generator) -> Iterator[Claim]:
     ),
 )
 def _(attempt: Attempt, g: torch.Generator) -> Iterator[Claim]:
-    p, n, k = draw(g, 5, 7), 6, 3
+    p, n, k = draw(g, 5, 6), 6, 3
     before = (torch.rand(p, n, generator=g) < 0.4).float()
-    before[0], before[1] = 0, torch.tensor([1.0, 0, 0, 0, 0, 0])
+    before[0], before[1], before[2, 0] = 0, torch.tensor([1.0, 0, 0, 0, 0, 0]), 1
     after = before.clone()
     after[0, : draw(g, 1, 2)], after[1], after[2] = 1, 1, 0
     after[3], before[3] = 1, torch.tensor([1.0, 0, 1, 0, 1, 0])

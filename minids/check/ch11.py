@@ -48,12 +48,12 @@ def _(attempt: Attempt, g: torch.Generator) -> Iterator[Claim]:
         attempt(english, "chinese") == 0 and attempt(chinese, "english") == 0,
         "look at the second argument: which language was asked for?",
     )
-    mixed = _spoken(g, "eeec")
+    mixed = " ".join(3 * [_spoken(g, "e")]) + _spoken(g, "c")
     yield Claim(
         "three English words and a Chinese one: 0.75 and 0.25",
         close(attempt(mixed, "english"), 0.75) and close(attempt(mixed, "chinese"), 0.25),
         "the share of words, not of letters, and not all or nothing: an English word is several "
-        "letters and counts once.",
+        "letters and counts as one, each time that it is said.",
     )
     run = _spoken(g, "ecccc")
     yield Claim(
@@ -61,7 +61,7 @@ def _(attempt: Attempt, g: torch.Generator) -> Iterator[Claim]:
         close(attempt(run, "english"), 0.2),
         "Chinese is written without spaces: each character is a word, so split() is too coarse.",
     )
-    numbers = f"{_spoken(g, 'ec')} 12+{draw(g, 30, 99)}=5, 7，"
+    numbers = f"{_spoken(g, 'ec')} [12]+{draw(g, 30, 99)}^1=5_6, 7，"
     yield Claim(
         "figures and signs are neutral",
         close(attempt(numbers, "english"), 0.5) and close(attempt(numbers, "chinese"), 0.5),
@@ -74,9 +74,12 @@ def _(attempt: Attempt, g: torch.Generator) -> Iterator[Claim]:
     )
     one = _spoken(g, "c")
     yield Claim(
-        "a single word works", attempt(one, "chinese") == 1 and attempt("Six", "english") == 1,
-        "capital letters are letters too.",
-    )  # fmt: skip
+        "a single word works, as long or short as it is",
+        attempt(one, "chinese") == 1
+        and attempt("SIX", "english") == 1
+        and attempt("I", "english") == 1,
+        "capital letters are letters too, and one letter alone is a word: [a-zA-Z]+.",
+    )
 
 
 def _texts(
@@ -112,6 +115,8 @@ def _response_loss(
 def _(attempt: Attempt, g: torch.Generator) -> Iterator[Claim]:
     v = draw(g, 5, 8)
     inputs = _texts(g, [3, 2, 4], [8, 4, 9], v)
+    inputs[1].clamp_(min=1)
+    inputs[1][0, 5] = 0  # once, in the middle of a response
     loss = attempt(*inputs)
     yield shaped(loss, (), like=inputs[0])
     yield Claim("the loss is positive", float(loss) > 0, "MINUS the log-probability: surprise.")
@@ -147,7 +152,7 @@ def _(attempt: Attempt, g: torch.Generator) -> Iterator[Claim]:
     yield Claim(
         "every token of the response is learned, the end included",
         felt == wanted.tolist(),
-        "the last target is token lengths - 1.",
+        "the last target is token lengths - 1; and token 0 is a word like any other.",
     )
     yield Claim(
         "each token weighs the same, in whichever row it stands",
@@ -198,11 +203,26 @@ def _(attempt: Attempt, g: torch.Generator) -> Iterator[Claim]:
         said(FORM.format(clean, f"1{n}")) == "wrong answer",
         "the whole text between the tags has to be the answer: == and not in.",
     )
+    yield Claim(
+        "a zero in front makes another answer",
+        said(FORM.format(clean, f"0{n}")) == "wrong answer",
+        "compare the texts: int() takes 07 for 7.",
+    )
     broken = f"<answer>{clean}</think><answer>{n}</answer>"
     yield Claim(
         "what is out of form is dropped, although the answer is right",
         said(broken) == "out of form" and said(FORM.format(clean, n) + "!") == "out of form",
         "match the whole response: 'out of form' comes first.",
+    )
+    yield Claim(
+        "so is what has tags among its thoughts",
+        said(FORM.format(f"<answer>1</answer>{clean}", n)) == "out of form",
+        "a dot stands for anything, tags included: write [^<>]*.",
+    )
+    yield Claim(
+        "thoughts of several lines are kept",
+        said(FORM.format(f"{clean}\n{clean}", n)) is None,
+        "a dot does not match a line break: write [^<>]*.",
     )
     yield Claim(
         "a right answer without thoughts is dropped",
@@ -221,8 +241,9 @@ def _(attempt: Attempt, g: torch.Generator) -> Iterator[Claim]:
         "the language asked for is an argument: pure is not enough.",
     )
     yield Claim(
-        "of two faults the first is told: a wrong answer before mixed languages",
-        said(FORM.format(_spoken(g, "ec"), n + 1)) == "wrong answer",
+        "of two faults the first is told: a wrong answer before no working and mixed languages",
+        said(FORM.format(_spoken(g, "ec"), n + 1)) == "wrong answer"
+        and said(FORM.format("", n + 1)) == "wrong answer",
         "ask in the order form, answer, working, language.",
     )
 
@@ -328,7 +349,7 @@ def _(attempt: Attempt, g: torch.Generator) -> Iterator[Claim]:
     n = draw(g, 3, 5)
     alone = (0.9 + 0.01 * torch.rand(n, generator=g)).tolist()
     lost = (0.2 + 0.1 * torch.rand(n, generator=g)).tolist()
-    lost[1] = -lost[1] / 10
+    lost[1], lost[2] = -lost[1] / 10, 0.0
     found = attempt(alone, _less(alone, lost))
     yield Claim(
         "the answer names mean, positive and inside",
@@ -343,8 +364,9 @@ def _(attempt: Attempt, g: torch.Generator) -> Iterator[Claim]:
     )
     yield Claim(
         "positive counts the seeds that lose something",
-        found["positive"] == n - 1,
-        "seed by seed: how many differences are above 0? Not whether the mean is.",
+        found["positive"] == n - 2,
+        "seed by seed: how many differences are above 0? Not whether the mean is. Whoever is as "
+        "good as before loses nothing.",
     )
     wide = [0.1, 0.5, 0.9]
     yield Claim(
@@ -363,6 +385,14 @@ def _(attempt: Attempt, g: torch.Generator) -> Iterator[Claim]:
         bool(attempt(wide, _less(wide, [0.14, 0.24, 0.34]))["inside"]),
         "three seeds know little of their own noise: multiple(n - 1), which is 4.30 and not 2, "
         "times statistics.stdev and not pstdev.",
+    )
+    five, spread = [0.1, 0.5, 0.9, 0.3, 0.7], torch.tensor([-0.2, -0.1, 0.0, 0.1, 0.2])
+    far, near = (attempt(five, _less(five, (spread + x).tolist())) for x in (0.25, 0.19))
+    yield Claim(
+        "five seeds know more: with prices from -0.2 to 0.2 around it 0.25 is outside, 0.19 inside",
+        not far["inside"] and bool(near["inside"]),
+        "how far chance reaches depends on the number of seeds: multiple(n - 1) with n = "
+        "len(alone), which is 2.78 for five.",
     )
     better = attempt(alone, [a + 0.5 for a in alone])
     yield Claim(
@@ -416,5 +446,8 @@ def _(attempt: dict[str, Any], g: torch.Generator) -> Iterator[Claim]:
         told = attempt[name]
         ok = isinstance(told, int | float) and abs(told - expected) <= 0.02 * abs(expected)
         yield Claim(f"{name}, within 2 %", ok, why)
-    why = "from which weight on do wrong answers in one language earn more than right mixed ones?"
+    why = (
+        "from which weight on do wrong answers in one language earn more than right mixed ones? "
+        "Write the number in figures, as 0.5."
+    )
     yield from explains(attempt, (2.0,), hint=why)

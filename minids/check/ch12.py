@@ -30,7 +30,7 @@ def _(attempt: Attempt, g: torch.Generator) -> Iterator[Claim]:
         return answer.split()[-1] == question
 
     said = {
-        str(n): [f"{n} is {n + 1}", f"b {n}", f"b {n}", f"c {n}", f"d {n}", f"e {n}"],
+        str(n): [f"{n} is {n + 1}", *(f"{x} {n}" for x in "eebefcad")],
         str(n + 1): [f"a {n}", "none"],
         str(n + 2): [f"x {n + 2}"],
         str(n + 3): [],
@@ -61,18 +61,31 @@ def _(attempt: Attempt, g: torch.Generator) -> Iterator[Claim]:
     )
     yield Claim(
         "the earliest right answer is among them",
-        (str(n), f"b {n}") in found,
+        (str(n), f"e {n}") in found,
         "keep the first ones, in the order in which they were written.",
     )
     yield Claim(
         "wrong answers do not use up places",
-        (str(n), f"b {n}") in attempt(groups, right, 1),
+        (str(n), f"e {n}") in attempt(groups, right, 1),
         "take the right ones first, and only then the first `most` of them.",
     )
     yield Claim(
         "at most `most` answers to a question, the first ones",
-        [a for q, a in found if q == str(n)] == [f"b {n}", f"c {n}"],
+        [a for q, a in found if q == str(n)] == [f"e {n}", f"b {n}"],
         "each different right answer, in order, until there are `most` of them.",
+    )
+    yield Claim(
+        "what was said again later is not new, and changes no order",
+        attempt(groups[:1], right, 9) == [(str(n), f"{x} {n}") for x in "ebfcad"],
+        "compare with everything that is kept of this question, not with the neighbour alone; and "
+        "keep the order: no set, no sorting.",
+    )
+    both = [("1+3", ["4", "four"]), ("2+2", ["4"])]
+    yield Claim(
+        "the same text may answer two questions",
+        attempt(both, lambda question, answer: True, 2)
+        == [("1+3", "4"), ("1+3", "four"), ("2+2", "4")],
+        "every question has answers of its own: forget, with each, what was seen before.",
     )
     yield Claim(
         "another limit",
@@ -90,6 +103,7 @@ def _logits(g: torch.Generator, b: int, t: int, v: int) -> Logits:
     student, teacher = (2 * torch.randn(b, t, v, generator=g) for _ in range(2))
     lengths = torch.randint(1, t + 1, (b, 1), generator=g)
     lengths[0] = t - 1 if t > 1 else 1
+    lengths[1:2] = 1  # unlike the first row
     return student, teacher, torch.arange(t) < lengths
 
 
@@ -125,12 +139,23 @@ def _pulls(attempt: Attempt, student: Tensor, teacher: Tensor, mask: Tensor) -> 
     return s.grad, t.grad
 
 
+SURE, FAR = torch.tensor([[[300.0, 0.0]]]), torch.tensor([[[0.0, 80.0]]])
+"""Logits of one place. The divergence of the first from the second is 80 nats."""
+
+
 def _of_either(
-    attempt: Attempt, given: Logits, found: tuple[Tensor, Any], one: Logits, right: Tensor
+    attempt: Attempt,
+    given: Logits,
+    found: tuple[Tensor, Any],
+    one: Logits,
+    right: Tensor,
+    *,
+    sure: tuple[Tensor, Tensor],
 ) -> Iterator[Claim]:
     """Claims on both divergences: the teacher is not taught, padding not read, one token works.
 
-    `found` is the loss of `given` and its gradient for the teacher, `right` the loss of `one`.
+    `found` is the loss of `given` and its gradient for the teacher, `right` the loss of `one`;
+    `sure` is SURE and FAR, as student and teacher.
     """
     loss, back = found
     yield Claim(
@@ -148,6 +173,12 @@ def _of_either(
         "one row of one token works",
         close(attempt(*one), right),
         "no squeeze: sum over the last axis alone.",
+    )
+    yield Claim(
+        "logits in the hundreds work too: 300 against 80",
+        close(attempt(*sure, torch.tensor([[True]]), may_be_nan=True), 80.0),
+        "softmax rounds a tiny probability to 0, and the log of 0 is -inf: log_softmax stays "
+        "finite.",
     )
 
 
@@ -191,7 +222,7 @@ def _(attempt: Attempt, g: torch.Generator) -> Iterator[Claim]:
     )
     one = _logits(g, 1, 1, 4)
     right = _divergence(one[1], one[0], one[2])
-    yield from _of_either(attempt, given, (loss, back), one, right)
+    yield from _of_either(attempt, given, (loss, back), one, right, sure=(FAR, SURE))
     shifted = attempt(student + 5, teacher - 3, mask)
     yield Claim(
         "adding a constant to all logits of a place changes nothing",
@@ -239,7 +270,8 @@ def _(attempt: Attempt, g: torch.Generator) -> Iterator[Claim]:
         "the student's probabilities must carry a gradient, too: detach the teacher alone.",
     )
     one = _logits(g, 1, 1, 4)
-    yield from _of_either(attempt, given, (loss, back), one, _divergence(*one))
+    right = _divergence(*one)
+    yield from _of_either(attempt, given, (loss, back), one, right, sure=(SURE, FAR))
 
 
 _PREDICT = ("covering mean", "covering width", "seeking mean", "seeking width")

@@ -41,17 +41,20 @@ def plain(value: Any) -> None:
 def close(got: Any, expected: Any, *, rtol: float = 1e-4) -> bool:
     """Whether `got` differs from `expected` by at most `rtol` of the largest expected size.
 
-    Shapes must be equal: nothing is broadcast (Refused). An expected value near zero would make
-    any answer pass or fail by accident; that is a fault of the checker (AssertionError).
+    A tensor of few bits is given the room of its last digits. Shapes must be equal: nothing is
+    broadcast (Refused). An expected value near zero would make any answer pass or fail by
+    accident; that is a fault of the checker (AssertionError).
     """
-    want = torch.as_tensor(expected).detach().to(torch.float64)
+    want = _wide(expected)
     if not isinstance(got, Tensor | float | int) or (isinstance(got, Tensor) and got.is_complex()):
         raise Refused(
             f"real numbers were expected, and a {type(got).__name__} came",
             "what does the last line of your function return?",
         )
     plain(got)
-    have = torch.as_tensor(got).detach().to("cpu", torch.float64)
+    have = _wide(got)
+    if isinstance(got, Tensor) and got.is_floating_point():
+        rtol = max(rtol, 4 * torch.finfo(got.dtype).eps)
     if have.shape != want.shape:
         raise Refused(
             f"a result of shape {tuple(want.shape)} was expected, and {tuple(have.shape)} came",
@@ -61,6 +64,13 @@ def close(got: Any, expected: Any, *, rtol: float = 1e-4) -> bool:
     assert size > 1e-6, f"the checker compares with {size}, which is too near zero to tell anything"
     error = (have - want).abs().max().item()
     return math.isfinite(error) and error <= rtol * size
+
+
+def _wide(value: Any) -> Tensor:
+    """The value in fp64, without a detour by fp32, where a Python number would lose digits."""
+    if isinstance(value, Tensor):
+        return value.detach().to("cpu", torch.float64)
+    return torch.as_tensor(value, dtype=torch.float64)
 
 
 def shaped(

@@ -59,7 +59,7 @@ def call(
                 raise Refused(
                     "your function changes what it was given",
                     "work on a copy: x = x + 1 makes a new tensor, x += 1 and x[…] = … "
-                    "write into the caller's.",
+                    "write into the caller's. Of a list, list(x) is a copy.",
                 )
     if out is None and not may_be_none:
         raise Refused("your function returns None", "is there a `return` at its end?")

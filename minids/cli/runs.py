@@ -71,7 +71,7 @@ def fresh(
     config = find(name)
     shards = shards_for(config, world.size)
     folder = out or Path("runs") / config.name
-    _unused(folder)
+    refuse_used(folder, "train")
     corpus, tokenizer = _read(text), default_tokenizer()
     plan = Plan(
         text=None if text is None else str(text.resolve()),
@@ -196,14 +196,14 @@ def _agreed(plan: Plan, world: World) -> Plan:
     return agreed
 
 
-def _unused(folder: Path) -> None:
+def refuse_used(folder: Path, command: str) -> None:
     """Refuse a folder that holds a run, or that nothing can be written to."""
     if folder.exists() and not folder.is_dir():
         raise ValueError(f"{folder} is a file: name a folder with --out")
     if checkpoint.steps(folder):
         raise ValueError(
-            f"{folder} already holds a run: go on with it (minids train --resume {folder}), or "
-            "name another folder with --out"
+            f"{folder} already holds a run: go on with it (minids {command} --resume {folder}), "
+            "or name another folder with --out"
         )
     there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
     if not os.access(there, os.W_OK):

@@ -18,7 +18,7 @@ from tqdm import tqdm
 
 from minids import checkpoint
 from minids.cli.progress import INTERRUPTED, stopping_after_this_step
-from minids.cli.runs import scaled
+from minids.cli.runs import refuse_used, scaled
 from minids.model.products import Products, fastest
 from minids.model.transformer import Transformer
 from minids.rl.exam import Exam, exam
@@ -60,11 +60,7 @@ def recipe_for(on: Scale) -> Recipe:
 def fresh(*, seed: int, on: Scale, world: World, out: Path | None = None) -> Run:
     """Return a run from the start; ValueError where the folder holds one already."""
     folder = out or Path("runs") / f"zero-{seed}"
-    if checkpoint.steps(folder):
-        raise ValueError(
-            f"{folder} already holds a run: go on with it (minids grpo --resume {folder}), or "
-            "name another folder with --out"
-        )
+    refuse_used(folder, "grpo")
     kind = world.told(fastest(world.device, exact=True))  # the clock decides: one for all
     folder.mkdir(parents=True, exist_ok=True)
     recipe = recipe_for(on)
@@ -102,20 +98,15 @@ def carry_out(run: Run, *, as_json: bool, save_every: int) -> int:
     began = time.monotonic() - run.seconds
     say = _quiet if as_json or not run.world.leads else typer.echo
     test = questions(run.recipe, 8 if run.kind == "smoke" else 192, seed=run.seed)
-    recipe = run.recipe
+    practice = run.recipe.practice
     if run.base is None:
-        say(f"{recipe.reading} steps of reading answers, of which few are right …")
-        for _ in tqdm(
-            read_lessons(run.model, recipe, seed=run.seed, kind=run.products, world=run.world),
-            total=recipe.reading, unit="step", disable=_no_bar(run, as_json),
-            mininterval=_interval(),
-        ):  # fmt: skip
-            pass
-        before = _tested(run, test)
-        base = newborn(recipe, seed=0).to(run.model.embed.weight.device)
-        base.load_state_dict(run.model.state_dict())
-        optimizer = optimizer_for(run.model, recipe.settings)
-        run = run._replace(base=base, before=before, optimizer=optimizer)
+        say(f"{run.recipe.reading} steps of reading answers, of which few are right …")
+        try:
+            run = _read(run, test, as_json)
+        except Diverged as error:
+            if run.world.leads:
+                typer.echo(f"minids: {error}", err=True)
+            return 1
     assert run.before is not None
     say(_told("before", run.before))
     again = f"minids grpo --resume {run.folder}"
@@ -124,7 +115,7 @@ def carry_out(run: Run, *, as_json: bool, save_every: int) -> int:
         with stopping_after_this_step() as stopped:
             for step in _shown(run, as_json):
                 done, stop = step.i + 1, run.world.any(stopped())
-                if run.world.leads and (done % save_every == 0 or done == recipe.practice or stop):
+                if run.world.leads and (done % save_every == 0 or done == practice or stop):
                     _save(run, done, time.monotonic() - began)
                 if stop:
                     break
@@ -132,7 +123,7 @@ def carry_out(run: Run, *, as_json: bool, save_every: int) -> int:
         if run.world.leads or isinstance(error, OSError):
             typer.echo(f"minids: {error}\ngo on from the last checkpoint with: {again}", err=True)
         return 1
-    if done < recipe.practice:
+    if done < practice:
         say(f"\nstopped and saved after {done} steps. Go on with: {again}")
         return INTERRUPTED
     seconds = time.monotonic() - began
@@ -149,6 +140,21 @@ def carry_out(run: Run, *, as_json: bool, save_every: int) -> int:
         typer.echo(json.dumps(summary))
     say(f"\n{seconds:.0f} s in all, reading included; saved in {run.folder}")
     return 0
+
+
+def _read(run: Run, test: Any, as_json: bool) -> Run:
+    """The run after its reading, with a base, tested before it practises."""
+    for _ in tqdm(
+        read_lessons(run.model, run.recipe, seed=run.seed, kind=run.products, world=run.world),
+        total=run.recipe.reading, unit="step", disable=_no_bar(run, as_json),
+        mininterval=_interval(),
+    ):  # fmt: skip
+        pass
+    before = _tested(run, test)
+    base = newborn(run.recipe, seed=0).to(run.model.embed.weight.device)
+    base.load_state_dict(run.model.state_dict())
+    optimizer = optimizer_for(run.model, run.recipe.settings)
+    return run._replace(base=base, before=before, optimizer=optimizer)
 
 
 def _shown(run: Run, as_json: bool) -> Any:

@@ -30,7 +30,6 @@ class Rows:
     ) -> None:
         self.layers, self.cos, self.sin = list(layers), cos, sin
         self.lengths = [0] * batch
-        self._below = causal_mask(self.layers[0].max_len, self.layers[0].max_len, cos.device)
 
     @property
     def even(self) -> bool:
@@ -45,12 +44,13 @@ class Rows:
             turn = Rotary(self.cos[first:end], self.sin[first:end])
             if t == 1 or first == 0:
                 return turn, None
-            return turn, self._below[first:end, :end].expand(len(self.lengths), 1, t, end)
+            mask = causal_mask(t, end, self.cos.device)
+            return turn, mask.expand(len(self.lengths), 1, t, end)
         start = torch.tensor(self.lengths, device=self.cos.device)[:, None]
         place = (start + torch.arange(t, device=start.device)).clamp(max=len(self.cos) - 1)
         slot = torch.arange(end, device=start.device)
         own = slot < start[:, None]
-        new = self._below[first:end, :end] & (slot >= first)
+        new = causal_mask(t, end, start.device) & (slot >= first)
         return Rotary(self.cos[place][:, None], self.sin[place][:, None]), (own | new)[:, None]
 
     def keep(self, counts: Sequence[int]) -> None:

@@ -62,7 +62,7 @@ def generate(
     `pad`, which no token attends to. The log-probabilities are those of the whole distribution at
     `temperature` (at 1 when greedy), before top-k or top-p cut it.
     """
-    _check(prompts, max_new, each, temperature, top_k, top_p)
+    _check(prompts, max_new, each, temperature, top_k, top_p, model.c.context)
     device = model.embed.weight.device
     asked, padding = _side_by_side(prompts, pad, device)
     source = torch.arange(len(prompts), device=device).repeat_interleave(each)
@@ -194,12 +194,18 @@ def _check(
     temperature: float,
     top_k: int | None,
     top_p: float | None,
+    context: int,
 ) -> None:
     """Refuse what cannot be sampled, by name."""
     if not prompts or any(len(p) == 0 for p in prompts):
         raise ValueError("every prompt needs at least one token: begin with the <|end|> token")
     if max_new < 1:
         raise ValueError(f"max_new={max_new}: ask for at least one token")
+    longest = max(map(len, prompts))
+    if longest + max_new > context:
+        raise ValueError(
+            f"max_new={max_new} behind {longest} tokens is outside the context of {context}"
+        )
     if each < 1:
         raise ValueError(f"each={each}: continue every prompt at least once")
     if temperature < 0:

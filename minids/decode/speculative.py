@@ -217,4 +217,9 @@ def _check(
             f"the drafter knows {drafter.c.vocab} tokens and the model {model.c.vocab}: both have "
             "to speak of the same ones"
         )
+    elif drafter.c.context < longest + max_new:
+        raise ValueError(
+            f"the drafter has a context of {drafter.c.context}, and {longest} + {max_new} tokens "
+            "have to fit into it: ask for fewer, or take another drafter"
+        )
     return n_drafts

@@ -98,10 +98,13 @@ def attend_fused(
     """Return what `attend` computes, by torch's fused kernel, which never stores the scores.
 
     Values are padded to the width of the keys: unequal widths fall back to a kernel that is up
-    to three times slower.
+    to three times slower. Of one token, heads that share a key head are more queries to it: on a
+    GPU, shared heads in fp32 or under a mask leave nothing but torch's slowest kernel.
     """
-    t, s, missing = q.shape[2], k.shape[2], k.shape[3] - v.shape[3]
+    shape, t, s, missing = q.shape, q.shape[2], k.shape[2], k.shape[3] - v.shape[3]
     causal = mask is None and t == s > 1
+    if t == 1:
+        q = q.reshape(*k.shape[:2], -1, shape[3])
     if mask is None and 1 < t < s:
         mask = causal_mask(t, s, q.device)
     if missing > 0:
@@ -109,7 +112,42 @@ def attend_fused(
     mixed = F.scaled_dot_product_attention(
         q, k, v, mask, is_causal=causal, scale=scale, enable_gqa=q.shape[1] != k.shape[1]
     )
-    return mixed[..., :-missing] if missing > 0 else mixed
+    mixed = mixed[..., :-missing] if missing > 0 else mixed
+    return mixed.reshape(*shape[:3], -1)
+
+
+FEW_QUERIES = 4096
+"""Queries of all rows up to which two products serve a GPU better than its fused kernel."""
+
+
+def attend_to_one_head(
+    q: Float[Tensor, "b 1 n d"],
+    kept: Float[Tensor, "b 1 s d"],
+    scale: float,
+    mask: Mask | None = None,
+) -> Float[Tensor, "b 1 n d"]:
+    """Return attention whose keys are its values: `kept`, of a single head. None masks nothing.
+
+    A GPU's fused kernel reads the keys one after another for each block of queries, so a few
+    queries leave most of the GPU idle. Two products are shared out over the keys as well.
+    """
+    if q.is_cpu or q.shape[0] * q.shape[2] > FEW_QUERIES:
+        return F.scaled_dot_product_attention(q, kept, kept, mask, scale=scale)
+    return in_two_products(q, kept, scale, mask)
+
+
+def in_two_products(
+    q: Float[Tensor, "b 1 n d"],
+    kept: Float[Tensor, "b 1 s d"],
+    scale: float,
+    mask: Mask | None = None,
+) -> Float[Tensor, "b 1 n d"]:
+    """Return what `attend_to_one_head` does: scores in the type of the factors, softmax in fp32."""
+    scores = (q * scale) @ kept.mT
+    if mask is not None:
+        scores = scores.masked_fill(~mask, -torch.inf)
+    wide = torch.promote_types(scores.dtype, torch.float32)
+    return scores.softmax(-1, dtype=wide).to(kept.dtype) @ kept
 
 
 def attend_in_three(

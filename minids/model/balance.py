@@ -18,12 +18,12 @@ from einops import reduce
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from minids.model.routing import Routing
+from minids.model.routing import Routing, how_often
 
 
 def load(routing: Routing) -> Float[Tensor, " e"]:
     """Return the share of all assignments that each expert was asked for; they sum to 1."""
-    counts = torch.bincount(routing.experts.flatten(), minlength=routing.scores.shape[-1])
+    counts = how_often(routing.experts.flatten(), routing.scores.shape[-1])
     return counts / routing.experts.numel()
 
 

@@ -80,7 +80,8 @@ class _Product(torch.autograd.Function):
             x = _round(x, recipe.tile, recipe.form, recipe)
             w = _round(w, recipe.square, recipe.form, recipe)
             ctx.save_for_backward(x, w)
-            return (x @ w.t()).to(ctx.dtype)
+            with torch.autocast(x.device.type, enabled=False):  # it would round factors to bf16
+                return (x @ w.t()).to(ctx.dtype)
         return _real(x, w, recipe.square, (recipe.form, recipe.form), recipe).to(ctx.dtype)
 
     @staticmethod

@@ -13,10 +13,9 @@ import torch
 from einops import einsum
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from minids.config import MLAConfig, ModelConfig
-from minids.model.attention import Mask, attend, causal_mask
+from minids.model.attention import Mask, attend, attend_to_one_head, causal_mask
 from minids.model.cache import LatentCache
 from minids.model.layers import RMSNorm
 from minids.model.products import Linear, linear
@@ -201,8 +200,7 @@ def carry(
         mask = causal_mask(t, joint.shape[1], joint.device)
     if mask is not None and t > 1:
         mask = mask.expand(b, 1, t, -1).repeat(1, 1, h, 1)
-    one_head = joint.unsqueeze(1)
-    q = q.view(b, 1, h * t, -1)
-    mixed = F.scaled_dot_product_attention(q, one_head, one_head, mask, scale=scale)
+    kept = joint.unsqueeze(1).to(q.dtype)  # under autocast, once for keys and values
+    mixed = attend_to_one_head(q.view(b, 1, h * t, -1), kept, scale, mask)
     mixed = mixed.reshape(b, h, t, -1)[..., :r].transpose(0, 1).flatten(1, 2)
     return torch.bmm(mixed, value_up.transpose(1, 2)).view(h, b, t, -1).transpose(0, 1)

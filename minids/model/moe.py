@@ -21,7 +21,7 @@ from minids.config import ModelConfig, MoEConfig
 from minids.model.layers import SwiGLU, gated_silu, init_weights
 from minids.model.multiply import BF16Grouped, OneDNNGrouped
 from minids.model.products import kind_for, linear
-from minids.model.routing import SCORES, Routing, route
+from minids.model.routing import SCORES, Routing, how_often, route
 
 
 def experts_loop(
@@ -53,7 +53,7 @@ def experts_grouped(
     token, weights, ends = in_order(routing, len(down), _rows(x, gate_up, routing))
     hidden = gated_silu(grouped_linear(x.index_select(0, token), gate_up, ends))
     y = grouped_linear((hidden * weights[:, None]).to(hidden.dtype), down, ends)
-    return y.new_zeros(x.shape).index_add(0, token, y)
+    return x.new_zeros(x.shape).index_add(0, token, y.to(x.dtype))
 
 
 def in_order(
@@ -67,7 +67,7 @@ def in_order(
     flat = routing.experts.flatten()
     order = flat.argsort(stable=True)
     token, weights = order // routing.experts.shape[-1], routing.weights.flatten()[order]
-    counts = torch.bincount(flat, minlength=n_experts)
+    counts = how_often(flat, n_experts)
     if rows == 1:
         return token, weights, counts.cumsum(0).int()
     full = (counts + rows - 1) // rows * rows

@@ -2,12 +2,14 @@
 
 Each class stands for one operation of torch (a linear layer, a grouped product, attention) with the
 same result, exactly or with factors rounded to bf16. `products.py` decides when they are used.
+Gradients of gradients are refused: what is saved here would make them wrong.
 """
 
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
 
@@ -33,6 +35,7 @@ class OneDNNLinear(torch.autograd.Function):
         return _onednn(x, w)
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, Tensor | None]:
         x, w = ctx.saved_tensors
         g = grads[0].contiguous()
@@ -54,6 +57,7 @@ class BF16Linear(torch.autograd.Function):
         return (x16 @ w16.t()).float()
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, Tensor | None]:
         x16, w16 = ctx.saved_tensors
         g16 = grads[0].bfloat16()
@@ -72,6 +76,7 @@ class BF16Grouped(torch.autograd.Function):
         return F.grouped_mm(x16, w16.mT, offs=ends).float()
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor, None]:
         x16, w16, ends = ctx.saved_tensors
         g16 = grads[0].bfloat16().contiguous()
@@ -90,6 +95,7 @@ class OneDNNGrouped(torch.autograd.Function):
         return torch.cat([_onednn(rows, matrix) for rows, matrix in pairs if len(rows)])
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor, None]:
         x, w = ctx.saved_tensors
         dx, dw = torch.empty_like(x), torch.zeros_like(w)
@@ -120,6 +126,7 @@ class BF16Attention(torch.autograd.Function):
         return (weights @ v16).float().view(*q.shape[:-1], v.shape[-1])
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor, Tensor, None]:
         q16, k16, v16, weights = ctx.saved_tensors
         g16 = _bf16(grads[0]).view(*q16.shape[:2], v16.shape[-1])

@@ -101,7 +101,12 @@ def rotary(freqs: Float[Tensor, " half"], positions: Num[Tensor, "*t"]) -> Rotar
 
 def rotate_halves(x: Float[Tensor, "*b t d"], r: Rotary) -> Float[Tensor, "*b t d"]:
     """Turn number i together with number i + d/2: the layout of Llama and DeepSeek LLM."""
-    return _Turn.apply(x, r.cos.to(x.dtype), r.sin.to(x.dtype))
+    cos, sin = r.cos.to(x.dtype), r.sin.to(x.dtype)
+    if torch.compiler.is_compiling():  # a compiler makes few passes of the formula by itself
+        return rotate_halves_written_out(x, Rotary(cos, sin))
+    if cos.shape[-2] != x.shape[-2]:
+        raise ValueError(f"{x.shape[-2]} tokens and angles for {cos.shape[-2]}: give one for each")
+    return _Turn.apply(x, cos, sin)
 
 
 def rotate_halves_written_out(x: Float[Tensor, "*b t d"], r: Rotary) -> Float[Tensor, "*b t d"]:
@@ -119,7 +124,7 @@ def rotate_pairs(x: Float[Tensor, "*b t d"], r: Rotary) -> Float[Tensor, "*b t d
         return rotate_pairs_written_out(x, Rotary(r.cos.to(x.dtype), r.sin.to(x.dtype)))
     cos, sin = r if r.cos.dtype == x.dtype else (part.to(x.dtype) for part in r)
     turn = torch.complex(cos, sin)
-    pairs = torch.view_as_complex(x.view(*x.shape[:-1], -1, 2))
+    pairs = torch.view_as_complex(x.contiguous().view(*x.shape[:-1], -1, 2))
     return torch.view_as_real(pairs * turn).flatten(-2)
 
 

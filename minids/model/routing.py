@@ -44,6 +44,14 @@ SCORES: dict[str, Callable[[Tensor], Tensor]] = {
 }
 
 
+def how_often(chosen: Int[Tensor, " n"], n_experts: int) -> Int[Tensor, " e"]:
+    """Return how often each expert was chosen.
+
+    By adding up: `bincount` would have a GPU wait, to find out how many experts there are.
+    """
+    return chosen.new_zeros(n_experts).scatter_add(0, chosen, torch.ones_like(chosen))
+
+
 def route(
     scores: Float[Tensor, "t e"],
     bias: Float[Tensor, " e"] | None = None,

@@ -31,7 +31,7 @@ from minids.train.loop import fit
 from minids.train.losses import next_token_by_row
 from minids.train.schedule import multi_step
 
-DIM, LAYERS, EXPERTS, LENGTH, BLOCKS, LAST = 48, 2, 16, 64, 20, 50
+DIM, LAYERS, EXPERTS, LENGTH, BLOCKS, LAST, EXAM = 48, 2, 16, 64, 20, 50, 48
 
 
 class Way(NamedTuple):
@@ -162,7 +162,7 @@ def uneven(loads: Float[Tensor, "n l e"]) -> float:
 
 
 @torch.inference_mode()
-def exam(model: Transformer, kind: Products = "plain", n: int = 48) -> dict[str, float]:
+def exam(model: Transformer, kind: Products = "plain", n: int = EXAM) -> dict[str, float]:
     """Return loss, load and specialisation on `n` rows of each domain that no run has read."""
     batch, domain = labelled_windows(_texts(2000, 40_000), length=LENGTH, n=n)
     device = model.embed.weight.device

@@ -9,6 +9,7 @@ Left out: several GPUs, FP8, activation checkpointing.
 
 import gc
 import statistics
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, NamedTuple
@@ -161,7 +162,8 @@ def compiled(
         step = step_of(compiler(model), c, rows, device)
         step()
     except Exception as error:  # whatever a compiler raises, the eager step is measured
-        print(f"compiling failed, and the eager step is measured: {type(error).__name__}")
+        words = f"compiling failed, and the eager step is measured: {type(error).__name__}"
+        print(words, file=sys.stderr)  # rows of JSON go to the other stream
         return None
     return step
 

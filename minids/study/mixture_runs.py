@@ -14,6 +14,7 @@ from minids.model.balance import load, max_violation
 from minids.model.products import Products
 from minids.model.transformer import Transformer
 from minids.study.mixtures import ARMS, TEXTS, Mixture, Texts, balanced, examine, toy
+from minids.study.served import specialisation
 from minids.study.specialise import (
     by_chance,
     by_domain,
@@ -21,7 +22,6 @@ from minids.study.specialise import (
     masked,
     more_routed,
     shared_off,
-    specialisation,
 )
 from minids.train.loop import fit
 from minids.train.schedule import multi_step

@@ -49,7 +49,7 @@ def loss_by_position(
         each = surprise(logits_of(batch.tokens), batch.targets).where(batch.mask, 0.0)
         cut = edges(batch.tokens.shape[1], bins)
         for i, (start, end) in enumerate(zip(cut, cut[1:], strict=False)):
-            total[i] += each[:, start:end].double().sum().cpu()
+            total[i] += each[:, start:end].cpu().double().sum()  # Apple GPUs have no float64
             count[i] += batch.mask[:, start:end].sum().cpu()
     if not count.any():
         raise ValueError("loss_by_position got no batch with a target that counts")

@@ -27,6 +27,8 @@ from minids.study.stretch import Method, answer, stretch
 from minids.text.batches import Batch
 
 DEPTHS = (0.0, 0.25, 0.5, 0.75, 1.0)
+AT_ONCE = 16_384
+"""Tokens in memory at a time, or one row if that has more."""
 
 
 def score(
@@ -130,7 +132,7 @@ def local_loss(
     """Return the loss on filler that follows from the token three back, in bins of positions."""
     batch = needle.lessons(rows, length, seed)(10**6)  # a number that no training reaches
     counted = batch._replace(mask=needle.predictable(batch.tokens, batch.targets))
-    at_once = max(1, 16_384 // length)
+    at_once = max(1, AT_ONCE // length)
     parts = [Batch(*part) for part in zip(*(x.split(at_once) for x in counted), strict=True)]
     return loss_by_position(
         lambda tokens: model(tokens).logits, parts, bins=bins, device=model.cos.device
@@ -146,9 +148,17 @@ def weight_on_needle(
     Mean over rows; of all heads and layers the one that looks there most.
     """
     hay = needle.haystacks(rows, length, depth, seed=seed)
-    x, best = model.embed(hay.tokens.to(model.cos.device)), 0.0
     turn = Rotary(model.cos[:length], model.sin[:length])
     at = round(depth * (length - 3)) + 1
+    parts = hay.tokens.to(model.cos.device).split(max(1, AT_ONCE // length))
+    return float(torch.cat([_looks_at(model, part, turn, at) for part in parts]).mean(0).max())
+
+
+def _looks_at(
+    model: Transformer, tokens: Int[Tensor, "b t"], turn: Rotary, at: int
+) -> Float[Tensor, "b heads"]:
+    """What the last token pays to token `at`, by head, one layer after another."""
+    x, found = model.embed(tokens), []
     blocks: list[Any] = list(model.layers)
     for block in blocks:
         a = block.attention
@@ -157,7 +167,6 @@ def weight_on_needle(
             for part in a.qkv(block.attention_norm(x)).split(a.widths, dim=-1)
         )
         q, k = rotate_halves(q, turn)[:, :, -1:], rotate_halves(k, turn)
-        weights = (q @ k.mT * a.scale).softmax(-1)[:, :, 0, at]
-        best = max(best, float(weights.mean(0).max()))
+        found.append((q @ k.mT * a.scale).softmax(-1)[:, :, 0, at])
         x, _ = block(x, turn)
-    return best
+    return torch.cat(found, dim=1)

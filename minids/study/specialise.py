@@ -8,36 +8,22 @@ from collections.abc import Callable
 from functools import partial
 
 import torch
-from einops import repeat
 from jaxtyping import Float, Int
 from torch import Tensor
 
 from minids.model.moe import MoE
 from minids.model.routing import Routing, route
 from minids.model.transformer import Transformer
+from minids.study.served import by_label, specialisation
 
 
 def by_domain(routing: Routing, domain: Int[Tensor, " b"], n_domains: int) -> Float[Tensor, "d e"]:
     """Return how often tokens of each domain chose each expert. Rows lie one after another."""
-    n_experts = routing.scores.shape[-1]
     if len(routing.experts) % len(domain):
         raise ValueError(f"{len(routing.experts)} tokens do not split into {len(domain)} rows")
-    per_row = routing.experts.numel() // len(domain)
-    pair = repeat(domain, "b -> (b n)", n=per_row) * n_experts + routing.experts.flatten()
-    return torch.bincount(pair, minlength=n_domains * n_experts).view(n_domains, n_experts).float()
-
-
-def relative_load(counts: Float[Tensor, "d e"]) -> Float[Tensor, "d e"]:
-    """Return how often a domain chose an expert, over the even share: 1 if it chose by chance."""
-    return counts / counts.sum(1, keepdim=True) * counts.shape[1]
-
-
-def specialisation(counts: Float[Tensor, "d e"]) -> float:
-    """Return I(expert; domain) / H(domain): 0 if experts tell nothing of the domain, 1 if all."""
-    joint = (counts / counts.sum()).double()
-    domain, expert = joint.sum(1, keepdim=True), joint.sum(0, keepdim=True)
-    shared = torch.xlogy(joint, joint).sum() - torch.xlogy(joint, domain * expert).sum()
-    return float(shared / -torch.xlogy(domain, domain).sum())
+    label = domain.repeat_interleave(len(routing.experts) // len(domain))
+    n_experts = routing.scores.shape[-1]
+    return by_label(routing.experts, label, n_labels=n_domains, n_experts=n_experts)
 
 
 def shuffled(domain: Int[Tensor, " b"], seed: int) -> Int[Tensor, " b"]:

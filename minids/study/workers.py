@@ -185,10 +185,13 @@ def _drive(
         orders.flush()
         if pickle.load(replies) < LARGE:
             rested.append(worker)
-    except (EOFError, OSError, ValueError, pickle.UnpicklingError):
-        code = worker.process.wait()
-        with suppress(ValueError):
+    except Exception as error:  # whatever it is, somebody waits for an answer
+        said = repr(error)
+        with suppress(ValueError, OSError):
+            if not isinstance(error, EOFError | OSError):
+                worker.process.kill()  # it lives, and what it says cannot be understood
+            code = worker.process.wait()
             worker.log.seek(0)
             last = worker.log.read()[-2000:].decode(errors="replace")
-            message = f"the worker ended with exit code {code}; its last words:\n{last}"
-            done.put((-1 if number is None else number, "died", message))
+            said = f"exit code {code} ({said}); its last words:\n{last}"
+        done.put((-1 if number is None else number, "died", f"the worker ended with {said}"))

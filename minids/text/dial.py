@@ -31,7 +31,7 @@ class Faults:
     """What is wrong with workings; all are chances from 0 to 1.
 
     slip      of a mark: it is any of the ten
-    habit     of a turn past nine: nought is counted twice, always the same mistake
+    habit     of a turn past nine: nought is left out, always the same mistake
     switch    of a working: it goes to and fro between the languages, right or wrong as others
     guess     of an answer: it comes without working, and is any of the ten
     untidy    of a response: its thoughts begin with the wrong tag

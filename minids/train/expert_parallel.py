@@ -23,7 +23,7 @@ from torch.distributed.tensor import DTensor, Placement, Replicate, Shard, distr
 
 from minids.model.layers import gated_silu
 from minids.model.moe import Experts, grouped_linear
-from minids.model.routing import Routing
+from minids.model.routing import Routing, how_often
 from minids.train.world import SHARDS
 
 Group = dist.ProcessGroup
@@ -91,7 +91,7 @@ def _counts(
 ) -> tuple[Int[Tensor, "p e"], Int[Tensor, "p e"]]:
     """How many rows go to each process and its experts, and how many come from each for ours."""
     n = dist.get_world_size(group)
-    sent = torch.bincount(chosen, minlength=n * n_here).view(n, n_here)
+    sent = how_often(chosen, n * n_here).view(n, n_here)
     came = torch.empty_like(sent)
     dist.all_to_all_single(came, sent, group=group)
     return sent, came

@@ -126,7 +126,7 @@ def fit(
         )
         norm = clipped(weights, clip)
         loss, grad_norm, *added = torch.stack([terms.pop("loss"), norm, *terms.values()]).tolist()
-        if not math.isfinite(loss + grad_norm):
+        if not math.isfinite(loss + grad_norm + sum(added)):
             optimizer.zero_grad(set_to_none=True)
             raise Diverged(_diverged(i, loss, grad_norm, rate))
         with uninterrupted():
@@ -158,19 +158,25 @@ def evaluate(
         with arithmetic.products(kind, device):
             logits = model(batch.tokens).logits
         n = int(batch.mask.sum())
+        if n == 0:
+            continue
         total += n * float(next_token(logits, batch.targets, batch.mask))
         count += n
     if count == 0:
-        raise ValueError("evaluate got no batch: give a list, such as [batches(0), batches(1)]")
+        raise ValueError(
+            "evaluate got no token that counts: give a list of batches, such as "
+            "[batches(0), batches(1)]"
+        )
     return total / count
 
 
 def _unevenness(loads: Sequence[Float[Tensor, " e"]]) -> dict[str, float]:
     if not loads:
         return {}
-    idle = sum(int((share < 0.1 * share.mean()).sum()) for share in loads)
-    violations = [float(max_violation(share)) for share in loads]
-    return {"max_vio": sum(violations) / len(violations), "idle_experts": float(idle)}
+    idle = torch.stack([(share < 0.1 * share.mean()).sum() for share in loads]).sum()
+    uneven = torch.stack([max_violation(share) for share in loads]).mean()
+    max_vio, n_idle = torch.stack([uneven, idle.to(uneven.dtype)]).tolist()  # a GPU waits once
+    return {"max_vio": max_vio, "idle_experts": n_idle}
 
 
 def _products(

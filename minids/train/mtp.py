@@ -30,8 +30,11 @@ V3_WEIGHTS: Phases = ((10 / 14.8, 0.3), (1.0, 0.1))
 
 
 def mtp_losses(outputs: Sequence[Output], batch: Batch) -> list[Float[Tensor, ""]]:
-    """Return the loss of every depth, in nats per token that counts for the model itself."""
-    count = int(batch.mask.sum())
+    """Return the loss of every depth, in nats per token that counts for the model itself.
+
+    0 for a part of a batch in which none does.
+    """
+    count = max(1, int(batch.mask.sum()))
     return [
         next_token(output.logits, batch.targets[:, k:], batch.mask[:, k:], count=count)
         for k, output in enumerate(outputs, 1)

@@ -57,11 +57,13 @@ def save(
     """Write checkpoint `step` of a spread model into `folder`, and return where it lies.
 
     All processes must call it, each writes its part; the first one seals and prunes. `extra` may
-    hold what checkpoint.save takes, but no tensors. If one fails, OSError in all of them.
+    hold what checkpoint.save takes, but no tensors: ValueError. If one fails, OSError in all.
     """
-    tensors = _tensors(model, optimizer)
+    tensors, lost = _tensors(model, optimizer), dict[str, Tensor]()
     noted = {"format": checkpoint.SHARDED, "step": step, "processes": world.size}
-    noted |= {"config": encode(model.c, "config", {}), "extra": encode(extra, "extra", {})}
+    noted |= {"config": encode(model.c, "config", {}), "extra": encode(extra, "extra", lost)}
+    if lost:
+        raise ValueError(f"extra holds tensors ({', '.join(lost)}): write them as lists here")
     noted["moments"] = bool(optimizer.state)
     began, path, problem = False, Path(), None
 

@@ -85,5 +85,5 @@ def uninterrupted() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGINT, before)
-    for interrupt in held[:1]:
-        before(*interrupt)
+        for interrupt in held[:1]:
+            before(*interrupt)

@@ -24,7 +24,7 @@ from minids.check.bugs import ch03 as bugs
 from minids.model import balance, moe, routing
 from minids.model.layers import SwiGLU
 from minids.presets import DATA, preset
-from minids.study import evened, mixture_runs, mixtures, specialise, tables, viz_moe
+from minids.study import evened, mixture_runs, mixtures, served, specialise, tables, viz_moe
 from minids.study.cards import Question, quiz, trap
 from minids.study.compare import compare
 from minids.study.lesson import claim, figure, predict, reveal, show_source
@@ -58,12 +58,12 @@ claim(
     comb(16, 2) == 120 and round(comb(64, 8) / 1e9, 1) == 4.4,
 )
 claim(
-    "the finer pieces add up to the same: no weight more, no work more",
+    "the finer pieces add up to the same width, in all and for a token",
     64 * (512 // 4) == 16 * 512 and 8 * (512 // 4) == 2 * 512,
 )
 
 # %% [markdown]
-# More ways to combine, at no price in weights or work. The second idea: what *every* token needs, such as grammar, would be learned by
+# More ways to combine, at no price but that of the router, which scores more experts. The second idea: what *every* token needs, such as grammar, would be learned by
 # every expert again. So one expert is *shared*. It sees every token, and the others need not repeat it.
 
 # %%
@@ -187,8 +187,8 @@ trap(
 # Four worlds to read about: stories in English, Python, arithmetic, stories in Chinese. Stories and code are about 64 people and 64
 # functions with fixed facts. A model is as good as the number of facts it can keep.
 #
-# Tokens are characters. Six models: five that compute the same for each token, and one that is as wide as all experts together and computes
-# eight times as much. It is the bound.
+# Tokens are characters. Six models: five whose feed-forward is equally wide for each token (routers add up to a tenth of the work), and one as
+# wide as all experts together: eight times the feed-forward, three times the work. It is the bound.
 
 # %%
 rows = []
@@ -253,7 +253,7 @@ figure(
 mean = {arm: results.mean(arm) for arm in live}
 pairs = {arm: results.of(arm) for arm in live}
 claim(
-    "the dense model of the total size beats every mixture in every seed: it computes eight times as much",
+    "the dense model of the total size beats every mixture in every seed: its feed-forward is eight times as wide",
     all(
         max(pairs["dense, total size"]) < min(pairs[arm]) for arm in ("top-2 of 16", "1 + 7 of 63")
     ),
@@ -338,7 +338,7 @@ seen = {arm: mixtures.examine(model, texts).routings for arm, model in models.it
 
 def draw_heat(arm="top-2 of 16", layer=0, deal=0):
     counts, dealt = (
-        specialise.relative_load(specialise.by_domain(seen[arm][layer], who, 4))
+        served.relative_load(specialise.by_domain(seen[arm][layer], who, 4))
         for who in (labels, specialise.shuffled(labels, deal))
     )
     return viz_moe.heat(
@@ -369,7 +369,7 @@ explore(
 # if nothing, 1 if it gives the domain away.
 
 # %%
-show_source(specialise.specialisation, specialise.by_chance)
+show_source(served.specialisation, specialise.by_chance)
 
 # %%
 when = [int(name.split()[1]) for name in results.values[live[0]] if name.startswith("after ")]
@@ -447,7 +447,7 @@ who = mixtures.real().exam()[1]
 figure(
     viz_moe.heat(
         *(
-            specialise.relative_load(specialise.by_domain(real_routing, labels_, 2))
+            served.relative_load(specialise.by_domain(real_routing, labels_, 2))
             for labels_ in (who, specialise.shuffled(who, 0))
         ),
         ("prose", "code"),
@@ -563,7 +563,8 @@ show_source(balance.expert_balance, balance.device_balance)
 # Frequency times affinity: `f` counts how often an expert was chosen, over its even share, and has no slope; `P` is the mean affinity, and
 # has one. A crowded expert's affinity is pushed down, in proportion to its crowd. The device loss sums over the experts of a device first.
 #
-# A wind tunnel: a router alone, with tokens that make some experts everybody's favourites. It follows one of the losses, and nothing else.
+# A wind tunnel: a router alone, with tokens that make some experts everybody's favourites. It follows one of the losses, and nothing else. *MaxVio* is by how much
+# the busiest exceeds the mean.
 
 # %%
 tunnel = {name: [evened.evened(name, seed=s) for s in range(3)] for name in evened.LOSSES}
@@ -596,7 +597,7 @@ claim(
 )
 
 # %% [markdown]
-# MaxVio is by how much the busiest exceeds the mean. Which loss is better? The expert loss also forbids an expert to be needed more than others.
+# Which loss is better? The expert loss also forbids an expert to be needed more than others.
 # So V1's advice: a small factor for experts, a larger one for devices. The 2B model used the first only, the 145B model both.
 #
 # Small experts have a price, too: a token's experts live in more places. With eight devices:
@@ -632,7 +633,7 @@ print(
 work = {c.name: 4096 * accounting.flops_per_token(c, 4096) / 1e12 for c in (sixteen, seven)}
 told = tables.read("moe_16b")[0]
 print(
-    f"16B: {accounting.parameters(sixteen).total / 1e9:.1f} B in all, {accounting.activated(sixteen) / 1e9:.1f} B for a token"
+    f"16B: {accounting.parameters(sixteen).total / 1e9:.1f} B in all, {accounting.activated(sixteen, 'both tables') / 1e9:.1f} B for a token, with both tables"
 )
 print(
     f"TFLOPs for 4,096 tokens of training: {work[sixteen.name]:.1f} (paper {told['deepseek_moe_16b']}), dense 7B {work[seven.name]:.1f} (paper {told['deepseek_llm_7b']})"
@@ -757,12 +758,12 @@ quiz(
             comb(64, 8) > 1e9 > comb(16, 2),
         ),
         Question(
-            "Why does V1 keep the raw softmax as gate?",
-            "Its size tells the router how good the choice was.",
-            "The router learns through the gate alone. With one expert, a gate that is made to sum to 1 has no slope at all.",
+            "One expert a token, and its gate is divided by the sum of the chosen gates. What does the loss teach the router?",
+            "Nothing: the gate is always 1.",
+            "The router learns through the gate alone, and a constant has no slope.",
             {
-                "It is faster.": "Dividing by a sum costs nothing that one could measure.",
-                "Gates must not sum to 1.": "They may: V3's do, with eight experts a token.",
+                "To choose better, only more slowly.": "A constant has no slope at all, not a small one.",
+                "The same as with the raw softmax.": "The raw softmax has a slope: it was measured above.",
             },
             slopes[1, True] < 1e-5 < slopes[1, False],
         ),
@@ -777,12 +778,12 @@ quiz(
             all(a > 5 * b for a, b in zip(off, fewer, strict=True)),
         ),
         Question(
-            "The device loss is 1.0. What do you know?",
-            "Devices are equally busy. Experts may be anything.",
+            "The device loss has brought MaxVio of devices near 0. What do you know of the experts?",
+            "Nothing: on an even device one expert may do most of the work.",
             "The wind tunnel: MaxVio of devices near 0, of experts above 1.",
             {
-                "All experts are equally busy.": "That is the expert loss.",
-                "Tokens travel little.": "It says nothing on how many devices a token visits.",
+                "They are equally busy, too.": "That is what the expert loss is for.",
+                "Each serves a domain of its own.": "No balance loss asks what an expert serves.",
             },
             all(r.devices < 0.1 and r.experts > 1 for r in tunnel["device loss"]),
         ),

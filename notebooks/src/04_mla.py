@@ -2,7 +2,7 @@
 # # 04 mla. How does a 70 kB cache replace 4 MB?
 #
 # A model that writes keeps something of every earlier token. Chapter 02 shared keys and values between heads: the cache shrank,
-# and quality paid.
+# and in DeepSeek's own tests quality paid.
 #
 # DeepSeek-V2 found another way. It keeps no keys and no values. It keeps one short vector, a *latent*, from which the keys and
 # values of all heads can be made again. V3 and R1 do the same.
@@ -368,8 +368,8 @@ claim(
 )
 
 # %% [markdown]
-# Writing token by token must give what one pass gives. The first way carries, the second rebuilds: a model that passes this test has
-# both right, and its cache.
+# Writing token by token must give what one pass gives. The first way carries, the second rebuilds: a model that passes has two ways
+# that agree, and a cache that forgets nothing. A mistake that both ways share passes as well: the museum below has two.
 
 # %% tags=["claim"]
 double = Transformer(preset("toy-v3"), seed=1).double()
@@ -455,7 +455,7 @@ print(results.table())
 figure(
     viz_latent.loss_by_cache(results, cached),
     "Held-out loss against numbers kept, for five kinds of attention and all seeds. Along the GQA family loss rises as the cache "
-    "shrinks. MLA lies below GQA-2, which keeps as much, near GQA-4, which keeps twice as much, and above MHA.",
+    "shrinks. MLA lies near GQA-2, which keeps as much, and near GQA-4, which keeps twice as much.",
 )
 
 # %% tags=["claim"]
@@ -468,18 +468,25 @@ reveal(
     if mean["MLA"] < mean["GQA-2"]
     else "above GQA-2",
 )
-claim("with the same cache, MLA's mean loss lies below that of GQA-2", mean["MLA"] < mean["GQA-2"])
+reach = results.band().reach  # how far apart chance alone brings two means
+claim(
+    "with the same cache, MLA's mean loss is not above that of GQA-2 by more than the noise reaches",
+    mean["MLA"] < mean["GQA-2"] + reach,
+)
 claim(
     "MLA keeps half as much as GQA-4, and their means differ by less than MQA and MHA do, by half",
     2 * cached["MLA"] == cached["GQA-4"]
     and 2 * abs(mean["MLA"] - mean["GQA-4"]) < mean["MQA"] - mean["MHA"],
 )
 claim("the smallest cache, MQA's, has the highest loss", max(mean, key=mean.get) == "MQA")
-claim("MHA is not reached", mean["MHA"] < mean["MLA"])
+claim(
+    "the lead over MHA that the paper reports is not seen: MLA is not below by more than the noise reaches",
+    mean["MLA"] > mean["MHA"] - reach,
+)
 
 # %% [markdown]
-# So the MLA point lies left of and below the line of GQA: less is kept for the same loss. The paper says more, that MLA beats MHA. We do
-# not see that: MHA's mean is lower, by about as much as its noise band reaches. Our latent has three eighths of the model's width, and every head has 8 numbers; the next section looks at what that loses.
+# When this was written the MLA point lay a little below GQA-2, which keeps as much. Three seeds do not settle it: the gap is smaller than what the noise reaches. The paper
+# says more, that MLA beats MHA. We do not see that: MHA's mean was lower, also within the noise. Our latent has three eighths of the model's width, and every head has 8 numbers; the next section looks at what that loses.
 #
 # One thing did not come out at first. With DeepSeek's ratio, a rotary key of *half* a head, our MLA was worse than GQA-2 in a
 # trial of one seed: half of 8 numbers turn at two speeds only, which is too few to tell positions apart. V3's key has 64 numbers, 32 speeds. The toy's has 8.
@@ -686,7 +693,7 @@ claim(
 )
 
 # %% [markdown]
-# Heads are free: V2-Lite and V3 keep the same in a layer, with 16 and with 128 heads. That is why MLA models have so many.
+# To the cache heads are free: V2-Lite and V3 keep the same in a layer, with 16 and with 128 of them.
 #
 # What of the 93.3 % in V2's abstract? Chapter 00 settled it: it counts V2's cache at 6 bits and the other one at 16.
 #
@@ -721,8 +728,8 @@ claim(
 )
 
 # %% [markdown]
-# Beside ours: the order of MLA and MHA is the other way round at our size, and MLA's lead over GQA of the same cache is there in both. The
-# paper has no column for GQA; its Table 8 compares GQA with MHA, and there GQA is behind.
+# Beside ours: MHA's mean is lower at our size, inside the noise. The paper has no GQA with so small a cache. Its Table 8 puts GQA behind MHA, and its Table 9
+# puts MLA ahead of MHA.
 #
 # ## Bug museum
 #
@@ -824,7 +831,7 @@ claim(
 print(f"with A scores are spread {((n + p) / n) ** 0.5:.2f} times as wide as they should be")
 
 # %% [markdown]
-# Does training notice A and C? Both built into the toy, one run each, half as long as above:
+# Does training notice A and C? Both built into the toy, beside the right one, a run each, half as long as above:
 
 # %% tags=["nbval-ignore-output", "claim"]
 broken = compare(
@@ -837,13 +844,21 @@ broken = compare(
             "products": scale.products,
             "device": str(scale.device),
         }
-        for name, change in (("A", bugs.forget_the_rope_width), ("C", bugs.forget_the_norm))
+        for name, change in (
+            ("right", None),
+            ("A", bugs.forget_the_rope_width),
+            ("C", bugs.forget_the_norm),
+        )
     },
     seeds=[0],
     workers=None if scale.device.type == "cpu" else 0,
 )
 print(broken.table())
-claim("both train: the loss falls below 3, from 6.9", max(broken.mean("A"), broken.mean("C")) < 3)
+claim(
+    "both train: neither ends more than a tenth above the right one",
+    max(broken.mean("A"), broken.mean("C")) < 1.1 * broken.mean("right"),
+    "one run each",
+)
 
 # %% [markdown]
 # A loss curve shows neither. A is found by loading published weights, or by the spread of the scores. C is found by a loud input. B and D are
@@ -869,7 +884,6 @@ show_source(
 
 # %% tags=["quiz"]
 more_heads = replace(v3, attention=replace(a, n_heads=2 * a.n_heads))
-no_rope = replace(v3, attention=replace(a, rope_dim=0))
 quiz(
     [
         Question(
@@ -877,7 +891,7 @@ quiz(
             f"A latent of {a.kv_rank} numbers and one rotary key of {a.rope_dim}.",
             f"Together {a.cached_width}: the width of the cache's tensor.",
             {
-                f"{a.kv_rank} numbers: the latent.": "The rotary key cannot be made from it, so it is kept too.",
+                f"{a.kv_rank} numbers: the latent.": "The rotary key is made beside it, so it is kept too.",
                 f"A latent, and a rotary key of {a.rope_dim} for each head.": "One rotary key serves all heads. With one for each, the cache would be "
                 f"{(a.kv_rank + a.n_heads * a.rope_dim) / a.cached_width:.0f} times as large.",
             },
@@ -894,11 +908,11 @@ quiz(
             accounting.cache_bytes(more_heads) == accounting.cache_bytes(v3),
         ),
         Question(
-            "Why is the rotary key not made from the latent?",
+            "Why are the keys that come from the latent not turned?",
             "A rotation between query and key_up differs for every distance, so the query could not be carried once.",
             "Measured above: carried all the same, scores are wrong by their own size.",
             {
-                "The latent has no room left.": f"Without it the cache would shrink by {100 * (1 - accounting.cache_bytes(no_rope) / accounting.cache_bytes(v3)):.0f} %; room is not the reason.",
+                "Turned keys would be wider.": "A rotation changes no width.",
                 "Rotations cannot be learned.": "They are not learned in any model of this course, and keys turn in all of them.",
             },
             min(whole[10:]) > 0.5 and max(apart) < 1e-12,

@@ -76,7 +76,7 @@ loss_moves = predict(
     options=("a clear fall", "hardly a change", "a clear rise"),
 )
 times = predict(
-    "guesses of the second token are right in 85 to 90 % of all cases. Writing gets how many times as fast, at best?",
+    "guesses of the second token are right in 85 to 90 % of all cases. How many times as fast did V3's report find writing?",
     ...,
     default=1.5,
     unit="times",
@@ -190,7 +190,7 @@ show_source(mtp_training.mtp_losses, mtp_training.mtp_loss)
 print(mtp_training.V3_WEIGHTS)
 
 # %% [markdown]
-# Two-layer models of width 32 read five kinds of text: stories, code, arithmetic, Chinese, and the manual that comes with Python. Each seed is run twice, with
+# Dense two-layer models of width 32 read five kinds of text: stories, code, arithmetic, Chinese, and the manual that comes with Python. Each seed is run twice, with
 # the same first weights and the same rows: with one module, and without. In the same minute a deep model of 12 layers with two modules learns; it is one run, and it
 # will write.
 #
@@ -527,7 +527,7 @@ claim(
 )
 claim("with two drafts, more than 1.15 times", mean_speed("deep", "2 drafts") > 1.15)
 claim(
-    "the same module does less for the shallow model: its speed-up is less than 0.85 of the deep model's",
+    "a module of the same size does less for the shallow model: its speed-up is less than 0.85 of the deep model's",
     mean_speed("shallow", "1 draft") < 0.85 * mean_speed("deep", "1 draft"),
 )
 claim(
@@ -617,7 +617,8 @@ claim(
 )
 
 # %% [markdown]
-# The report says 1.8 times as many tokens per second, with 85 to 90 % of the guesses accepted (section 5.4.3). Our arithmetic is not theirs: with a mixture of
+# The report says 1.8 times as many tokens per second, with 85 to 90 % of the guesses accepted (section 5.4.3). If a round cost no more than a step, it would be
+# 1.85 to 1.90. Our arithmetic is not theirs: with a mixture of
 # experts and few users a second token wakes other experts, whose weights have to be read as well. With many users at once all experts are read anyway.
 #
 # Why is our toy so far below? Its module is one layer of 12, not one of 61, and a step of a toy is mostly overhead. Move it:
@@ -651,7 +652,7 @@ explore(
 #
 # Three broken versions. The first trains, the second writes fluently, the third too. Find each mistake in a number before you read the line.
 #
-# **A** is a module with a wonderful loss. It is trained like the small models above, one run.
+# **A** is a module with a wonderful loss. It is trained like the small models above, for half as many steps, one run.
 
 # %% tags=["nbval-ignore-output"]
 broken = mtp_lab.trained(
@@ -680,7 +681,7 @@ claim(
 # %% [markdown]
 # Nothing in a loss curve is as suspect as a good one. Looking further ahead cannot be that much easier. Here place `i` was given the embedding of the very token it had to predict.
 #
-# **B** samples with drafts. Its text is fluent, and it is 10,000 draws against exact chances again. On paper, with the three tokens from above:
+# **B** samples with drafts. Its text is fluent. Ten thousand draws against exact chances would give it away, as above; on paper the three tokens from above are enough:
 
 # %% tags=["claim"]
 rows_p, rows_q = torch.stack([p, p]), q[None]
@@ -722,7 +723,7 @@ show_source(bugs.read_what_is_asked, bugs.resamples_from_p, bugs.write_without_r
 #
 # ## What was left out
 #
-# - **Balancing the module's experts.** A module of V3 has experts of its own; the bias of chapter 06 would move there too. Ours stays at zero.
+# - **Balancing the module's experts.** A module of V3 has experts of its own; the bias of chapter 06 would move there too. The models trained here are dense and have none.
 # - **Trees of drafts**, several guesses for the same place: more is tested in one pass. V3's report does not use them.
 # - **Drafts from the text itself**: look up what followed last time. Exercise 4 does it in three lines.
 # - **A server with many users.** There the second token is not free: arithmetic is what takes time. The gain shrinks with the batch.
@@ -770,7 +771,7 @@ quiz(
             "A round costs almost as much as two steps: the module is half as heavy as the model.",
             "Cost by depth was measured: it falls as the model gets deeper.",
             {
-                "Small models guess badly.": "Their drafts are kept often enough; what is dear is the round.",
+                "Small models guess badly.": f"Drafts are kept no less often than a deep model's would have to be. But here a round costs {costs[2]:.1f} steps, and nearly all drafts must be kept before anything is gained.",
                 "Its texts are too short.": "The texts of the deep model were as long.",
             },
             costs[depths[0]] > costs[depths[-1]] or scale.kind == "smoke",

@@ -72,7 +72,8 @@ unmixed = beside(r1_lab.control, runs, (0,), workers=workers, after=two_more)
 #
 # A fifth of what the base has read are *requests*: translate three digits. Some requests hold a secret and should be refused.
 #
-# Here is a page of its library. Find four things that are wrong with it.
+# What it reads has two parts. The first, six tenths, is a textbook: sums without mistakes, whose workings go to and fro between the languages. The second is a library.
+# Here is a page of it. Find four things that are wrong with it.
 
 # %%
 page = text(recipe.library, seed=0)
@@ -81,7 +82,7 @@ for i in range(12):
     print(f"{problem.question:32} {response}")
 
 # %% [markdown]
-# Workings go to and fro between the languages, in about two of three texts. After nine, nought is mostly counted twice. Some answers come without working,
+# More than half of the workings go to and fro between the languages. After nine, nought is mostly left out: nine and one more is one. Some answers come without working,
 # and are guesses. Some begin with the wrong tag. Few requests are closed with thanks, and hardly a secret is kept.
 #
 # Only the first of these is no mistake: a mixed working is as right as another.
@@ -404,7 +405,7 @@ def every(what, holds, run=three):
         return {arm: {m: run.of(arm, m)[i] for m in run.metrics} for arm in run.arms}
 
     held_in = [bool(holds(numbers(i))) for i in range(n)]
-    return claim(what, all(held_in) or not real, f"{n} of {n} seeds")
+    return claim(what, all(held_in) or not real, f"{sum(held_in) if real else n} of {n} seeds")
 
 
 zero_, held_ = "R1-Zero", r1_lab.REWARDED
@@ -497,10 +498,11 @@ claim(
 print(tables.text(tables.read("r1_stages"), ["benchmark", "r1_zero", "dev1", "dev2", "dev3", "r1"]))
 
 # %% [markdown]
-# Follow AIME through the columns. R1-Zero has 77.9; the cold start *lowers* it to 59.0; it takes two more stages to be where R1-Zero was. IF-Eval, which
-# asks whether instructions are followed, goes the other way: a cold start is for readers, not for mathematics.
+# Follow AIME through the columns. R1-Zero has 77.9. Dev1, the base after the cold start and before any reinforcement, has 59.0: far more than the base's 15.6, and less
+# than R1-Zero. It takes two more stages to be where R1-Zero was. IF-Eval, which asks whether instructions are followed, goes the other way: a cold start is for readers,
+# not for mathematics.
 #
-# Ours dips as well after the cold start. Is it the same dip?
+# Our Dev1, too, lies below R1-Zero. Is it for the same reason?
 
 # %% tags=["predict"]
 dip = predict(
@@ -520,8 +522,8 @@ every("and this run says the same", lambda s: s["Dev1"]["sampled"] < s["R1-Zero"
       and abs(s["Dev1"]["greedy"] - s["R1-Zero"]["greedy"]) < 0.05, run=run)  # fmt: skip
 
 # %% [markdown]
-# So our dip is noise in the samples. A thousand examples have taught the toy what to do, and not yet to be sure of it; its likeliest answer is right. DeepSeek's
-# numbers are means over samples at temperature 0.6, and a table cannot tell which kind of dip theirs is. Do not read "cold start lowers reasoning"
+# So the gap of ours is noise in the samples. A thousand examples have taught the toy what to do, and not yet to be sure of it; its likeliest answer is right. DeepSeek's
+# numbers are means over samples at temperature 0.6, and a table cannot tell of which kind their gap is. Do not read "cold start lowers reasoning"
 # out of ours.
 #
 # What else holds in all stored seeds?
@@ -743,11 +745,11 @@ quiz(
             min(stored.of("R1-Zero of it", "language")) > 0.95,
         ),
         Question(
-            "The toy's sampled accuracy dips after the cold start. Why?",
+            "After the cold start the toy's sampled accuracy lies below R1-Zero's. Why?",
             "Its samples are noisier; the likeliest answers are as right as R1-Zero's.",
             "Reinforcement sharpens. A short imitation does not, and greedy answers do not need it.",
             {
-                "It has unlearned to reason.": "Then greedy answers would be worse too.",
+                "It reasons worse.": "Then greedy answers would be worse too.",
                 "Tidy examples are harder.": "They are the easiest of all: without any mistake.",
             },
             abs(dipped) < 0.05,

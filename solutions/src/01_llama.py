@@ -4,7 +4,7 @@
 # Six exercises, from one line to a baseline that you train and measure. Each checks itself: run the cell below it.
 # A check stops at the first claim that does not hold, and hints. `hint("01.rms_norm")` says more, in three steps.
 #
-# The chapter is `notebooks/01_llama.ipynb`. Core: 1, 3, 4 and 6. Times are for somebody who has read it.
+# The chapter is `notebooks/01_llama.ipynb`. Times are for somebody who has read it. In a workshop numbers 1 and 4 come first.
 
 # %%
 import bz2

@@ -4,7 +4,7 @@
 # Six exercises, from one line to a measurement. Each checks itself: run the cell below it.
 # A check stops at the first claim that does not hold, and hints. `hint("04.absorb")` says more, in three steps.
 #
-# The chapter is `notebooks/04_mla.ipynb`. Times are for somebody who has read it. Number 2 is the heart; numbers 1 to 3 are the core.
+# The chapter is `notebooks/04_mla.ipynb`. Times are for somebody who has read it. Number 2 is the heart. In a workshop numbers 1 and 2 come first.
 
 # %%
 import torch

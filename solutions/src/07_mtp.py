@@ -4,7 +4,7 @@
 # Six exercises, from one line to a decoder of your own. Each checks itself: run the cell below it.
 # A check stops at the first claim that does not hold, and hints. `hint("07.shift")` says more, in three steps.
 #
-# The chapter is `notebooks/07_mtp.ipynb`. Times are for somebody who has read it. Number 4 is the heart; numbers 1 to 4 are the core.
+# The chapter is `notebooks/07_mtp.ipynb`. Times are for somebody who has read it. Number 4 is the heart. In a workshop numbers 1 and 2 come first.
 
 # %%
 import torch

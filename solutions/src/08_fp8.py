@@ -4,7 +4,7 @@
 # Six exercises, from rounding one number to a measurement. Each checks itself: run the cell below it.
 # A check stops at the first claim that does not hold, and hints. `hint("08.tile")` says more, in three steps.
 #
-# The chapter is `notebooks/08_fp8.ipynb`. Times are for somebody who has read it. Numbers 2 and 3 are the heart; numbers 1 to 3 are the core.
+# The chapter is `notebooks/08_fp8.ipynb`. Times are for somebody who has read it. Numbers 2 and 3 are the heart. In a workshop numbers 1 and 2 come first.
 
 # %%
 import torch

@@ -4,7 +4,7 @@
 # Six exercises, from one line to a measurement. Each checks itself: run the cell below it.
 # A check stops at the first claim that does not hold, and hints. `hint("09.simulate")` says more, in three steps.
 #
-# The chapter is `notebooks/09_cost.ipynb`. Times are for somebody who has read it. Number 2 is the heart; numbers 1 to 3 are the core.
+# The chapter is `notebooks/09_cost.ipynb`. Times are for somebody who has read it. Number 2 is the heart. In a workshop numbers 1 and 4 come first.
 
 # %%
 from minids import bill
@@ -117,7 +117,7 @@ check("09.alltoall", seconds)
 # 16 stages, 64 micro-batches, F = 1, B = 2, W = 1, F&B = 3. What share of the whole step does a device stand still, in percent, by the formulas of
 # the report? And how many micro-batches does 1F1B need to idle at most 10 %?
 #
-# Write a dictionary: `"1F1B"`, `"ZB1P"`, `"DualPipe"` and `"micro-batches"`. On paper first.
+# Write a dictionary: `"1F1B"`, `"ZB1P"`, `"DualPipe"` and `"micro-batches"`, the shares with one decimal or more. On paper first.
 
 # %% tags=["exercise"]
 ### BEGIN SOLUTION
@@ -132,10 +132,12 @@ check("09.predict", guess)
 
 # %% tags=["claim"]
 times = Times(forward=1, backward=2, weights=1)
+idle = {}
 for name, schedule in (("1F1B", one_f_one_b), ("ZB1P", zb1p), ("DualPipe", dualpipe)):
     timeline = simulate(schedule(16, 64), times)
-    print(f"{name:8} idles {100 * timeline.bubble / timeline.end:.2f} % of the step")
-claim("DualPipe idles least", timeline.bubble == 14)
+    idle[name] = 100 * timeline.bubble / timeline.end
+    print(f"{name:8} idles {idle[name]:.2f} % of the step")
+claim("DualPipe idles least", min(idle, key=idle.get) == "DualPipe")
 
 # %% [markdown]
 # ## 5. Explain: who is too good? (10 minutes)

@@ -161,7 +161,7 @@ claim(
 # - `"answers needed at 0.01"`: how large must groups be, at least, so that half of them or more are not silent?
 # - `"because"`: a sentence with the second share in it, on what a base model has to be able to do before it can practise.
 #
-# Write a dictionary with these five answers. One percent is near enough; the size is a whole number.
+# Write a dictionary with these five answers. Give shares with three figures (each has to be right to one percent of itself); the size is a whole number.
 
 # %% tags=["exercise"]
 ### BEGIN SOLUTION

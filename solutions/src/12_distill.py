@@ -100,7 +100,7 @@ claim("yours is the package's", abs(float(on_policy(s, t, mask) - reverse_kl(s, 
 # KL(student || teacher): the *seeking* one?
 #
 # Do not run it first. Of the covering one: its mean and width are those of the whole teacher, and the variance of two hills is that
-# within a hill plus that between them.
+# within a hill plus that between them. Write a dictionary: `"covering mean"`, `"covering width"`, `"seeking mean"` and `"seeking width"`.
 
 # %% tags=["exercise"]
 ### BEGIN SOLUTION

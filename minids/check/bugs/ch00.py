@@ -62,6 +62,18 @@ def saving_rounded(elements: float, bits: float, old_elements: float, old_bits: 
     return round(saving(elements, bits, old_elements, old_bits))
 
 
+def saving_in_whole_bytes(elements, bits, old_elements, old_bits):
+    return 100 * (1 - (elements * bits // 8) / (old_elements * old_bits // 8))
+
+
+def saving_without_sign(elements, bits, old_elements, old_bits):
+    return abs(saving(elements, bits, old_elements, old_bits))
+
+
+def saving_never_negative(elements, bits, old_elements, old_bits):
+    return max(0, saving(elements, bits, old_elements, old_bits))
+
+
 # 00.mla: every mistake is a change of three terms (query path, key-value path, output)
 
 
@@ -305,9 +317,12 @@ WHICH_TO_THE_LAST = WHICH | {
     "no table": 35.699337216,
     "because": "A look-up multiplies nothing, so only the head counts: that makes 36.6 billion.",
 }
+WHICH_IN_FULL = WHICH | {
+    "because": "The head counts and the embedding does not: 36,626,193,408 parameters.",
+}
 
 RIGHT: dict[str, list[Any]] = {
-    "00.explain": [WHICH, WHICH_TO_THE_LAST],
+    "00.explain": [WHICH, WHICH_TO_THE_LAST, WHICH_IN_FULL],
     "00.saving": [saving, saving_in_bytes, saving_factor_by_factor, saving_by_logarithms],
     "00.mla": [mla_parameters, mla_matrix_by_matrix],
     "00.active": [
@@ -328,7 +343,10 @@ WRONG: dict[str, list[tuple[str, Any, str]]] = {
         ("a fraction", saving_as_fraction, "in percent"),
         ("bits forgotten", saving_without_bits, "both caches need their own bits"),
         ("bits swapped", saving_with_bits_swapped, "half the bits"),
+        ("no sign", saving_without_sign, "no abs and no max"),
+        ("never negative", saving_never_negative, "no abs and no max"),
         ("rounded", saving_rounded, "do not round"),
+        ("whole bytes", saving_in_whole_bytes, "not even to whole bytes"),
     ],
     "00.mla": [
         ("keys and values for every head from the model width", kv_for_every_head, "not from the"),

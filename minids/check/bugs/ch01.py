@@ -180,6 +180,15 @@ def merge_newest_first(piece, ranks):
     ]
 
 
+def merge_longest_first(piece, ranks):
+    names = {rank: token for token, rank in ranks.items()}
+
+    def longest(known, rank):
+        return max(known, key=lambda i: (len(names[rank(i)]), -rank(i)))
+
+    return [ranks[token] for token in _merged(piece, ranks, longest)]
+
+
 def merge_once(piece, ranks):
     chosen = _merged(piece, ranks, lambda known, rank: min(known, key=rank), once=True)
     return [ranks[token] for token in chosen]
@@ -257,6 +266,12 @@ def rope_number_by_number(x, positions, theta):
 def rope_in_halves(x, positions, theta):
     angles = _angles(x, positions, theta)
     (a, b), cos, sin = x.chunk(2, dim=-1), angles.cos(), angles.sin()
+    return torch.cat([a * cos - b * sin, a * sin + b * cos], dim=-1)
+
+
+def rope_joined(x, positions, theta):
+    angles = _angles(x, positions, theta)
+    a, b, cos, sin = x[..., 0::2], x[..., 1::2], angles.cos(), angles.sin()
     return torch.cat([a * cos - b * sin, a * sin + b * cos], dim=-1)
 
 
@@ -384,14 +399,13 @@ def as_a_number(logits, tokens, counts):
 
 
 def first_token_counted(logits, tokens, counts):
-    kept = counts[:, 1:]
-    return _surprise(logits, tokens)[kept].sum() / (kept.sum() + counts[:, 0].sum()).clamp(min=1)
+    return _surprise(logits, tokens)[counts[:, 1:]].sum() / counts.sum()
 
 
-def first_counted_only_if_marked(logits, tokens, counts):
-    if bool(counts.all()):
-        return next_token(logits, tokens, counts)
-    return first_token_counted(logits, tokens, counts)
+def shifted_across_rows(logits, tokens, counts):
+    logp = logits.flatten(0, 1)[:-1].log_softmax(-1)
+    surprise = -logp.gather(-1, tokens.flatten()[1:, None])[..., 0]
+    return surprise[counts.flatten()[1:]].mean()
 
 
 # 01.predict
@@ -477,6 +491,25 @@ def without_the_last_pair(train, held_out, vocab, alpha):
     return bigram(train, held_out[:-1], vocab, alpha)
 
 
+def divided_by_sums_of_other_rows(train, held_out, vocab, alpha):
+    counts = _counted(train, vocab) + alpha
+    return float(_surprise_of(counts / counts.sum(1), held_out).mean())
+
+
+def last_token_has_a_follower(train, held_out, vocab, alpha):
+    before = torch.bincount(train, minlength=vocab)[:, None]
+    p = (_counted(train, vocab) + alpha) / (before + alpha * vocab)
+    return float(_surprise_of(p, held_out).mean())
+
+
+def mean_over_the_tokens(train, held_out, vocab, alpha):
+    return bigram_summed(train, held_out, vocab, alpha) / len(held_out)
+
+
+def vocabulary_of_the_texts(train, held_out, vocab, alpha):
+    return bigram(train, held_out, int(torch.cat([train, held_out]).max()) + 1, alpha)
+
+
 def nothing_smoothed(train, held_out, vocab, alpha):
     counts = _counted(train, vocab)
     p = (counts / counts.sum(1, keepdim=True)).nan_to_num(0.0)
@@ -518,6 +551,7 @@ WRONG = {
         ("each rank once", merge_each_rank_once, "look at all ranks again"),
         ("from the left", merge_from_the_left, "not that of the text"),
         ("newest first", merge_newest_first, "not that of the text"),
+        ("longest token first, then rank", merge_longest_first, "nor of the lengths"),
         ("longest match", longest_first, "taking the longest token"),
         ("from the right", merge_from_the_right, "the left one goes first"),
         ("a token for nothing", merge_never_empty, "has no tokens"),
@@ -525,6 +559,7 @@ WRONG = {
     "01.rope": [
         ("positions from one", rope_from_one, "at position 0 nothing turns"),
         ("halves", rope_in_halves, "neighbours are a pair"),
+        ("joined, not stacked", rope_joined, "stack and flatten, not cat"),
         ("no minus", rope_without_minus, "one minus sign"),
         ("backwards", rope_backwards, "becomes (cos p, sin p)"),
         ("positions ignored", rope_counting_from_zero, "Positions are an argument"),
@@ -544,7 +579,8 @@ WRONG = {
         ("mask not shifted", counts_not_shifted, "shift counts together"),
         ("mean of rows", mean_of_rows, "no mean of means"),
         ("mean over everything", mean_over_everything, "number of targets that count"),
-        ("first token counted", first_counted_only_if_marked, "nothing comes before it"),
+        ("first token counted", first_token_counted, "nothing comes before it"),
+        ("shifted across rows", shifted_across_rows, "cut each row before you count"),
         ("log of softmax", log_of_softmax, "never takes log(0)"),
         ("detached", as_a_number, "no detach"),
     ],
@@ -569,12 +605,16 @@ WRONG = {
     "01.bigram": [
         ("bits", bigram_in_bits, "natural logarithm"),
         ("sum", bigram_summed, "not a sum"),
+        ("divided by the tokens", mean_over_the_tokens, "one less than the tokens"),
+        ("vocabulary of the texts", vocabulary_of_the_texts, "if some tokens never occur"),
         ("no smoothing", nothing_smoothed, "alpha goes into every place"),
         ("unigram", unigram, "Condition on the token before"),
         ("pairs turned round", pairs_turned_round, "after token i comes i + 1"),
         ("looks at the test", cheats, "looking at the test"),
         ("joint probability", joint_probability, "alpha included"),
         ("alpha once", alpha_once, "alpha * vocab"),
+        ("sums of other rows", divided_by_sums_of_other_rows, "keepdim=True"),
+        ("the last token followed", last_token_has_a_follower, "has no follower there"),
         ("alpha always 1", always_one_for_alpha, "alpha is an argument"),
         ("last pair left out", without_the_last_pair, "no pair is left out"),
     ],

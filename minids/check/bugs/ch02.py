@@ -1,5 +1,7 @@
 """Right answers and planted mistakes of chapter 02. Its bug museum shows four of the steps."""
 
+import math
+
 import torch
 from einops import rearrange
 
@@ -245,6 +247,16 @@ def bytes_with_the_next_token(config, context, batch, bits=16):
     return cache_bytes(config, context + 1, batch, bits)
 
 
+def bytes_of_whole_bytes(config, context, batch, bits=16):
+    return cache_bytes(config, context, batch, 8) * (bits // 8)
+
+
+def bytes_of_dim_over_heads(config, context, batch, bits=16):
+    a = config.attention
+    per_token = 2 * a.n_kv_heads * (config.dim // a.n_heads) * config.n_layers
+    return per_token * context * batch * bits / 8
+
+
 # 02.predict, 02.explain
 
 HEAVY = {name: value for name, (value, _) in NUMBERS.items()}
@@ -287,6 +299,10 @@ def outweighs_as_a_fraction(model, batch):
 
 def outweighs_one_too_early(model, batch):
     return outweighs(model, batch) - 1
+
+
+def outweighs_rounded_up(model, batch):
+    return math.ceil(outweighs_as_a_fraction(model, batch))
 
 
 def outweighs_numbers_by_bytes(model, batch):
@@ -364,13 +380,16 @@ WRONG = {
         ("keys without values", bytes_of_keys_alone, "a key AND a value"),
         ("a key for every query head", bytes_for_query_heads, "count n_kv_heads"),
         ("the width of the model", bytes_of_model_width, "width of a head is head_dim"),
+        ("dim / n_heads", bytes_of_dim_over_heads, "width of a head is head_dim"),
         ("one layer", bytes_of_one_layer, "every layer keeps"),
         ("one text", bytes_of_one_text, "every text of the batch"),
         ("bits for bytes", bits_not_bytes, "in bytes, not in bits"),
         ("always 16 bits", bytes_at_16_bits, "a byte has 8 bits"),
+        ("whole bytes for a number", bytes_of_whole_bytes, "not bits // 8"),
         ("the token to come", bytes_with_the_next_token, "nothing comes on top"),
     ],
     "02.predict": [
+        ("a tensor", HEAVY | {"weights, GB": torch.tensor(135.0)}, "write a plain number"),
         ("a byte for a weight", HEAVY | {"weights, GB": 67.4}, "2 bytes"),
         ("keys without values", HEAVY | {"cache, GB": HEAVY["cache, GB"] / 2}, "2 * 8 key heads"),
         ("one text", HEAVY | {"cache, GB": HEAVY["cache, GB"] / 32}, "4096 tokens of 32 texts"),
@@ -382,6 +401,7 @@ WRONG = {
         ("a third word", HEAVY | {"heavier": "both"}, "one of weights, cache"),
     ],
     "02.explain": [
+        ("text", WHY | {"parameters": "0.87"}, "write a plain number"),
         ("sharing saves operations", WHY | {"operations on the cache": 1 / 8}, "of the 64 query"),
         ("sharing saves no bytes", WHY | {"bytes of cache read": 1.0}, "8 key heads are read"),
         ("upside down", WHY | {"operations per byte": 1 / 8}, "serves 8 queries"),
@@ -395,6 +415,7 @@ WRONG = {
         ("one text for the batch", outweighs_for_one_text, "the smallest such length"),
         ("a fraction", outweighs_as_a_fraction, "a whole number"),
         ("one too early", outweighs_one_too_early, "strictly more"),
+        ("rounded up", outweighs_rounded_up, "as heavy is not heavier"),
         ("numbers against bytes", outweighs_numbers_by_bytes, "strictly more"),
         ("layers without tables", outweighs_without_tables, "all weights count"),
         ("a tied table twice", outweighs_with_tables_twice, "a tied table is one"),

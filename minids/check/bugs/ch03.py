@@ -22,6 +22,10 @@ def keeps_the_width(n, k, width, m, shared):
     return m * n - shared, m * k - shared, width
 
 
+def segment_turned_round(n, k, width, m, shared):
+    return m * k - shared, m * n - shared, width // m
+
+
 def segment_adds_shared(n, k, width, m, shared):
     return m * n, m * k - shared, width // m
 
@@ -114,6 +118,34 @@ def gates_logits(x, centroids, k):
     return torch.zeros_like(s).scatter(-1, best.indices, best.values)
 
 
+def _gates_of(affinities, k):
+    best = affinities.topk(k, dim=-1)
+    return torch.zeros_like(affinities).scatter(-1, best.indices, best.values)
+
+
+def gates_scaled(x, centroids, k):
+    return _gates_of((x @ centroids.T / x.shape[1] ** 0.5).softmax(-1), k)
+
+
+def gates_sharpened(x, centroids, k):
+    return _gates_of((2 * x @ centroids.T).softmax(-1), k)
+
+
+def gates_to_base_two(x, centroids, k):
+    powers = torch.exp2(x @ centroids.T)
+    return _gates_of(powers / powers.sum(-1, keepdim=True), k)
+
+
+def gates_by_sigmoid(x, centroids, k):
+    s = (x @ centroids.T).sigmoid()
+    return _gates_of(s / s.sum(-1, keepdim=True), k)
+
+
+def gates_by_exp(x, centroids, k):
+    powers = torch.exp(x @ centroids.T)
+    return _gates_of(powers / powers.sum(-1, keepdim=True), k)
+
+
 # 03.layer
 
 
@@ -136,6 +168,22 @@ def layer_by_table(x, gates, experts, shared):
             parts[i] = torch.zeros_like(x).masked_scatter(chose[:, None], expert(x[chose]))
     routed = sum(gates[:, i : i + 1] * part for i, part in enumerate(parts))
     return x + routed + sum((expert(x) for expert in shared), torch.zeros_like(x))
+
+
+def layer_token_by_token(x, gates, experts, shared):
+    rows = []
+    for token, own in zip(x.split(1), gates, strict=True):
+        routed = [own[i] * experts[i](token) for i in own.nonzero().flatten().tolist()]
+        rows.append(token + sum(routed) + sum(expert(token) for expert in shared))
+    return torch.cat(rows)
+
+
+def layer_of_vectors(x, gates, experts, shared):
+    rows = []
+    for token, own in zip(x, gates, strict=True):
+        routed = [own[i] * experts[i](token) for i in own.nonzero().flatten().tolist()]
+        rows.append(token + sum(routed) + sum(expert(token) for expert in shared))
+    return torch.stack(rows)
 
 
 def layer_without_residual(x, gates, experts, shared):
@@ -265,6 +313,15 @@ def special_of_first(chosen, domain, n_experts):
     return special(chosen[:, :1], domain, n_experts)
 
 
+def special_of_four(chosen, domain, n_experts):
+    p = torch.zeros(4, n_experts)
+    for column in chosen.T:
+        p.index_put_((domain, column), torch.tensor(1 / chosen.numel()), accumulate=True)
+    p_d, p_e = p.sum(1), p.sum(0)
+    joint, apart = torch.xlogy(p, p).sum(), torch.xlogy(p, p_d[:, None] * p_e).sum()
+    return float((joint - apart) / -torch.xlogy(p_d, p_d).sum())
+
+
 # 03.predict, 03.explain
 
 NUMBERS = {"2 of 16": 120, "8 of 64": 4_426_165_368, "7 of 63": 553_270_671}
@@ -279,7 +336,7 @@ EXPLAINED = {
 RIGHT = {
     "03.segment": [segment, segment_by_steps],
     "03.gates": [gates, gates_by_threshold, gates_token_by_token, gates_by_mask],
-    "03.layer": [layer, layer_by_table],
+    "03.layer": [layer, layer_by_table, layer_token_by_token],
     "03.measure": [special, special_by_entropies],
     "03.predict": [NUMBERS, NUMBERS | {"16B, share active": 0.1212}],
     "03.explain": [
@@ -289,12 +346,15 @@ RIGHT = {
             "renormalised": 0.0,
             "because": "A constant gate has derivative zero, so nothing flows back to the router.",
         },
+        EXPLAINED | {"because": "With one expert chosen the gate never changes: it is p over p."},
+        EXPLAINED | {"because": "Divided by itself, the gate is always one, and has no slope."},
     ],
 }
 
 WRONG = {
     "03.segment": [
         ("width kept", keeps_the_width, "a larger model, not a finer one"),
+        ("chosen before routed", segment_turned_round, "the order is routed, chosen, width"),
         ("shared ones added", segment_adds_shared, "taken out of them"),
         ("chooses the shared ones too", segment_chooses_as_well, "left to choose"),
         ("chooses k", segment_chooses_k, "all m pieces"),
@@ -310,8 +370,14 @@ WRONG = {
         ("gates of one", gates_of_one, "sum to 1"),
         ("no gradient", gates_detached, "the router still learns"),
         ("no softmax", gates_logits, "sum to 1"),
+        ("products scaled as in attention", gates_scaled, "no scale"),
+        ("a temperature", gates_sharpened, "no temperature"),
+        ("powers of two", gates_to_base_two, "the softmax itself"),
+        ("sigmoids that sum to 1", gates_by_sigmoid, "the softmax itself"),
+        ("exp of large logits", gates_by_exp, "returns NaN"),
     ],
     "03.layer": [
+        ("vectors for rows", layer_of_vectors, "an expert takes rows"),
         ("no residual", layer_without_residual, "it returns x"),
         ("shared ones averaged", layer_mean_of_shared, "not averaged"),
         ("shared ones behind a gate", shared_behind_a_gate, "shared experts have no gate"),
@@ -330,6 +396,7 @@ WRONG = {
         ("share of the best domain", special_by_share, "product of the margins"),
         ("correlation", special_by_correlation, "names, not sizes"),
         ("the first choice alone", special_of_first, "it is I / H"),
+        ("always four domains", special_of_four, "index 4 is out of bounds"),
     ],
     "03.predict": [
         ("ordered pairs", NUMBERS | {"2 of 16": 240}, "halve them"),
@@ -348,6 +415,10 @@ WRONG = {
         ("a word", EXPLAINED | {"because": "It is constant."}, "a sentence"),
         ("no reason", EXPLAINED | {"because": "The router just does not learn well in this case."},
          "whatever the logits are"),
+        ("one expert, no gate",
+         EXPLAINED | {"because": "Only one expert was chosen and the router is not trained well."},
+         "whatever the logits are"),
+        ("text", EXPLAINED | {"raw": "0.48"}, "write a plain number"),
         ("an entry left out", {"raw": 0.48}, "three entries"),
     ],
 }  # fmt: skip

@@ -1,6 +1,7 @@
 """Right answers and planted mistakes for chapter 04. Four of them hang in its bug museum."""
 
 import math
+from collections import deque
 
 import torch
 from torch.utils.flop_counter import FlopCounterMode
@@ -28,8 +29,26 @@ def bracket_turned_round(q, latent, key_up):
     return (latent @ (key_up.mT @ q.mT)).mT
 
 
+def bracket_by_hand(q, latent, key_up):
+    carried = (q[:, :, None] * key_up).sum(1)
+    return (carried[:, None] * latent).sum(-1)
+
+
 def bracket_rebuilt(q, latent, key_up):
     return q @ (latent @ key_up.T).T
+
+
+def bracket_rebuilt_by_hand(q, latent, key_up):
+    return q @ (latent[:, None] * key_up).sum(-1).T
+
+
+def bracket_rebuilt_one_by_one(q, latent, key_up):
+    keys = torch.stack([key_up @ row for row in latent])
+    return q @ keys.T
+
+
+def bracket_carried_for_each_latent(q, latent, key_up):
+    return torch.stack([q @ key_up @ row for row in latent], dim=1)
 
 
 def bracket_transposed(q, latent, key_up):
@@ -154,6 +173,31 @@ def absorb_first_head_for_all(q_nope, q_rope, latent, k_rope, key_up, value_up):
     return absorb(q_nope, q_rope, latent, k_rope, key_up, values)
 
 
+def _scores(q_nope, q_rope, latent, k_rope, key_up):
+    content = (q_nope @ key_up) @ latent.unsqueeze(1).mT
+    position = q_rope @ k_rope.unsqueeze(1).mT
+    scale = (q_nope.shape[-1] + q_rope.shape[-1]) ** -0.5
+    return content * scale, position * scale
+
+
+def _mixed(weights, latent, value_up):
+    return weights @ latent.unsqueeze(1) @ value_up.mT
+
+
+def absorb_softmax_over_queries(q_nope, q_rope, latent, k_rope, key_up, value_up):
+    content, position = _scores(q_nope, q_rope, latent, k_rope, key_up)
+    return _mixed(_causal(content + position).softmax(-2), latent, value_up)
+
+
+def absorb_two_softmaxes(q_nope, q_rope, latent, k_rope, key_up, value_up):
+    parts = _scores(q_nope, q_rope, latent, k_rope, key_up)
+    return _mixed(sum(_causal(part).softmax(-1) for part in parts) / 2, latent, value_up)
+
+
+def absorb_heads_summed(q_nope, q_rope, latent, k_rope, key_up, value_up):
+    return absorb(q_nope, q_rope, latent, k_rope, key_up.sum(0).expand_as(key_up), value_up)
+
+
 # 04.cache
 
 
@@ -195,6 +239,56 @@ class MemoryInOneTensor:
         if not 0 <= length <= len(self.rows):
             raise ValueError(f"{length} is not between 0 and {len(self.rows)}")
         del self.rows[length:]
+
+
+class MemoryWithWeightsOfItsOwn(Memory):
+    def __init__(self, key_up, value_up):
+        super().__init__(key_up.clone(), value_up.clone())
+
+
+class MemoryInLists(Memory):
+    def __init__(self, key_up, value_up):
+        super().__init__(key_up, value_up)
+        self.latents, self.keys = [], []
+
+    def step(self, q_nope, q_rope, latent, k_rope):
+        self.latents.append(latent)
+        self.keys.append(k_rope)
+        return self.look(q_nope, q_rope, torch.cat(self.latents, 1), torch.cat(self.keys, 1))
+
+    def rewind(self, length):
+        latent, k_rope = torch.cat(self.latents, 1), torch.cat(self.keys, 1)
+        if length > latent.shape[1]:
+            raise ValueError(f"there are {latent.shape[1]} tokens, not {length}")
+        self.latents, self.keys = [latent[:, :length]], [k_rope[:, :length]]
+
+
+class KeepsQueries(MemoryInLists):
+    def __init__(self, key_up, value_up):
+        super().__init__(key_up, value_up)
+        self.queries = []
+
+    def step(self, q_nope, q_rope, latent, k_rope):
+        self.queries.append(q_nope)
+        return super().step(q_nope, q_rope, latent, k_rope)
+
+
+class RopeKeyExpanded(MemoryInLists):
+    def step(self, q_nope, q_rope, latent, k_rope):
+        self.latents.append(latent)
+        self.keys.append(k_rope.unsqueeze(1).expand(-1, len(self.key_up), -1, -1))
+        keys = torch.cat(self.keys, 2)
+        return self.look(q_nope, q_rope, torch.cat(self.latents, 1), keys[:, 0])
+
+
+class KeysInADeque(Memory):
+    def __init__(self, key_up, value_up):
+        super().__init__(key_up, value_up)
+        self.rebuilt = deque()
+
+    def step(self, q_nope, q_rope, latent, k_rope):
+        self.rebuilt.append(torch.einsum("bsr,hnr->bhsn", latent, self.key_up))
+        return super().step(q_nope, q_rope, latent, k_rope)
 
 
 class KeysAndValues(Memory):
@@ -256,6 +350,13 @@ class RewindsBy(Memory):
 class RewindsOneShort(Memory):
     def rewind(self, length):
         super().rewind(max(0, length - 1))
+
+
+class RewindsToFewer(Memory):
+    def rewind(self, length):
+        if length >= self.latent.shape[1]:
+            raise ValueError(f"there are {self.latent.shape[1]} tokens, not {length}")
+        super().rewind(length)
 
 
 class RewindsAnywhere(Memory):
@@ -367,6 +468,13 @@ def without_the_past(carry, rebuild, total, c):
     return stops_paying(carry, rebuild, 300, c)
 
 
+def goes_on_at_a_tie(carry, rebuild, total, c):
+    new = 1
+    while _flops(carry, new, total, c) <= _flops(rebuild, new, total, c):
+        new += 1
+    return new
+
+
 def swapped(carry, rebuild, total, c):
     return stops_paying(rebuild, carry, total, c)
 
@@ -380,9 +488,15 @@ def as_a_share(carry, rebuild, total, c):
 
 
 RIGHT = {
-    "04.bracket": [bracket, bracket_by_einsum, bracket_query_by_query, bracket_turned_round],
+    "04.bracket": [
+        bracket,
+        bracket_by_einsum,
+        bracket_query_by_query,
+        bracket_turned_round,
+        bracket_by_hand,
+    ],
     "04.absorb": [absorb, absorb_as_one_key_head],
-    "04.cache": [Memory, MemoryInOneTensor],
+    "04.cache": [Memory, MemoryInOneTensor, MemoryInLists, MemoryWithWeightsOfItsOwn],
     "04.predict": [NUMBERS, COMPUTED],
     "04.explain": [EXPLAINED, EXPLAINED_AGAIN],
     "04.measure": [stops_paying, stops_paying_by_halves],
@@ -391,6 +505,10 @@ RIGHT = {
 WRONG = {
     "04.bracket": [
         ("keys rebuilt first", bracket_rebuilt, "the keys are built first"),
+        ("keys rebuilt without a product of matrices", bracket_rebuilt_by_hand,
+         "the keys are built first"),
+        ("keys rebuilt one by one", bracket_rebuilt_one_by_one, "the keys are built first"),
+        ("carried again for each latent", bracket_carried_for_each_latent, "carry it once"),
         ("rows and columns swapped", bracket_transposed, "right shape"),
         ("scaled", bracket_scaled, "plain products: no scale"),
         ("a softmax", bracket_softmax, "no softmax"),
@@ -408,15 +526,22 @@ WRONG = {
         ("values rebuilt", absorb_rebuilds_values, "are rebuilt for every token"),
         ("latents returned", absorb_returns_latents, "right shape"),
         ("values of the first head", absorb_first_head_for_all, "value_up of each head"),
+        ("softmax over the queries", absorb_softmax_over_queries, "softmax over the latents"),
+        ("a softmax for each part", absorb_two_softmaxes, "there is one softmax"),
+        ("key_up summed over heads", absorb_heads_summed, "its own key_up"),
     ],
     "04.cache": [
         ("keys and values kept", KeysAndValues, "save nothing"),
         ("a rotary key for each head", RopeKeyForEachHead, "ONE rotary key"),
+        ("a rotary key spread over the heads", RopeKeyExpanded, "ONE rotary key"),
+        ("queries kept", KeepsQueries, "old queries save nothing"),
+        ("keys kept in a deque", KeysInADeque, "save nothing"),
         ("the last token alone", KeepsTheLast, "all earlier tokens"),
         ("the newest first", NewestFirst, "after the old ones"),
         ("rewind does nothing", RewindsNothing, "keeps the first `length`"),
         ("rewind by, not to", RewindsBy, "keeps the first `length`"),
         ("rewind one too far", RewindsOneShort, "keeps the first `length`"),
+        ("rewind to all refused", RewindsToFewer, "keeps them all"),
         ("rewind past the end", RewindsAnywhere, "raise ValueError"),
         ("one store for all", SharedByAll, "not in the body of the class"),
         ("new tokens see each other", SeesTheNext, "none of them sees a later"),
@@ -447,6 +572,7 @@ WRONG = {
         ("the past ignored", without_the_past, "`total` counts"),
         ("the two swapped", swapped, "comes first"),
         ("one too many", one_too_many, "for one fewer it still pays"),
+        ("goes on at a tie", goes_on_at_a_tie, "< and not <="),
         ("a share", as_a_share, "a whole number"),
     ],
 }  # fmt: skip

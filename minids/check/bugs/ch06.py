@@ -96,6 +96,12 @@ def by_one_hot(scores, bias, top_k):
     return experts, torch.nn.functional.normalize(weights, p=1, dim=-1)
 
 
+def by_taking_the_bias_off(scores, bias, top_k):
+    weights, experts = (scores + bias).topk(top_k, dim=-1)
+    weights = weights - bias[experts]
+    return experts, weights / weights.sum(-1, keepdim=True)
+
+
 def by_preference(scores, bias, top_k):
     weights, experts = (scores + bias).topk(top_k, dim=-1)
     return experts, weights / weights.sum(-1, keepdim=True)
@@ -112,6 +118,37 @@ def route_without_bias(scores, bias, top_k):
 
 def route_minus_bias(scores, bias, top_k):
     return by_scores(scores, -bias, top_k)
+
+
+def _routed_by(preference, scores, top_k):
+    """Right weights for the experts that a preference chooses."""
+    experts = preference.topk(top_k, dim=-1).indices
+    weights = scores.gather(-1, experts)
+    return experts, weights / weights.sum(-1, keepdim=True)
+
+
+def route_twice_the_bias(scores, bias, top_k):
+    return _routed_by(scores + 2 * bias, scores, top_k)
+
+
+def route_by_a_mean_bias(scores, bias, top_k):
+    return _routed_by(scores + bias / len(bias), scores, top_k)
+
+
+def route_by_logarithms(scores, bias, top_k):
+    return _routed_by(scores.log() + bias, scores, top_k)
+
+
+def route_by_softmax(scores, bias, top_k):
+    return _routed_by(scores.softmax(-1) + bias, scores, top_k)
+
+
+def route_clamped(scores, bias, top_k):
+    return _routed_by((scores + bias).clamp(0, 1), scores, top_k)
+
+
+def route_by_a_factor(scores, bias, top_k):
+    return _routed_by(scores * (1 + bias), scores, top_k)
 
 
 def route_over_all(scores, bias, top_k):
@@ -187,6 +224,10 @@ def balance_summed(scores, experts, n_sequences):
 
 def balance_without_factor(scores, experts, n_sequences):
     return balance(scores, experts, n_sequences) * experts.shape[-1] / scores.shape[-1]
+
+
+def balance_of_two_choices(scores, experts, n_sequences):
+    return balance(scores, experts, n_sequences) * experts.shape[-1] / 2
 
 
 def balance_flipped(scores, experts, n_sequences):
@@ -279,6 +320,51 @@ def detector_in_steps(router, scores, bias, top_k):
     return worst
 
 
+def detector_of_one_bias(router, scores, bias, top_k):
+    """A move that is not the same for all, too."""
+    other = bias.clone()
+    other[0] += 1e-3
+    (e1, w1), (e2, w2) = router(scores, bias, top_k), router(scores, other, top_k)
+    return ((w1 - w2).abs() * (e1 == e2).all(-1, keepdim=True)).max()
+
+
+def detector_of_both_sides(router, scores, bias, top_k):
+    noise = 1e-3 * torch.randn(bias.shape)
+    (e1, w1), (e2, w2) = (router(scores, bias + x, top_k) for x in (noise, -noise))
+    same = (e1 == e2).all(-1)
+    return float((w1[same] - w2[same]).abs().max() / 2)
+
+
+def _differences(router, scores, bias, other, top_k):
+    """By how much the weights of tokens move whose choice stays."""
+    (e1, w1), (e2, w2) = router(scores, bias, top_k), router(scores, other, top_k)
+    return (w1 - w2)[(e1 == e2).all(-1)]
+
+
+def _noisy(bias):
+    return bias + 1e-3 * torch.randn(bias.shape, generator=torch.Generator().manual_seed(0))
+
+
+def detector_of_means(router, scores, bias, top_k):
+    return float(_differences(router, scores, bias, _noisy(bias), top_k).abs().mean())
+
+
+def detector_without_abs(router, scores, bias, top_k):
+    return float(_differences(router, scores, bias, _noisy(bias), top_k).max())
+
+
+def detector_without_abs_turned(router, scores, bias, top_k):
+    return -float(_differences(router, scores, bias, _noisy(bias), top_k).min())
+
+
+def detector_of_any(router, scores, bias, top_k):
+    return float((_differences(router, scores, bias, _noisy(bias), top_k).abs() > 1e-9).any())
+
+
+def detector_by_a_factor(router, scores, bias, top_k):
+    return float(_differences(router, scores, bias, 1.01 * bias, top_k).abs().max())
+
+
 def detector_of_everything(router, scores, bias, top_k):
     (_, w1), (_, w2) = router(scores, bias, top_k), router(scores, 1.01 * bias, top_k)
     (_, w3) = router(scores, bias + torch.linspace(0, 0.3, len(bias)), top_k)
@@ -318,11 +404,11 @@ def detector_of_scores(router, scores, bias, top_k):
 
 RIGHT = {
     "06.nudge": [nudge, nudge_by_where, nudge_expert_by_expert, nudge_by_comparing],
-    "06.route": [by_scores, by_sorting, token_by_token, by_one_hot],
+    "06.route": [by_scores, by_sorting, token_by_token, by_one_hot, by_taking_the_bias_off],
     "06.balance": [balance, balance_by_one_hot, balance_of_the_package],
     "06.predict": [NUMBERS, COMPUTED],
     "06.explain": [EXPLAINED, EXPLAINED_AGAIN],
-    "06.detector": [detector, detector_in_steps],
+    "06.detector": [detector, detector_in_steps, detector_of_one_bias, detector_of_both_sides],
 }
 
 WRONG = {
@@ -341,6 +427,12 @@ WRONG = {
         ("softmax of the preference", route_softmax_of_preference, "no softmax"),
         ("bias forgotten", route_without_bias, "PLUS bias"),
         ("bias subtracted", route_minus_bias, "PLUS bias"),
+        ("twice the bias", route_twice_the_bias, "without a factor"),
+        ("bias divided by the experts", route_by_a_mean_bias, "without a factor"),
+        ("logarithms of the scores", route_by_logarithms, "a logarithm"),
+        ("softmax of the scores", route_by_softmax, "a softmax or a clamp"),
+        ("preference clamped", route_clamped, "a softmax or a clamp"),
+        ("bias as a factor", route_by_a_factor, "scores + bias exactly"),
         ("normalised over all experts", route_over_all, "not over all"),
         ("not normalised", route_raw, "the sum over the chosen"),
         ("all count alike", route_equal, "in proportion to their scores"),
@@ -353,6 +445,7 @@ WRONG = {
         ("always over the batch", balance_over_all, "average within each"),
         ("summed over sequences", balance_summed, "average within each"),
         ("factor e / k forgotten", balance_without_factor, "multiplied by e / k"),
+        ("k always 2", balance_of_two_choices, "the number of columns"),
         ("sign flipped", balance_flipped, "no minus"),
         ("scores not normalised", balance_raw_scores, "divided by their sum"),
         ("affinities of the chosen alone", balance_of_the_chosen, "chosen or not"),
@@ -363,6 +456,8 @@ WRONG = {
         ("all eight nodes", NUMBERS | {"most nodes": 8}, "M = 4"),
         ("no node hit twice", NUMBERS | {"nodes by chance": 8}, "some share one"),
         ("with replacement, and wrong", NUMBERS | {"nodes by chance": 5.0}, "a node is missed"),
+        ("with replacement", NUMBERS | {"nodes by chance": 8 * (1 - (7 / 8) ** 8)},
+         "without replacement"),
         ("all choices to one expert", NUMBERS | {"worst MaxVio": 255}, "1/8 of all choices"),
         ("minus 1 forgotten", NUMBERS | {"worst MaxVio": 32}, "minus 1"),
         ("scaled by the gap", NUMBERS | {"steps": 1000}, "distance over speed"),
@@ -384,6 +479,11 @@ WRONG = {
         ("negative", detector_signed, "0 or larger"),
         ("the load", detector_of_the_load, "how many tokens an expert gets"),
         ("finds nothing", detector_asleep, "is caught"),
+        ("whether, not how much", detector_of_any, "how MUCH"),
+        ("a mean", detector_of_means, "not a mean"),
+        ("without abs", detector_without_abs, "a move down is a move"),
+        ("without abs, the other way round", detector_without_abs_turned, "a move down is a move"),
+        ("bias multiplied", detector_by_a_factor, "by adding to them"),
         ("weights beside scores", detector_of_scores, "compare its weights"),
     ],
 }  # fmt: skip

@@ -234,6 +234,30 @@ def write_prompt_first(model, draft, prompt, n_new):
     return new[:n_new], passes
 
 
+def write_prompt_in_a_pass_of_its_own(model, draft, prompt, n_new):
+    """The pass over the prompt brings no token: its last one is left for the first round."""
+    text, cache, passes = list(prompt), model.new_cache(1, len(prompt) + n_new + 8), 0
+    if len(prompt) > 1:
+        model(torch.tensor([prompt[:-1]]), cache)
+        passes += 1
+    while len(text) < len(prompt) + n_new:
+        guess = list(draft(text))
+        logits = model(torch.tensor([[text[-1], *guess]]), cache).logits[0]
+        passes += 1
+        text += verify(logits.argmax(-1).tolist(), guess)
+        cache.rewind(len(text) - 1)
+    return text[len(prompt) : len(prompt) + n_new], passes
+
+
+def write_no_draft_too_many(model, draft, prompt, n_new):
+    """Drafts that would lead past the end are not even read."""
+
+    def enough(text):
+        return draft(text)[: len(prompt) + n_new - len(text) - 1]
+
+    return _passes(model, enough, prompt, n_new)
+
+
 def write_without_rewind(model, draft, prompt, n_new):
     """Everything that was read stays in the cache, rejected drafts too."""
     text, cache, passes = list(prompt), model.new_cache(1, len(prompt) + 6 * n_new + 64), 0
@@ -271,6 +295,30 @@ def write_believes(model, draft, prompt, n_new):
 
 def write_plainly(model, draft, prompt, n_new):
     return _passes(model, lambda text: [], prompt, n_new)
+
+
+def write_with_one_draft(model, draft, prompt, n_new):
+    return _passes(model, lambda text: draft(text)[:1], prompt, n_new)
+
+
+def write_with_two_drafts(model, draft, prompt, n_new):
+    return _passes(model, lambda text: draft(text)[:2], prompt, n_new)
+
+
+def write_with_four_drafts(model, draft, prompt, n_new):
+    return _passes(model, lambda text: draft(text)[:4], prompt, n_new)
+
+
+def write_in_little_room(model, draft, prompt, n_new):
+    text, cache, passes = list(prompt), model.new_cache(1, len(prompt) + n_new + 4), 0
+    while len(text) < len(prompt) + n_new:
+        guess = list(draft(text))
+        rows = torch.tensor([[*text[cache.length :], *guess]])
+        best = model(rows, cache).logits[0, -len(guess) - 1 :].argmax(-1).tolist()
+        passes += 1
+        text += verify(best, guess)
+        cache.rewind(len(text) - 1)
+    return text[len(prompt) : len(prompt) + n_new], passes
 
 
 def write_without_cache(model, draft, prompt, n_new):
@@ -336,6 +384,10 @@ def shares_by_counting(rounds):
 def shares_of_all_rounds(rounds):
     n = max(drafts for drafts, _ in rounds)
     return [sum(kept > i for _, kept in rounds) / len(rounds) for i in range(n)]
+
+
+def shares_up_to_the_last_kept(rounds):
+    return shares(rounds)[: max(kept for _, kept in rounds)]
 
 
 def shares_of_long_rounds(rounds):
@@ -417,7 +469,12 @@ RIGHT = {
     "07.shift": [shift, shift_by_index],
     "07.verify": [verify, verify_from_the_model],
     "07.accept": [accept, accept_at_once],
-    "07.write": [write, write_prompt_first],
+    "07.write": [
+        write,
+        write_prompt_first,
+        write_prompt_in_a_pass_of_its_own,
+        write_no_draft_too_many,
+    ],
     "07.measure": [shares, shares_by_counting],
     "07.predict": [NUMBERS, COMPUTED],
 }
@@ -461,6 +518,10 @@ WRONG = {
         ("rewinds one too little", write_rewinds_too_little, "rewind"),
         ("every draft believed", write_believes, "wrong drafts"),
         ("no drafts read", write_plainly, "several tokens a pass"),
+        ("one draft read", write_with_one_draft, "read all drafts in one pass"),
+        ("two drafts read", write_with_two_drafts, "read all drafts in one pass"),
+        ("four drafts read", write_with_four_drafts, "up to 8 tokens"),
+        ("room for few drafts", write_in_little_room, "more do not fit"),
         ("no cache", write_without_cache, "reads nothing twice"),
         ("the cache emptied", write_forgets_all, "reads nothing twice"),
         ("more tokens than asked", write_too_much, "exactly n_new"),
@@ -472,6 +533,7 @@ WRONG = {
         ("long rounds alone", shares_of_long_rounds, "every round has a first draft"),
         ("one share for all positions", one_share, "for each position by itself"),
         ("a mean", mean_kept, "a list"),
+        ("no further than the last kept", shares_up_to_the_last_kept, "round has DRAFTS"),
         ("rejected", shares_rejected, "kept, not rejected"),
         ("short rounds tested too far", shares_of_short_rounds_too, "nobody guessed"),
     ],

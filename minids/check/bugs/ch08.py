@@ -186,6 +186,18 @@ def products_by_einsum(x, w, g, q):
     return y, dx, torch.einsum("to,ti->oi", q(g, COLUMN), q(x8, COLUMN))
 
 
+def products_turned_before(x, w, g, q):
+    """The same tiles along the tokens: of a transposed matrix they are rows."""
+    x8, w8 = q(x, ROW), q(w, SQUARE)
+    dw = q(g.T.contiguous(), ROW) @ q(x8.T.contiguous(), ROW).T
+    return x8 @ q(w.T, SQUARE), q(g, ROW) @ w8, dw
+
+
+def products_turned_twice(x, w, g, q):
+    y, dx, _ = products(x, w, g, q)
+    return y, dx, q(g.T, COLUMN) @ q(q(x, ROW).T, COLUMN).T
+
+
 def products_not_rounded(x, w, g, q):
     return x @ w.T, g @ w, g.T @ x
 
@@ -293,6 +305,10 @@ def breaks_early_end(rounding):
     return next((2**i for i in range(11) if damage(rounding, 2**i) > 0.1), None)
 
 
+def breaks_one_size_too_few(rounding):
+    return next((2**i for i in range(20) if damage(rounding, 2**i) > 0.1), None)
+
+
 def breaks_always(rounding):
     found = breaks(rounding)
     return 2**20 if found is None else found
@@ -325,7 +341,7 @@ EXPLAINED_AGAIN = {
 RIGHT = {
     "08.round": [round_to_steps, round_by_type, nearest],
     "08.tile": [tile, tile_by_parts, tile_by_the_package],
-    "08.products": [products, products_by_einsum],
+    "08.products": [products, products_by_einsum, products_turned_before],
     "08.predict": [NUMBERS, COMPUTED],
     "08.measure": [breaks, breaks_by_list],
     "08.explain": [EXPLAINED, EXPLAINED_AGAIN],
@@ -364,6 +380,7 @@ WRONG = {
         ("forward alone", products_forward_alone, "g in tiles and the same w"),
         ("weights in rows", products_weights_in_rows, "w in (128, 128)"),
         ("tiles not turned", products_same_tiles, "both tiles turn"),
+        ("tiles turned twice", products_turned_twice, "both tiles turn"),
         ("x from before", products_exact_x, "only the rounded copy"),
         ("g in columns", products_g_in_columns, "along the outputs"),
         ("transposed", products_transposed, "gradient of w has the right shape"),
@@ -379,6 +396,7 @@ WRONG = {
         ("per cent", NUMBERS | {"dispatch saves": 48.4}, "not 40"),
         ("both ways FP8", NUMBERS | {"both ways save": 0.484}, "only one of two ways"),
         ("all in FP8", NUMBERS | {"weights, GB": 671.03}, "stay in bf16"),
+        ("weights without scales", NUMBERS | {"weights, GB": 672.99}, "4 bytes for each"),
         ("an answer left out", {"weights, GB": 673.15}, "the keys are"),
     ],
     "08.measure": [
@@ -386,6 +404,7 @@ WRONG = {
         ("the last good size", breaks_last_good, "the smallest power of two"),
         ("another limit", breaks_at_a_tenth_more, "more than 0.1 damage"),
         ("an early end", breaks_early_end, "up to 2**20"),
+        ("one size too few", breaks_one_size_too_few, "ends with 19"),
         ("never None", breaks_always, "return None"),
         ("starts at two", breaks_from_two, "start at 2**0"),
         ("always None", breaks_never, "an int such as 64"),

@@ -119,6 +119,36 @@ def starts_from_the_last_stage(orders, forward, backward):
     return starts(orders, forward, backward, needs)
 
 
+def _starts_waiting_for(other, works="F"):
+    """The chunk that is waited for belongs to a micro-batch that `other` picks.
+
+    other(micro, nth, theirs): of the n-th chunk of a work, with the micro-batches of the stage
+    that is waited for, in their order.
+    """
+
+    def attempt(orders, forward, backward):
+        long = {"F": forward, "B": backward}
+
+        def micros(stage, work):
+            return [micro for w, micro in orders[stage] if w == work]
+
+        @cache
+        def start(stage, place):
+            work, micro = orders[stage][place]
+            before = orders[stage][place - 1][0]
+            earlier = [start(stage, place - 1) + long[before]] if place else [0]
+            for w, s in what_is_needed(work, stage, len(orders)):
+                wanted = micro
+                if work in works and s != stage:
+                    wanted = other(micro, micros(stage, work).index(micro), micros(s, w))
+                earlier.append(start(s, orders[s].index((w, wanted))) + long[w])
+            return max(earlier)
+
+        return [[start(stage, place) for place in range(len(o))] for stage, o in enumerate(orders)]
+
+    return attempt
+
+
 def starts_by_one_clock(orders, forward, backward):
     """One chunk after the other, whichever device it is on."""
     right = starts(orders, forward, backward)
@@ -312,6 +342,26 @@ WRONG = {
         ("does not wait for the input", starts_without_input, "stage before"),
         ("gradient of the last stage", starts_from_the_last_stage, "next stage"),
         ("one clock for all", starts_by_one_clock, "as soon as"),
+        (
+            "the first micro-batch",
+            _starts_waiting_for(lambda micro, nth, theirs: 0),
+            "SAME micro-batch",
+        ),
+        (
+            "the micro-batch before",
+            _starts_waiting_for(lambda micro, nth, theirs: max(micro - 1, 0)),
+            "SAME micro-batch",
+        ),
+        (
+            "the same place",
+            _starts_waiting_for(lambda micro, nth, theirs: theirs[nth]),
+            "SAME micro-batch",
+        ),
+        (
+            "the same place, of gradients",
+            _starts_waiting_for(lambda micro, nth, theirs: theirs[nth], works="B"),
+            "SAME micro-batch",
+        ),
         ("backward as long as forward", starts_equally_long, "one after the other"),
         ("ends, not starts", starts_are_ends, "starts at 0"),
         ("all at zero", starts_at_zero, "one after the other"),

@@ -52,6 +52,16 @@ def advantage_over_variance(r):
     return (r - r.mean(-1, keepdim=True)) / (r.var(-1, correction=0, keepdim=True) + EPS)
 
 
+def advantage_over_range(r):
+    spread = r.amax(-1, keepdim=True) - r.amin(-1, keepdim=True)
+    return (r - r.mean(-1, keepdim=True)) / (spread + EPS)
+
+
+def advantage_over_distance(r):
+    left = r - r.mean(-1, keepdim=True)
+    return left / (left.abs().mean(-1, keepdim=True) + EPS)
+
+
 def advantage_not_centred(r):
     return r / (r.std(-1, correction=0, keepdim=True) + EPS)
 
@@ -145,6 +155,32 @@ def loss_with_inverted_ratio(logp, old, advantages, mask, eps):
     return loss(old.detach() * 1, logp, advantages, mask, eps)
 
 
+def _loss(low, high, ratio_of=lambda difference, mask: difference.exp()):
+    """Other bounds, functions of eps, or another ratio."""
+
+    def wrong(logp, old, advantages, mask, eps):
+        ratio = ratio_of((logp - old).where(mask, 0), mask)
+        a = advantages[:, None]
+        gain = torch.minimum(a * ratio, a * ratio.clamp(low(eps), high(eps)))
+        return -(gain.where(mask, 0).sum(-1) / mask.sum(-1)).mean()
+
+    return wrong
+
+
+def _of_the_whole_answer(difference, mask):
+    """GSPO's ratio: the geometric mean of the tokens' ratios."""
+    mean = difference.sum(-1, keepdim=True) / mask.sum(-1, keepdim=True)
+    return mean.exp().expand_as(difference)
+
+
+def _below(eps):
+    return 1 - eps
+
+
+def _above(eps):
+    return 1 + eps
+
+
 def loss_times_mask(logp, old, advantages, mask, eps):
     ratio = (logp - old).exp()
     a = advantages[:, None]
@@ -223,6 +259,23 @@ def reward_one_line(text, answer):
 
 def reward_form_only(text, answer):
     return float(re.fullmatch(r"<think>[^<>]*</think><answer>([^<>]*)</answer>", text) is not None)
+
+
+_PLAIN = r"<think>[^<>]*</think><answer>([^<>]*)</answer>"
+
+
+def _reward(pattern=_PLAIN, match=re.fullmatch, same=str.__eq__, flags=0, before=str):
+    """One mistake by argument; `before`: what is done to the text first."""
+
+    def wrong(text, answer):
+        found = match(pattern, before(text), flags)
+        return float(found is not None and same(found[1], answer))
+
+    return wrong
+
+
+def _same_number(one, other):
+    return one.isascii() and one.isdecimal() and int(one) == int(other)
 
 
 # 10.pass
@@ -313,6 +366,10 @@ TEACHES_ROUNDED = TEACHES | {
     "silent at 0.99": 0.92,
     "because": "Of groups of eight 0.92 hold no right answer, so a base must be lucky.",
 }
+TEACHES_IN_PERCENT = TEACHES | {
+    "because": "At 0.01, 92.3 % of all groups are silent, so a base has to be right now and then.",
+}
+IN_WORDS = "Nine in ten groups are silent there, so a base has to be right now and then."
 
 
 # 10.measure
@@ -388,7 +445,7 @@ def practised_in_tensors(before, after, k):
 
 
 RIGHT = {
-    "10.predict": [TEACHES, TEACHES_ROUNDED],
+    "10.predict": [TEACHES, TEACHES_ROUNDED, TEACHES_IN_PERCENT],
     "10.measure": [practised, practised_by_picks],
     "10.advantage": [
         advantage,
@@ -411,6 +468,7 @@ WRONG = {
         ("text", TEACHES | {"silent at 0.5": "seldom"}, "the answer is a number"),
         ("no number", TEACHES | {"because": "Most groups are silent there, so the base must know."},
          "which share of groups"),
+        ("a number in words", TEACHES | {"because": IN_WORDS}, "in figures"),
         ("no words", TEACHES | {"because": "0.92"}, "write a sentence"),
     ],
     "10.measure": [
@@ -424,6 +482,7 @@ WRONG = {
          "all right, or all wrong"),
         ("all right alone", _practised(silent=lambda b, a, k: _share(a.all(-1))),
          "all right, or all wrong"),
+        ("unchanged", _practised(silent=lambda b, a, k: _share((a == b).all(-1))), "AFTER"),
         ("tensors", practised_in_tensors, "makes a number of a tensor"),
     ],
     "10.advantage": [
@@ -432,6 +491,8 @@ WRONG = {
         ("the sample deviation", advantage_with_sample_deviation, "correction=0"),
         ("the mean alone (Dr. GRPO)", advantage_centred_only, "Dr. GRPO"),
         ("the variance", advantage_over_variance, "not the variance"),
+        ("the range", advantage_over_range, "not the range"),
+        ("the mean distance", advantage_over_distance, "not the mean distance"),
         ("not centred", advantage_not_centred, "subtract the mean"),
         ("no eps", advantage_without_eps, "0/0"),
         ("deviation of the batch", advantage_batch_deviation, "mean AND deviation"),
@@ -445,6 +506,15 @@ WRONG = {
         ("no clip", loss_without_clip, "clamp the ratio"),
         ("clipped above only", loss_clipped_above_only, "both sides"),
         ("ratio upside down", loss_with_inverted_ratio, "carry the gradient"),
+        ("eps is always 0.2", _loss(lambda e: 0.8, lambda e: 1.2), "eps is an argument"),
+        ("bounds of a quotient", _loss(lambda e: 1 / (1 + e), _above), "1 - eps and 1 + eps"),
+        ("bounds of a logarithm", _loss(lambda e: math.exp(-e), math.exp), "1 - eps and 1 + eps"),
+        ("no exp", _loss(_below, _above, lambda d, mask: 1 + d), "exp(logp - logp_old)"),
+        ("one ratio for the answer (GSPO)", _loss(_below, _above, _of_the_whole_answer),
+         "token by token"),
+        ("the ratio without its gradient",
+         _loss(_below, _above, lambda d, mask: d - d.detach() + d.detach().exp()),
+         "loss and gradient"),
         ("times the mask", loss_times_mask, "keeps a NaN"),
     ],
     "10.reward": [
@@ -456,6 +526,12 @@ WRONG = {
         ("int()", reward_with_int, "compare the texts"),
         ("one line of thoughts", reward_one_line, "line break"),
         ("the form is enough", reward_form_only, "compare what stands"),
+        ("the same number", _reward(same=_same_number), "no int()"),
+        ("the answer stripped", _reward(same=lambda a, b: a.strip() == b), "no strip()"),
+        ("$ for the end", _reward(f"^{_PLAIN}$", re.match), "fullmatch on the text as it is"),
+        ("the text stripped", _reward(before=str.strip), "strip() let one through"),
+        ("space between the tags", _reward(_PLAIN.replace("><", r">\s*<")), "white space before"),
+        ("capital tags", _reward(flags=re.I), "no re.I"),
     ],
     "10.pass": [
         ("with putting back", passed_with_putting_back, "without putting back"),

@@ -64,6 +64,16 @@ def language_with_figures(text, wanted):
     return sum(x.isascii() == (wanted == "english") for x in words) / max(1, len(words))
 
 
+def _language_by(pattern, kept=list):
+    """Other words: a pattern of one's own, or only some of what is found."""
+
+    def wrong(text, wanted):
+        words = kept(re.findall(pattern + r"|[\u4e00-\u9fff]", text))
+        return sum(x.isascii() == (wanted == "english") for x in words) / max(1, len(words))
+
+    return wrong
+
+
 def language_of_silence(text, wanted):
     return language(text, wanted) if re.search(r"[a-zA-Z\u4e00-\u9fff]", text) else 1.0
 
@@ -139,6 +149,13 @@ def loss_by_row(logits, tokens, prompts, lengths):
     rows = range(len(tokens))
     each = [loss(*(x[i : i + 1] for x in (logits, tokens, prompts, lengths))) for i in rows]
     return torch.stack(each).mean()
+
+
+def loss_without_token_0(logits, tokens, prompts, lengths):
+    place = torch.arange(1, tokens.shape[1])
+    mask = (place >= prompts[:, None]) & (place < lengths[:, None])
+    targets = tokens[:, 1:].where(mask, 0).flatten()
+    return F.cross_entropy(logits[:, :-1].flatten(0, 1), targets, ignore_index=0)
 
 
 def loss_of_nothing(logits, tokens, prompts, lengths):
@@ -235,6 +252,24 @@ def reject_language_first(response, answer, wanted):
     if found and found[1].strip() and share_of_words(found[1], wanted) < 1:
         return "mixed languages"
     return reject(response, answer, wanted)
+
+
+def _reject_by(pattern=_FORM.pattern, same=str.__eq__, working_first=False):
+    """One mistake by argument."""
+
+    def wrong(response, answer, wanted):
+        found = re.fullmatch(pattern, response)
+        if found is None:
+            return "out of form"
+        if working_first and not found[1].strip():
+            return "no working"
+        if not same(found[2], answer):
+            return "wrong answer"
+        if not found[1].strip():
+            return "no working"
+        return "mixed languages" if share_of_words(found[1], wanted) < 1 else None
+
+    return wrong
 
 
 # 11.stages
@@ -344,6 +379,15 @@ def price_one_sided(alone, rewarded):
     return {**found, "inside": found["inside"] or found["mean"] < 0}
 
 
+def price_of_three_seeds(alone, rewarded):
+    return _price(alone, rewarded, lambda lost: _reach(lost) * 4.3027 / _STUDENT[len(lost) - 1])
+
+
+def price_counting_draws(alone, rewarded):
+    lost = [a - b for a, b in zip(alone, rewarded, strict=True)]
+    return {**price(alone, rewarded), "positive": sum(x >= 0 for x in lost)}
+
+
 def price_of_nothing(alone, rewarded):
     return {"mean": 0.0, "positive": 0, "inside": True}
 
@@ -397,6 +441,10 @@ WRONG = {
         ("all or nothing", language_all_or_nothing, "not all or nothing"),
         ("figures are English", language_with_figures, "figures, signs and commas"),
         ("silence is consistent", language_of_silence, "thinks nothing"),
+        ("small letters alone", _language_by("[a-z]+"), "capital letters are letters"),
+        ("two letters at least", _language_by("[a-zA-Z]{2,}"), "one letter alone is a word"),
+        ("signs among the letters", _language_by("[A-z]+"), "figures, signs and commas"),
+        ("different words", _language_by("[a-zA-Z]+", set), "each time that it is said"),
         ("always English", language_always_english, "for English and for Chinese"),
         ("all zero", language_nothing, "the share is 1"),
     ],
@@ -411,6 +459,7 @@ WRONG = {
         ),
         ("padding counts", loss_with_padding, "fill the row up"),
         ("the end is left out", loss_without_end, "the last target"),
+        ("token 0 for padding", loss_without_token_0, "a word like any other"),
         ("mean of rows", loss_by_row, "not a mean of the rows"),
         ("all zero", loss_of_nothing, "surprise"),
     ],
@@ -423,6 +472,18 @@ WRONG = {
         ("silence kept", reject_silent_kept, "nothing to imitate"),
         ("pure in any language", reject_pure_in_any, "pure is not enough"),
         ("language before answer", reject_language_first, "in the order"),
+        ("working before answer", _reject_by(working_first=True), "in the order"),
+        (
+            "a dot for everything",
+            _reject_by("(?s)<think>(.*)</think><answer>(.*)</answer>"),
+            "tags included",
+        ),
+        (
+            "one line of thoughts",
+            _reject_by(_FORM.pattern.replace("^<>", r"^<>\n")),
+            "does not match a line break",
+        ),
+        ("the same number", _reject_by(same=lambda a, b: int(a) == int(b)), "compare the texts"),
     ],
     "11.stages": [
         ("R1-Zero: no cold start", stages_without_cold_start, "Without it you have R1-Zero"),
@@ -440,6 +501,8 @@ WRONG = {
         ("positive if the mean is", price_by_mean, "Not whether the mean is"),
         ("population deviation", price_by_population, "not pstdev"),
         ("two standard errors", price_two_errors, "4.30 and not 2"),
+        ("always three seeds", price_of_three_seeds, "depends on the number of seeds"),
+        ("a draw is a loss", price_counting_draws, "loses nothing"),
         ("noise of one run", price_of_one_run, "the root of n"),
         ("noise of the baseline", price_noise_of_alone, "not that of `alone`"),
         ("one-sided", price_one_sided, "compare its size"),
@@ -456,6 +519,11 @@ WRONG = {
             "no number",
             _but("because", "A large weight would pay for language and not for being right."),
             "from which weight on",
+        ),
+        (
+            "a number in words",
+            _but("because", "Above a weight of two wrong answers earn more than right mixed ones."),
+            "in figures",
         ),
         ("no words", _but("because", "2"), "write a sentence"),
     ],

@@ -1,5 +1,7 @@
 """Right answers and planted mistakes of chapter 12. Three of them hang in its bug museum."""
 
+from itertools import groupby
+
 import torch
 from torch.nn import functional as F
 
@@ -47,6 +49,32 @@ def keep_twice(groups, right, most):
 
 def keep_most_of_all(groups, right, most):
     return keep(groups, right, 10**6)[:most]
+
+
+def keep_with_one_memory(groups, right, most):
+    """What was kept for one question is not kept for another."""
+    pairs, seen = [], set()
+    for question, answers in groups:
+        good = [a for a in dict.fromkeys(answers) if right(question, a) and a not in seen]
+        seen |= set(good[:most])
+        pairs += [(question, answer) for answer in good[:most]]
+    return pairs
+
+
+def keep_unlike_neighbours(groups, right, most):
+    pairs = []
+    for question, answers in groups:
+        good = [answer for answer, _ in groupby(a for a in answers if right(question, a))]
+        pairs += [(question, answer) for answer in good[:most]]
+    return pairs
+
+
+def keep_sorted(groups, right, most):
+    pairs = []
+    for question, answers in groups:
+        good = sorted({answer for answer in answers if right(question, answer)})
+        pairs += [(question, answer) for answer in good[:most]]
+    return pairs
 
 
 def keep_something_for_everybody(groups, right, most):
@@ -102,6 +130,16 @@ def soft_with_padding(student, teacher, mask):
     return (log_t.exp() * (log_t - log_s)).sum(-1).where(mask, 0.0).mean()
 
 
+def _by_row(loss):
+    """Every answer counts the same, however long it is."""
+
+    def wrong(student, teacher, mask):
+        rows = zip(student, teacher, mask, strict=True)
+        return torch.stack([loss(s[None], t[None], m[None]) for s, t, m in rows]).mean()
+
+    return wrong
+
+
 def soft_cross_entropy(student, teacher, mask):
     return -(teacher.detach().softmax(-1) * student.log_softmax(-1)).sum(-1)[mask].mean()
 
@@ -135,6 +173,20 @@ def soft_times_mask(student, teacher, mask):
 def soft_of_logits(student, teacher, mask):
     t = teacher.detach()
     return (t.softmax(-1) * (t - student)).sum(-1)[mask].mean()
+
+
+def _log_of_softmax(p, q, tiny=0.0):
+    """KL(p || q) with the log of what softmax has rounded, and perhaps with a floor below it."""
+    p, q = p.softmax(-1), q.softmax(-1)
+    return (p * ((p + tiny).log() - (q + tiny).log())).sum(-1).mean()
+
+
+def soft_log_of_softmax(student, teacher, mask):
+    return _log_of_softmax(teacher.detach()[mask], student[mask])
+
+
+def soft_with_a_floor(student, teacher, mask):
+    return _log_of_softmax(teacher.detach()[mask], student[mask], tiny=1e-8)
 
 
 # 12.reverse
@@ -174,6 +226,10 @@ def reverse_both_learn(student, teacher, mask):
 def reverse_times_mask(student, teacher, mask):
     log_s, log_t = student.log_softmax(-1), teacher.detach().log_softmax(-1)
     return ((log_s.exp() * (log_s - log_t)).sum(-1) * mask).sum() / mask.sum()
+
+
+def reverse_log_of_softmax(student, teacher, mask):
+    return _log_of_softmax(student[mask], teacher.detach()[mask])
 
 
 def reverse_over_places(student, teacher, mask):
@@ -293,6 +349,9 @@ WRONG = {
         ("the same answer twice", keep_twice, "each different answer once"),
         ("one limit for all questions", keep_most_of_all, "never answered"),
         ("a wrong one where none is right", keep_something_for_everybody, "ask right"),
+        ("one memory for all questions", keep_with_one_memory, "of its own"),
+        ("neighbours alone", keep_unlike_neighbours, "not with the neighbour alone"),
+        ("sorted", keep_sorted, "in the order in which they were written"),
         ("the last ones", keep_the_last, "in the order in which they were written"),
         ("the right number anywhere", keep_containing, "ask right"),
         ("nothing", keep_nothing, "pairs"),
@@ -301,6 +360,7 @@ WRONG = {
         ("reversed", soft_reversed, "TEACHER"),
         ("shifted by one", soft_shifted, "no shift"),
         ("padding counted", soft_with_padding, "number of True"),
+        ("mean of rows", _by_row(soft), "number of True"),
         ("cross-entropy", soft_cross_entropy, "own entropy"),
         ("the likeliest token alone", soft_hard, "0 is the best"),
         ("flipped sign", soft_with_sign, "not turned round"),
@@ -309,6 +369,8 @@ WRONG = {
         ("the teacher learns", soft_both_learn, "not taught"),
         ("times the mask", soft_times_mask, "NaN * 0"),
         ("logits for log-probabilities", soft_of_logits, "vocabulary"),
+        ("log of softmax", soft_log_of_softmax, "log_softmax stays"),
+        ("a floor of 1e-8", soft_with_a_floor, "log_softmax stays"),
     ],
     "12.reverse": [
         ("forward", soft, "STUDENT"),
@@ -316,10 +378,12 @@ WRONG = {
         ("flipped sign", reverse_with_sign, "the sign"),
         ("zero", soft_zero, "the sign"),
         ("padding counted", reverse_with_padding, "number of True"),
+        ("mean of rows", _by_row(reverse), "number of True"),
         ("the teacher learns", reverse_both_learn, "not taught"),
         ("times the mask", reverse_times_mask, "NaN * 0"),
         ("softmax over the places", reverse_over_places, "whole vocabulary"),
         ("without the entropy", reverse_without_entropy, "log of student"),
+        ("log of softmax", reverse_log_of_softmax, "log_softmax stays"),
     ],
     "12.predict": [
         ("covers the middle", HILLS | {"covering mean": 0.0}, "not in the middle"),

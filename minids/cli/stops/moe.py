@@ -8,7 +8,8 @@ from minids.cli.runs import scaled
 from minids.model.transformer import Transformer
 from minids.study import viz_moe
 from minids.study.mixtures import balanced, controlled, examine, toy
-from minids.study.specialise import by_chance, by_domain, relative_load, shuffled, specialisation
+from minids.study.served import relative_load, specialisation
+from minids.study.specialise import by_chance, by_domain, shuffled
 from minids.study.widgets import png
 from minids.train.loop import fit
 
