@@ -91,6 +91,8 @@ def load(folder: str | Path, *, step: int | None = None) -> Checkpoint:
     found = durable.complete(folder)
     wanted = max(found, default=None) if step is None else step
     if wanted not in found:
+        if (folder / durable.SEAL).exists():
+            raise CheckpointError(f"{folder} is one checkpoint: give the folder around it")
         have = f"steps {', '.join(map(str, found))}" if found else "no complete checkpoint"
         raise CheckpointError(
             f"{folder} holds {have}"

@@ -18,6 +18,15 @@ def _require(condition: bool, message: str) -> None:
         raise ConfigError(message)
 
 
+def _require_whole(config: object, least: int, *fields: str) -> None:
+    for field in fields:
+        value = getattr(config, field)
+        _require(
+            type(value) is int and value >= least,
+            f"{field}={value!r} must be a whole number, {least} or more",
+        )
+
+
 @dataclass(frozen=True, kw_only=True)
 class GQAConfig:
     """Widths of grouped-query attention. One key head per query head is MHA, a single one is MQA.
@@ -35,8 +44,9 @@ class GQAConfig:
     qkv_bias: bool = False
 
     def __post_init__(self) -> None:
+        _require_whole(self, 1, "n_heads", "n_kv_heads", "head_dim")
         _require(
-            self.n_kv_heads > 0 and self.n_heads % self.n_kv_heads == 0,
+            self.n_heads % self.n_kv_heads == 0,
             f"n_kv_heads={self.n_kv_heads} does not divide n_heads={self.n_heads}: "
             "each key head must serve equally many query heads",
         )
@@ -74,10 +84,14 @@ class MLAConfig:
     value_dim: int
 
     def __post_init__(self) -> None:
+        _require_whole(self, 1, "n_heads", "kv_rank", "nope_dim", "value_dim")
+        _require_whole(self, 0, "rope_dim")
         _require(self.rope_dim % 2 == 0, f"RoPE turns pairs: rope_dim={self.rope_dim} must be even")
         _require(
             self.q_rank != 0, "q_rank=0 is no width: write None for a model without query latent"
         )
+        if self.q_rank is not None:
+            _require_whole(self, 1, "q_rank")
 
     @property
     def cached_width(self) -> int:
@@ -121,6 +135,12 @@ class MoEConfig:
     biased: bool = False
 
     def __post_init__(self) -> None:
+        _require_whole(self, 1, "n_routed", "top_k", "hidden", "n_groups", "kept_groups")
+        _require_whole(self, 0, "n_shared")
+        _require(
+            self.scores in ("softmax", "sigmoid"),
+            f"scores={self.scores!r}: a router's affinities are softmax or sigmoid",
+        )
         _require(
             self.n_routed % self.n_groups == 0,
             f"n_routed={self.n_routed} experts do not split into n_groups={self.n_groups}",
@@ -209,9 +229,9 @@ class ModelConfig:
     init_std: float = 0.006
 
     def __post_init__(self) -> None:
-        for field in ("vocab", "dim", "n_layers", "hidden", "context"):
-            value = getattr(self, field)
-            _require(value > 0, f"{field}={value} must be positive")
+        _require_whole(self, 1, "vocab", "dim", "n_layers", "hidden", "context")
+        _require_whole(self, 0, "n_dense", "mtp_depth")
+        _require(type(self.tied) is bool, f"tied={self.tied!r} must be true or false")
         _require(
             0 <= self.n_dense <= self.n_layers,
             f"n_dense={self.n_dense} must lie between 0 and n_layers={self.n_layers}",

@@ -78,8 +78,13 @@ def check(path: Path) -> dict[str, Any]:
     try:
         whole = json.loads(file.read_text(encoding="utf-8"))
         noted, files, stated = whole["noted"], whole["files"], whole["sha256"]
-    except (OSError, ValueError, KeyError, TypeError):
+    except (FileNotFoundError, ValueError, KeyError, TypeError):
         raise CheckpointError(f"{file} is missing or damaged. {_advice(path)}") from None
+    except OSError as error:
+        raise CheckpointError(
+            f"{file} cannot be read ({error.strerror}). Nothing says that it is damaged: keep it, "
+            "and see that it can be read"
+        ) from None
     if stated != _hash_of([noted, files]):
         raise CheckpointError(f"{file} was changed after it was written. {_advice(path)}")
     for name, written in files.items():

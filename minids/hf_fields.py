@@ -1,6 +1,6 @@
 """The fields of a `config.json`: every one is read, or known to say nothing, or refused."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from minids.config import ConfigError
@@ -34,7 +34,7 @@ class Fields:
         self.left.pop(field, None)
         return self.source.get(field, default)
 
-    def expect(self, field: str, allowed: set[Any], why: str) -> None:
+    def expect(self, field: str, allowed: Collection[Any], why: str) -> None:
         """Refuse a field, where it is given, whose value is not among those `allowed`."""
         value = self.get(field, next(iter(allowed)))
         if value not in allowed:

@@ -7,6 +7,9 @@ from minids.config import ConfigError, GQAConfig, MLAConfig, ModelConfig, MoECon
 from minids.hf_fields import Fields
 from minids.hf_scaling import read_scaling, write_scaling
 
+KINDS = frozenset({"llama", "mistral", "qwen2", "deepseek", "deepseek_v2", "deepseek_v3"})
+"""Values of `model_type` whose models are built here; others look alike and compute otherwise."""
+
 _REQUIRED = "hidden_size num_hidden_layers num_attention_heads vocab_size max_position_embeddings"
 
 
@@ -19,6 +22,7 @@ def from_hf(source: Mapping[str, Any], *, name: str = "model") -> ModelConfig:
     read = Fields(_as_before_version_5(source))
     for field in _REQUIRED.split():
         read.need(field)
+    read.expect("model_type", KINDS, f"known are {', '.join(sorted(KINDS))}")
     read.expect("hidden_act", {"silu"}, "only SwiGLU feed-forwards are built here")
     read.expect("moe_layer_freq", {1}, "every layer after the dense ones must have experts")
     read.expect("mlp_bias", {False}, "no model here has feed-forward biases")
@@ -154,7 +158,10 @@ def _moe(read: Fields) -> MoEConfig | None:
 
 
 def to_hf(config: ModelConfig) -> dict[str, Any]:
-    """Return `config` as a Hugging Face `config.json`; `from_hf` reads it back unchanged."""
+    """Return `config` as a Hugging Face `config.json`; `from_hf` reads it back unchanged.
+
+    But for `init_std`: published files name another one there than their papers do.
+    """
     c, a, m = config, config.attention, config.moe
     out: dict[str, Any] = {
         "vocab_size": c.vocab,

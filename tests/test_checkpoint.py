@@ -322,3 +322,21 @@ def test_plain_values_survive_with_their_types(value):
 def test_tensors_whose_paths_read_alike_stay_two(value):
     tensors = {}
     assert_equal(decode(json.loads(json.dumps(encode(value, "x", tensors))), tensors), value)
+
+
+def test_a_checkpoint_in_place_of_the_folder_around_it_is_said(tmp_path):
+    path = save(tmp_path, Transformer(TINY), step=4)
+    with pytest.raises(CheckpointError, match="is one checkpoint: give the folder around it"):
+        load(path)
+
+
+def test_nobody_is_told_to_delete_what_merely_cannot_be_read(tmp_path, monkeypatch):
+    path = save(tmp_path, Transformer(TINY), step=4)
+
+    def forbidden(self, *_, **__):
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(Path, "read_text", forbidden)
+    with pytest.raises(CheckpointError, match="cannot be read.*keep it") as caught:
+        load(tmp_path)
+    assert "or delete" not in str(caught.value) and path.exists()

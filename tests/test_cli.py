@@ -513,8 +513,24 @@ def test_a_full_disk_ends_the_run_and_names_what_is_left(tmp_path, book, monkeyp
     given = ("--text", book, "--steps", 2, "--out", tmp_path / "a")
     ran = run("train", "toy-llama", *given, *TINY)
     assert ran.exit_code == 1
-    assert "No space left on device" in ran.stderr
-    assert f"minids train --resume {tmp_path / 'a'}" in ran.stderr
+    assert "No space left on device" in ran.stderr and "nothing was saved" in ran.stderr
+
+
+def test_a_full_disk_leaves_the_last_checkpoint_to_go_on_from(tmp_path, book, monkeypatch):
+    from minids.cli import progress
+
+    kept = progress.save
+
+    def full(run, step):
+        if step == 2:
+            raise OSError(28, "No space left on device")
+        kept(run, step)
+
+    monkeypatch.setattr(progress, "save", full)
+    given = ("--text", book, "--steps", 2, "--save-every", 1, "--out", tmp_path / "a b")
+    ran = run("train", "toy-llama", *given, *TINY)
+    assert ran.exit_code == 1
+    assert f"minids train --resume '{tmp_path / 'a b'}'" in ran.stderr
 
 
 def test_a_run_that_diverges_says_what_to_try(tmp_path, book, monkeypatch):
@@ -814,3 +830,72 @@ def test_grade_writes_a_page_for_each_learner(small_course, monkeypatch):
 
 def test_bench_refuses_what_it_cannot_measure():
     assert "nonsense" in refused("bench", "nonsense")
+
+
+# What is not what it seems
+
+
+def config_file(folder, **changes):
+    path = folder / "config.json"
+    path.write_text(json.dumps(to_hf(preset("toy-v3")) | changes))
+    return path
+
+
+@pytest.mark.parametrize(("field", "value"), [
+    ("moe_intermediate_size", -32), ("num_nextn_predict_layers", -3), ("kv_lora_rank", -8),
+    ("num_hidden_layers", float("inf")), ("tie_word_embeddings", "false"), ("hidden_size", 32.0),
+    ("scoring_func", "tanh"), ("vocab_size", "300"), ("model_type", "qwen3"),
+])  # fmt: skip
+def test_nonsense_in_a_config_is_refused_and_named(tmp_path, field, value):
+    # In a process of its own, where nothing but the config itself looks at types.
+    path = config_file(tmp_path, **{field: value})
+    command = [sys.executable, "-m", "minids", "count", str(path)]
+    ended = subprocess.run(command, capture_output=True, text=True)
+    assert ended.returncode == 2 and f"={value!r}" in ended.stderr, ended.stderr
+
+
+def test_a_config_may_begin_with_a_mark_of_its_encoding(tmp_path):
+    path = config_file(tmp_path)
+    path.write_text(path.read_text(), encoding="utf-8-sig")
+    assert run("count", path).exit_code == 0
+
+
+def test_published_figures_stand_beside_the_published_model_and_not_beside_its_name(tmp_path):
+    path = config_file(tmp_path).rename(tmp_path / "deepseek-v3.json")
+    assert json.loads(run("count", path, "--json").output)["published"]["total_b"] is None
+    assert json.loads(run("count", "deepseek-v3", "--json").output)["published"]["total_b"] == 671
+
+
+@pytest.mark.parametrize("seconds", ["0", "-5", "nan", "inf"])
+def test_a_limit_that_is_none_is_refused(seconds, tmp_path):
+    (tmp_path / "one.ipynb").write_text("{}")
+    assert "give the seconds" in refused("grade", tmp_path, "--seconds", seconds)
+    assert "give the seconds" in refused("gpu", "09", "--scale", "smoke", "--seconds", seconds)
+
+
+def test_grades_that_cannot_be_written_are_shown_all_the_same(monkeypatch, tmp_path):
+    from minids import course
+
+    (tmp_path / "ann.ipynb").write_text("{}")
+    (tmp_path / "is a folder").mkdir()
+    assert "name a file" in refused("grade", tmp_path, "--out", tmp_path / "is a folder")
+    (tmp_path / "is a file").touch()
+    assert "is a file" in refused("grade", tmp_path, "--pages", tmp_path / "is a file")
+
+    def full(*_):
+        raise OSError("no space left")
+
+    row = course.Graded("ann.ipynb", "00.count", "wrong", "counts the head", "look again", 1.0)
+    monkeypatch.setattr(course, "grade", lambda *_, **__: [row])
+    monkeypatch.setattr(course, "write_pages", full)
+    ran = run("grade", tmp_path, "--pages", tmp_path / "pages")
+    assert ran.exit_code == 1 and "| ann.ipynb | 0 of 1 |" in ran.output
+    assert "no space left" in ran.stderr
+
+
+def test_letters_that_a_terminal_lacks_do_not_end_a_command():
+    ended = subprocess.run(
+        [sys.executable, "-c", "from minids.cli import main; main()", "grpo", "--help"],
+        env=os.environ | {"PYTHONIOENCODING": "ascii", "COLUMNS": "80"}, capture_output=True,
+    )  # fmt: skip
+    assert ended.returncode == 0 and b"--resume" in ended.stdout

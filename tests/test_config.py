@@ -24,7 +24,12 @@ MODEL = ModelConfig(name="m", vocab=11, dim=14, n_layers=3, hidden=5, attention=
             lambda: replace(MOE, n_groups=12, kept_groups=3, group_score="top2"),
             "needs two experts in a group",
         ),
-        (lambda: replace(MODEL, vocab=0), "vocab=0 must be positive"),
+        (lambda: replace(MODEL, vocab=0), "vocab=0 must be a whole number, 1 or more"),
+        (lambda: replace(MODEL, mtp_depth=-3), "mtp_depth=-3 must be a whole number, 0 or more"),
+        (lambda: replace(GQA, head_dim=-16), "head_dim=-16 must be"),
+        (lambda: replace(GQA, head_dim=0), "head_dim=0 must be"),
+        (lambda: replace(MOE, hidden=-32), "hidden=-32 must be"),
+        (lambda: replace(MOE, n_shared=-3), "n_shared=-3 must be"),
         (lambda: replace(MODEL, n_dense=1), "moe is None"),
         (lambda: replace(MODEL, moe=MOE, n_dense=4), "n_dense=4"),
         (

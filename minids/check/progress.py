@@ -87,7 +87,7 @@ def load(path: Path) -> dict[str, Any]:
     """Results by exercise name from one file; empty where it holds nothing of the kind."""
     try:
         known = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}
     if not isinstance(known, dict):
         return {}

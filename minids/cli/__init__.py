@@ -4,6 +4,9 @@ Nothing here imports torch, and neither does a command before it runs: `minids c
 a fifth of a second.
 """
 
+import sys
+from io import TextIOWrapper
+
 import typer
 
 import minids
@@ -45,5 +48,8 @@ def version() -> None:
 
 
 def main() -> None:
-    """Run the command line."""
+    """Run the command line. A letter that the terminal cannot show becomes a question mark."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="replace")
     app()

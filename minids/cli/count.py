@@ -28,8 +28,8 @@ def count(
     with refusing_bad_input():
         config = find(model)
         at = min(4096, config.context) if context is None else context
-        if bits <= 0:
-            raise ValueError(f"--bits {bits}: a cached number takes more than 0 bits")
+        if not 0 < bits <= 64:
+            raise ValueError(f"--bits {bits}: a cached number takes more than 0 bits, 64 at most")
         counted = figures(config, context=at, bits=bits)
     typer.echo(json.dumps(counted, indent=2) if as_json else report(config, counted))
 
@@ -46,8 +46,8 @@ def find(model: str) -> ModelConfig:
     if path.is_dir():
         raise ValueError(f"{model} is a folder; give the config.json inside it")
     try:
-        source = json.loads(path.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        source = json.loads(path.read_text(encoding="utf-8-sig"))
+    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ValueError(f"{model} is not JSON: {error}") from None
     if not isinstance(source, dict):
         raise ValueError(f"{model} holds a {type(source).__name__}, not the fields of a config")
@@ -64,7 +64,9 @@ def find(model: str) -> ModelConfig:
 def figures(config: ModelConfig, *, context: int, bits: float = 16) -> dict[str, Any]:
     """Return every count of one model; published figures, in billions, are None where unknown."""
     parts = accounting.parameters(config)
-    known = {row["model"]: row for row in tables.read("models")}.get(config.name, {})
+    published = config.name in PRESETS and config == preset(config.name)  # not just its name
+    named = {row["model"]: row for row in tables.read("models")}
+    known = named.get(config.name, {}) if published else {}
     plain = accounting.mha_cache_elements(config)
     return {
         "model": config.name,

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from minids.cli.folders import course_folder
-from minids.cli.refusal import refuse, refusing_bad_input
+from minids.cli.refusal import refuse, refuse_no_time, refusing_bad_input
 
 course = typer.Typer(no_args_is_help=True, help="Build, cut and check the notebooks.")
 Names = Annotated[
@@ -79,15 +79,22 @@ def grade(
         refuse(f"{folder} is not a folder; give the one that holds the submitted notebooks")
     if not any(folder.rglob("*.ipynb")):
         refuse(f"{folder} holds no notebook; submissions end in .ipynb")
-    if out is not None and not out.parent.is_dir():
-        refuse(f"{out.parent} is not a folder; --out names a file in one that exists")
+    if out is not None and (not out.parent.is_dir() or out.is_dir()):
+        refuse(f"--out {out}: name a file, in a folder that exists")
+    if pages is not None and pages.exists() and not pages.is_dir():
+        refuse(f"--pages {pages} is a file; name a folder")
+    refuse_no_time(seconds)
     graded = work.grade(folder, root=course_folder(), seconds=seconds)
     report = work.report(graded)
-    if out is not None:
-        out.write_text(report.csv, encoding="utf-8")
-    if pages is not None:
-        work.write_pages(report.pages, pages)
     if as_json:
         typer.echo(json.dumps([row._asdict() for row in graded], indent=2))
     else:
         typer.echo(report.markdown, nl=False)
+    try:
+        if out is not None:
+            out.write_text(report.csv, encoding="utf-8")
+        if pages is not None:
+            work.write_pages(report.pages, pages)
+    except OSError as error:
+        typer.echo(f"minids: graded, but not all of it could be written: {error}", err=True)
+        raise typer.Exit(1) from None

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from minids.cli.folders import course_folder
-from minids.cli.refusal import refuse, refusing_bad_input
+from minids.cli.refusal import refuse, refuse_no_time, refusing_bad_input
 
 SCALES = ("gpu", "laptop", "smoke")
 
@@ -30,6 +30,7 @@ def gpu(
     root = course_folder()
     with refusing_bad_input():
         path = work.chapter(chapter, root)
+    refuse_no_time(seconds)
     device, out = _device(scale), out or root / "data" / "results" / scale / path.stem
     _refuse_unwritable(out)
     try:
@@ -42,7 +43,12 @@ def gpu(
     except KeyboardInterrupt:
         typer.echo("\nminids: interrupted; nothing was written.", err=True)
         raise typer.Exit(130) from None
-    row = findings.write(out, path.stem, scale, done, provenance(root, device))
+    try:
+        row = findings.write(out, path.stem, scale, done, provenance(root, device))
+    except OSError as error:
+        typer.echo(f"minids: {out} could not be written: {error}", err=True)
+        _report(findings.verdicts(done), done, "nothing was kept")
+        raise typer.Exit(1) from None
     _report(findings.verdicts(done), done, row)
 
 
@@ -93,7 +99,7 @@ def _cost(done: Any) -> str:
     return f"{done.seconds:8.1f} s{peak}"
 
 
-def _report(verdicts: list[Any], done: list[Any], row: Path) -> None:
+def _report(verdicts: list[Any], done: list[Any], row: Path | str) -> None:
     """Say what was found; exit code 1 if a claim does not hold."""
     broken = [verdict for verdict in verdicts if not verdict.holds]
     total = sum(cell.seconds for cell in done)

@@ -9,7 +9,9 @@ from minids.cli.refusal import refuse, refusing_bad_input
 
 
 def grpo(
-    seed: Annotated[int | None, typer.Option(help="of weights, lessons and samples")] = None,
+    seed: Annotated[
+        int | None, typer.Option(max=2**62, help="of weights, lessons and samples")
+    ] = None,
     scale: Annotated[
         str | None, typer.Option(help="smoke, laptop or gpu; chosen for this machine if not given")
     ] = None,

@@ -25,7 +25,7 @@ HOST = "127.0.0.1"
 
 
 def lab(
-    port: Annotated[int, typer.Option(help="first port to try")] = 8888,
+    port: Annotated[int, typer.Option(min=1, max=65_535, help="first port to try")] = 8888,
     browser: Annotated[
         bool | None, typer.Option(help="open a browser; by default where there is a screen")
     ] = None,

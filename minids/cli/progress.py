@@ -12,7 +12,7 @@ import torch
 import typer
 from tqdm import tqdm
 
-from minids.cli.runs import Run, save
+from minids.cli.runs import Run, again, resume_line, save
 from minids.decode.sample import generate
 from minids.model.transformer import Transformer
 from minids.study.watch import watch
@@ -41,7 +41,6 @@ def carry_out(run: Run, *, save_every: int) -> int:
         world=run.world,
     )
     rate = len(run.tokens) / len(run.corpus.train.encode())
-    again = f"minids train --resume {run.folder}"
     try:
         with stopping_after_this_step() as stopped:
             if run.world.leads:
@@ -54,10 +53,11 @@ def carry_out(run: Run, *, save_every: int) -> int:
                 if stop:
                     break
     except (Diverged, OSError) as error:
-        say(f"minids: {error}\ngo on from the last checkpoint with: {again}", err=True)
+        say(f"minids: {error}\n{again(run.folder, 'train')}", err=True)
         return 1
     if done < plan.steps:
-        say(f"\nstopped and saved after {done} steps. Go on with: {again}")
+        line = resume_line(run.folder, "train")
+        say(f"\nstopped and saved after {done} steps. Go on with: {line}")
         return INTERRUPTED
     model = run.model
     if run.world.mesh is not None:
@@ -66,7 +66,8 @@ def carry_out(run: Run, *, save_every: int) -> int:
         model = in_one_piece(run.model, run.model.c, run.world.device)
     if run.world.leads:
         _told(run, model)
-        typer.echo(f"\nsaved in {run.folder}. Longer: {again} --steps {2 * plan.steps}")
+        longer = f"{resume_line(run.folder, 'train')} --steps {2 * plan.steps}"
+        typer.echo(f"\nsaved in {run.folder}. Longer: {longer}")
     return 0
 
 

@@ -13,6 +13,12 @@ def refuse(message: str) -> NoReturn:
     raise typer.Exit(2)
 
 
+def refuse_no_time(seconds: float) -> None:
+    """Refuse a limit in seconds that nothing can keep: 0, less, none at all, more than a month."""
+    if not 0 < seconds < 30 * 86_400:
+        refuse(f"--seconds {seconds:g}: give the seconds that something may take, such as 120")
+
+
 @contextmanager
 def refusing_bad_input() -> Iterator[None]:
     """Turn errors about what the user gave into a refusal.

@@ -52,8 +52,10 @@ def board(
 
     if not folder.is_dir():
         refuse(f"{folder} is not a folder; give the one that the learners' files lie in")
-    if every is not None and every < 0.5:
+    if every is not None and not every >= 0.5:
         refuse(f"--every {every:g} is too often; give half a second or more")
+    if every is not None and every > 86_400:
+        refuse(f"--every {every:g} is too rare; give a day, 86400, or less")
     known = roll(course_folder())
     try:
         while True:
@@ -70,7 +72,7 @@ def board(
 
 def reset(
     word: Annotated[
-        str, typer.Argument(help="an exercise such as 02.gqa, or a chapter such as 02")
+        str, typer.Argument(help="an exercise such as 02.repeat_kv, or a chapter such as 02")
     ],
     folder: Annotated[
         Path | None, typer.Option(help="where the notebook lies; exercises/ by default")

@@ -7,8 +7,9 @@ by torchrun, a run is the same in several processes; each has a part of the weig
 
 import hashlib
 import os
+import shlex
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, get_args
 
 import torch
 from jaxtyping import Int
@@ -19,7 +20,7 @@ from minids.cli.count import find, humanly, shape
 from minids.cli.fitting import refuse_what_does_not_fit
 from minids.model.products import Products
 from minids.model.transformer import Transformer
-from minids.study.scale import Scale, keep_memory, threads
+from minids.study.scale import Kind, Scale, keep_memory, threads
 from minids.text.batches import packed, stream
 from minids.text.corpus import Corpus, own_text, real_text
 from minids.text.tokenizer import Tokenizer, default_tokenizer
@@ -112,6 +113,7 @@ def resumed(
         raise ValueError(f"{folder} was not written by `minids train`, so it cannot be resumed")
     if model is not None and find(model) != saved.config:
         raise ValueError(f"{folder} holds {saved.config.name}, not {model}: leave the model out")
+    refuse_unwritable(folder)
     plan = Plan(**saved.extra)
     plan = plan._replace(steps=steps or plan.steps)
     if plan.steps <= saved.step:
@@ -162,6 +164,8 @@ def scaled(kind: str | None = None) -> Scale:
     """Return the scale `kind`, or what suits this machine, and set torch's threads for it."""
     torch.set_num_threads(threads())
     keep_memory()
+    if kind not in (None, *get_args(Kind)):
+        raise ValueError(f"--scale {kind!r} is no scale: take {', '.join(get_args(Kind))}")
     return Scale.auto(os.environ if kind is None else {"MINIDS_SCALE": kind})
 
 
@@ -202,9 +206,26 @@ def refuse_used(folder: Path, command: str) -> None:
         raise ValueError(f"{folder} is a file: name a folder with --out")
     if checkpoint.steps(folder):
         raise ValueError(
-            f"{folder} already holds a run: go on with it (minids {command} --resume {folder}), "
+            f"{folder} already holds a run: go on with it ({resume_line(folder, command)}), "
             "or name another folder with --out"
         )
+    refuse_unwritable(folder)
+
+
+def resume_line(folder: Path, command: str) -> str:
+    """Return the command that goes on with a run, as it can be pasted."""
+    return f"minids {command} --resume {shlex.quote(str(folder))}"
+
+
+def again(folder: Path, command: str) -> str:
+    """Return how to go on with a run that ended early, if anything of it was saved."""
+    if not checkpoint.steps(folder):
+        return "nothing was saved: begin anew"
+    return f"go on from the last checkpoint with: {resume_line(folder, command)}"
+
+
+def refuse_unwritable(folder: Path) -> None:
+    """Refuse a folder that nothing can be written to, before the work and not after it."""
     there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
     if not os.access(there, os.W_OK):
         raise ValueError(f"{there} cannot be written to: name another folder with --out")

@@ -57,10 +57,13 @@ def tour(
     out: Annotated[Path, typer.Option(help="the folder for the figures")] = Path("tour"),
 ) -> None:
     """Count the real models, train a small one on real text, and see what it writes."""
+    from minids.cli.runs import scaled
+
     with refusing_bad_input():
         out.mkdir(parents=True, exist_ok=True)
         (out / ".writable").touch()
         (out / ".writable").unlink()
+        scaled()  # refuses a MINIDS_SCALE that is none
     start, figures = time.monotonic(), []
     for stop in stops():
         typer.echo(f"\n{stop.chapter}  {stop.title}\n")

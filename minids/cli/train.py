@@ -21,7 +21,9 @@ def train(
     scale: Annotated[
         str | None, typer.Option(help="smoke, laptop or gpu; chosen for this machine if not given")
     ] = None,
-    seed: Annotated[int | None, typer.Option(help="of weights and batches; 0 if not given")] = None,
+    seed: Annotated[
+        int | None, typer.Option(max=2**62, help="of weights and batches; 0 if not given")
+    ] = None,
     batch: Annotated[int | None, typer.Option(help="rows of a batch")] = None,
     length: Annotated[int | None, typer.Option(help="tokens of a row")] = None,
     lr: Annotated[float | None, typer.Option(help="learning rate at its highest")] = None,

@@ -18,7 +18,7 @@ from tqdm import tqdm
 
 from minids import checkpoint
 from minids.cli.progress import INTERRUPTED, stopping_after_this_step
-from minids.cli.runs import refuse_used, scaled
+from minids.cli.runs import again, refuse_unwritable, refuse_used, resume_line, scaled
 from minids.model.products import Products, fastest
 from minids.model.transformer import Transformer
 from minids.rl.exam import Exam, exam
@@ -69,7 +69,7 @@ def fresh(*, seed: int, on: Scale, world: World, out: Path | None = None) -> Run
 
 
 def resumed(folder: Path, *, world: World, scale: str | None = None) -> Run:
-    """Return the run saved in `folder`, to be gone on with."""
+    """Return the run saved in `folder`, to be gone on with; one that is done is tested again."""
     saved = checkpoint.load(folder)
     extra = saved.extra
     if not isinstance(extra, dict) or set(extra) != EXTRA:
@@ -77,8 +77,7 @@ def resumed(folder: Path, *, world: World, scale: str | None = None) -> Run:
     if scale not in (None, extra["kind"]):
         raise ValueError(f"{folder} was begun at scale {extra['kind']}: leave --scale out")
     recipe = recipe_for(scaled(extra["kind"]))
-    if saved.step >= recipe.practice:
-        raise ValueError(f"{folder} has done its {saved.step} steps: start another with --out")
+    refuse_unwritable(folder)
     # Copied, not taken over: memory as a file laid it out rounds some products otherwise.
     model, base = newborn(recipe, seed=0), newborn(recipe, seed=0)
     model.load_state_dict(saved.weights)
@@ -107,9 +106,13 @@ def carry_out(run: Run, *, as_json: bool, save_every: int) -> int:
             if run.world.leads:
                 typer.echo(f"minids: {error}", err=True)
             return 1
+        except KeyboardInterrupt:
+            if run.world.leads:
+                words = "interrupted while it read, and nothing to go on from was saved yet"
+                typer.echo(f"\nminids: {words}", err=True)
+            return INTERRUPTED
     assert run.before is not None
     say(_told("before", run.before))
-    again = f"minids grpo --resume {run.folder}"
     done = run.start
     try:
         with stopping_after_this_step() as stopped:
@@ -121,10 +124,12 @@ def carry_out(run: Run, *, as_json: bool, save_every: int) -> int:
                     break
     except (Diverged, OSError) as error:
         if run.world.leads or isinstance(error, OSError):
-            typer.echo(f"minids: {error}\ngo on from the last checkpoint with: {again}", err=True)
+            typer.echo(f"minids: {error}\n{again(run.folder, 'grpo')}", err=True)
         return 1
     if done < practice:
-        say(f"\nstopped and saved after {done} steps. Go on with: {again}")
+        say(
+            f"\nstopped and saved after {done} steps. Go on with: {resume_line(run.folder, 'grpo')}"
+        )
         return INTERRUPTED
     seconds = time.monotonic() - began
     after = _tested(run, test)

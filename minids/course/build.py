@@ -55,6 +55,10 @@ def cut(names: Sequence[str] | None = None, *, root: Path = Path(".")) -> list[P
             notebook = source.exercise(source.read(path), path.stem)
             files.write(target, files.as_text(install_cell.put(notebook, target, root)))
             written.append(target)
+    if not written:
+        raise ValueError(
+            f"{', '.join(names or ())}: exercises are cut from solutions/00_map and so on"
+        )
     return written
 
 

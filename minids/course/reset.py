@@ -20,7 +20,7 @@ class Reset(NamedTuple):
 
 
 def reset(word: str, *, root: Path, folder: Path | None = None) -> Reset:
-    """Blank the cells of an exercise or of a whole chapter ("02.gqa", "02") again.
+    """Blank the cells of an exercise or of a whole chapter ("02.repeat_kv", "02") again.
 
     The notebook is looked for in `folder` (root/exercises by default). It is copied first; other
     cells stay as they are. A chapter's notebook that is missing or cannot be read is written
@@ -29,6 +29,8 @@ def reset(word: str, *, root: Path, folder: Path | None = None) -> Reset:
     """
     stem, names = roll.chosen(word, roll.roll(root))
     path = (folder or root / "exercises") / f"{stem}.ipynb"
+    if folder is not None and not folder.is_dir():
+        raise ValueError(f"there is no folder {folder}; give the one that your notebook lies in")
     fresh = source.exercise(source.read(roll.scripts(root)[stem]), stem)
     fresh = install_cell.put(fresh, root / "exercises" / path.name, root)
     mine = _readable(path)

@@ -65,7 +65,7 @@ def blanks(cells: list[Any]) -> dict[str, list[int]]:
 
 
 def chosen(word: str, known: dict[str, list[str]]) -> tuple[str, list[str]]:
-    """Chapter and exercises that a word means: "02.gqa", "02" or "02_gqa".
+    """Chapter and exercises that a word means: "02.repeat_kv", "02" or "02_gqa".
 
     Raises ValueError with the words that are known.
     """

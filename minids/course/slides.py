@@ -67,6 +67,8 @@ def slides(
             page = _described(page, notebook).replace("</body>", f"{ALONE}</body>")
             written.append(folder / f"{path.stem}.slides.html")
             files.write(written[-1], page)
+    if not written:
+        raise ValueError(f"{', '.join(names or ())}: only chapters become slides, such as 00_map")
     return written
 
 
