@@ -66,7 +66,15 @@ def test_routers_without_a_bias_are_left_alone():
     assert model.layers[1].ffn.router.bias is None
 
 
-def test_an_interrupt_waits_for_the_end_of_the_block():
+@pytest.fixture
+def ctrl_c():
+    """Ctrl-C as a terminal has it: a shell that starts the tests in the background ignores it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+def test_an_interrupt_waits_for_the_end_of_the_block(ctrl_c):
     done = []
     with pytest.raises(KeyboardInterrupt), uninterrupted():
         os.kill(os.getpid(), signal.SIGINT)
@@ -75,7 +83,7 @@ def test_an_interrupt_waits_for_the_end_of_the_block():
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
-def test_an_error_inside_the_block_leaves_interrupts_as_they_were():
+def test_an_error_inside_the_block_leaves_interrupts_as_they_were(ctrl_c):
     with pytest.raises(ZeroDivisionError), uninterrupted():
         1 / 0  # noqa: B018
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
@@ -127,7 +135,7 @@ def test_it_updates_bit_for_bit_as_torchs_own_does():
     assert not any(p.grad_fn for p in ours.parameters())
 
 
-def test_an_interrupt_is_not_lost_when_the_block_fails():
+def test_an_interrupt_is_not_lost_when_the_block_fails(ctrl_c):
     with pytest.raises(KeyboardInterrupt), uninterrupted():
         os.kill(os.getpid(), signal.SIGINT)
         raise ZeroDivisionError
