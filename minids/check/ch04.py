@@ -495,31 +495,17 @@ def _twice(attend: Callable[..., Tensor]) -> Callable[..., Tensor]:
     return wasteful
 
 
-def _carry_each(
-    q_nope: Tensor,
-    q_rope: Tensor,
-    latent: Tensor,
-    k_rope: Tensor,
-    key_up: Tensor,
-    *_: Any,
-    **_named: Any,
-) -> Tensor:
+def _carry_each(*inputs: Any, **_: Any) -> Tensor:
     """Carries the queries of one head, and no more."""
+    q_nope, key_up = inputs[0], inputs[4]
     return q_nope[0, 0] @ key_up[0]
 
 
 def _rebuild_the_first(count: int) -> Callable[..., Tensor]:
     """Rebuilds so many keys of one head: as dear as to carry so many queries."""
 
-    def rebuild(
-        q_nope: Tensor,
-        q_rope: Tensor,
-        latent: Tensor,
-        k_rope: Tensor,
-        key_up: Tensor,
-        *_: Any,
-        **_named: Any,
-    ) -> Tensor:
+    def rebuild(*inputs: Any, **_: Any) -> Tensor:
+        latent, key_up = inputs[2], inputs[4]
         return latent[0, :count] @ key_up[0].mT
 
     return rebuild

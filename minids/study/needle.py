@@ -28,6 +28,9 @@ N_FILLER, N_KEYS, N_VALUES = 24, 16, 16
 VOCAB = N_FILLER + N_KEYS + N_VALUES  # numbered in this order
 BACK, FAITHFUL = 3, 0.8  # filler repeats the token so far back, by the rule, this often
 
+AT_ONCE = 16_384
+"""Tokens in memory at a time, or one row if that has more."""
+
 RULE = torch.randperm(N_FILLER, generator=torch.Generator().manual_seed(5))
 """What the filler token `BACK` places ago becomes: one fixed permutation."""
 
@@ -172,7 +175,7 @@ def accuracy_by_depth(
     *,
     rows: int,
     seed: int,
-    at_once: int = 16_384,
+    at_once: int = AT_ONCE,
     device: torch.device | str = "cpu",
 ) -> list[float]:
     """Return the share of right answers at each depth, `rows` haystacks each.

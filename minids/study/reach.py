@@ -27,8 +27,6 @@ from minids.study.stretch import Method, answer, stretch
 from minids.text.batches import Batch
 
 DEPTHS = (0.0, 0.25, 0.5, 0.75, 1.0)
-AT_ONCE = 16_384
-"""Tokens in memory at a time, or one row if that has more."""
 
 
 def score(
@@ -132,7 +130,7 @@ def local_loss(
     """Return the loss on filler that follows from the token three back, in bins of positions."""
     batch = needle.lessons(rows, length, seed)(10**6)  # a number that no training reaches
     counted = batch._replace(mask=needle.predictable(batch.tokens, batch.targets))
-    at_once = max(1, AT_ONCE // length)
+    at_once = max(1, needle.AT_ONCE // length)
     parts = [Batch(*part) for part in zip(*(x.split(at_once) for x in counted), strict=True)]
     return loss_by_position(
         lambda tokens: model(tokens).logits, parts, bins=bins, device=model.cos.device
@@ -150,7 +148,7 @@ def weight_on_needle(
     hay = needle.haystacks(rows, length, depth, seed=seed)
     turn = Rotary(model.cos[:length], model.sin[:length])
     at = round(depth * (length - 3)) + 1
-    parts = hay.tokens.to(model.cos.device).split(max(1, AT_ONCE // length))
+    parts = hay.tokens.to(model.cos.device).split(max(1, needle.AT_ONCE // length))
     return float(torch.cat([_looks_at(model, part, turn, at) for part in parts]).mean(0).max())
 
 
