@@ -34,7 +34,7 @@ def apart(a: torch.Tensor, b: torch.Tensor) -> float:
 
 
 @pytest.mark.parametrize("chunk", [1, 3, 11, 50])
-@pytest.mark.parametrize("step", bugs.RIGHT["02.cache_step"])
+@pytest.mark.parametrize("step", bugs.cache_step.RIGHT)
 def test_a_right_step_says_what_the_model_says(step, chunk):
     m = model()
     reading = by_steps.read(m, TOKENS, step, chunk=chunk)

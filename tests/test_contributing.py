@@ -30,9 +30,9 @@ def picture() -> dict[str, str]:
 
 
 def real() -> set[str]:
-    """Every file of the package but `__init__.py`, and every folder; chapters count once."""
+    """Every file of the package but `__init__.py`, and every folder; a chapter's checks as one."""
     files = {path.relative_to(ROOT).as_posix() for path in (ROOT / "minids").rglob("*.py")}
-    files = {re.sub(r"/ch\d\d\.py$", "/chNN.py", name) for name in files}
+    files = {re.sub(r"/ch\d\d/.*", "/chNN/", name) for name in files}
     folders = {name.rsplit("/", 1)[0] + "/" for name in files}
     return folders | {name for name in files if not name.endswith("__init__.py")}
 

@@ -121,6 +121,6 @@ def test_the_rule_notices_an_import_from_above() -> None:
     assert breach("model.moe", "text.batches") is not None
     assert breach("config", "presets") is not None
     assert breach("presets", "config") is None
-    assert breach("check.ch01", "study.scale") is not None
-    assert breach("check.ch01", "study.viz_map") is None
+    assert breach("check.ch01.rope", "study.scale") is not None
+    assert breach("check.ch01.rope", "study.viz_map") is None
     assert "has no floor" in str(breach("utils", "config"))

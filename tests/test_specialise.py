@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from minids.check.bugs.ch03 import special_by_entropies
+from minids.check.bugs.ch03.measure import special_by_entropies
 from minids.config import GQAConfig, ModelConfig, MoEConfig
 from minids.model.moe import MoE
 from minids.model.routing import Routing, route

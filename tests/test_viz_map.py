@@ -3,7 +3,7 @@
 import pytest
 
 from minids import accounting
-from minids.check.ch00 import PREDICTED
+from minids.check.ch00.predict import PREDICTED
 from minids.presets import preset
 from minids.study import viz_map
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from minids.check.ch05 import PREDICTED
+from minids.check.ch05.predict import PREDICTED
 from minids.config import YarnConfig
 from minids.model.rope import correction_range, softmax_factor
 from minids.study import viz_yarn

@@ -1,11 +1,14 @@
 """A claim about a learner's function, and the comparisons that claims are made of."""
 
 import math
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 from torch.nn import Parameter
+
+Attempt = Callable[..., Any]  # the learner's function, or class
 
 
 class Claim(NamedTuple):

@@ -2,6 +2,7 @@
 
 import importlib
 import importlib.util
+import pkgutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,7 +36,7 @@ def checker(
     takes: type | tuple[type, ...] | None = None,
     seconds: float = 60.0,
 ) -> Callable[[Claims], Claims]:
-    """Register a generator `claims(attempt, g)` as the checker of exercise `name` ("02.gqa").
+    """Register a generator `claims(attempt, g)` as the checker of exercise `name` ("06.nudge").
 
     hints: the idea, the plan of shapes, one line of code; `seconds`: a time limit for all claims.
     """
@@ -53,7 +54,7 @@ def checker(
 
 def chapters() -> list[str]:
     """Numbers of the chapters that have exercises, as in "02"."""
-    return sorted(path.stem[2:] for path in Path(__file__).parent.glob("ch[0-9][0-9].py"))
+    return sorted(path.name[2:] for path in Path(__file__).parent.glob("ch[0-9][0-9]"))
 
 
 def exercises(chapter: str | None = None) -> list[str]:
@@ -77,6 +78,8 @@ def find(name: str) -> Checker:
 def _load(chapter: str) -> None:
     """Import the checkers of a chapter: ours, else checks_NN.py, a file of the teacher's own."""
     if chapter in chapters():
-        importlib.import_module(f"minids.check.ch{chapter}")
+        package = importlib.import_module(f"minids.check.ch{chapter}")
+        for file in pkgutil.iter_modules(package.__path__, f"{package.__name__}."):
+            importlib.import_module(file.name)
     elif importlib.util.find_spec(f"checks_{chapter}"):
         importlib.import_module(f"checks_{chapter}")

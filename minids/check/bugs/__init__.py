@@ -1,16 +1,16 @@
-"""Right answers and planted mistakes for every exercise, one file per chapter.
+"""Right answers and planted mistakes for every exercise, a file for each.
 
-A file chNN.py holds two dictionaries:
+A file such as ch06/nudge.py holds two lists:
 
-RIGHT = {"00.count": [f, g]}                       differently written, all correct
-WRONG = {"00.count": [("name", f, "words"), …]}    the claim or hint that says these words catches f
+RIGHT = [f, g]                       differently written, all correct
+WRONG = [("name", f, "words"), …]    the claim or hint that says these words catches f
 
 They prove the checkers (tests/test_check.py), and some of them hang in a chapter's bug museum.
 """
 
 import importlib
+import pkgutil
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from minids.check.engine import examine
@@ -34,34 +34,36 @@ class Row(NamedTuple):
     hint: str
 
 
-def chapters() -> list[str]:
-    """Numbers of the chapters with planted mistakes."""
-    return sorted(path.stem[2:] for path in Path(__file__).parent.glob("ch[0-9][0-9].py"))
+def _files() -> dict[str, str]:
+    """The modules of answers by exercise: "06.nudge" is in ch06/nudge.py, "10.pass" in pass_.py."""
+    found = {}
+    for chapter in pkgutil.iter_modules(__path__):
+        package = importlib.import_module(f"{__name__}.{chapter.name}") if chapter.ispkg else None
+        for file in pkgutil.iter_modules(package.__path__ if package else []):
+            if file.name != "museum":
+                exercise = f"{chapter.name[2:]}.{file.name.rstrip('_')}"
+                found[exercise] = f"{__name__}.{chapter.name}.{file.name}"
+    return found
 
 
 def right() -> dict[str, list[Any]]:
     """All right answers by exercise."""
-    found: dict[str, list[Any]] = {}
-    for chapter in chapters():
-        found |= importlib.import_module(f"{__name__}.ch{chapter}").RIGHT
-    return found
+    return {name: importlib.import_module(file).RIGHT for name, file in _files().items()}
 
 
 def wrong() -> Iterator[Planted]:
     """All planted mistakes."""
-    for chapter in chapters():
-        planted = importlib.import_module(f"{__name__}.ch{chapter}").WRONG
-        for exercise, mistakes in planted.items():
-            for mistake, attempt, words in mistakes:
-                yield Planted(exercise, mistake, attempt, words)
+    for exercise, file in _files().items():
+        for mistake, attempt, words in importlib.import_module(file).WRONG:
+            yield Planted(exercise, mistake, attempt, words)
 
 
 def traps(exercise: str) -> list[Any]:
     """Answers to one exercise that its check must refuse: the planted ones, else nothing useful."""
-    if exercise[:2] not in chapters():
+    file = _files().get(exercise)
+    if file is None:
         return [lambda *_, **__: None, object()]
-    planted = importlib.import_module(f"{__name__}.ch{exercise[:2]}").WRONG
-    return [attempt for _, attempt, _ in planted[exercise]]
+    return [attempt for _, attempt, _ in importlib.import_module(file).WRONG]
 
 
 def table(seed: int = 0) -> Iterator[Row]:

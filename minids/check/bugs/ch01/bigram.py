@@ -1,0 +1,121 @@
+"""Answers to 01.bigram, right and wrong: bits per byte of a model of pairs."""
+
+import math
+
+import torch
+
+
+def bigram(train, held_out, vocab, alpha):
+    counts = torch.full((vocab, vocab), alpha, dtype=torch.float64)
+    one = torch.ones(len(train) - 1, dtype=torch.float64)
+    counts.index_put_((train[:-1], train[1:]), one, accumulate=True)
+    p = counts / counts.sum(1, keepdim=True)
+    return float(-p[held_out[:-1], held_out[1:]].log().mean())
+
+
+def bigram_with_dictionaries(train, held_out, vocab, alpha):
+    pairs, before = {}, {}
+    train, held_out = train.tolist(), held_out.tolist()
+    for a, b in zip(train, train[1:], strict=False):
+        pairs[a, b], before[a] = pairs.get((a, b), 0) + 1, before.get(a, 0) + 1
+    each = [
+        math.log(before.get(a, 0) + alpha * vocab) - math.log(pairs.get((a, b), 0) + alpha)
+        for a, b in zip(held_out, held_out[1:], strict=False)
+    ]
+    return sum(each) / len(each)
+
+
+def _counted(train, vocab):
+    counts = torch.zeros(vocab, vocab, dtype=torch.float64)
+    one = torch.ones(len(train) - 1, dtype=torch.float64)
+    return counts.index_put_((train[:-1], train[1:]), one, accumulate=True)
+
+
+def _surprise_of(p, held_out):
+    return -p[held_out[:-1], held_out[1:]].log()
+
+
+def pairs_turned_round(train, held_out, vocab, alpha):
+    counts = _counted(train, vocab).T + alpha
+    return float(_surprise_of(counts / counts.sum(1, keepdim=True), held_out).mean())
+
+
+def joint_probability(train, held_out, vocab, alpha):
+    counts = _counted(train, vocab) + alpha / vocab
+    return float(_surprise_of(counts * vocab / counts.sum(), held_out).mean())
+
+
+def unigram(train, held_out, vocab, alpha):
+    counts = _counted(train, vocab).sum(0) + alpha
+    return float(-(counts / counts.sum())[held_out[1:]].log().mean())
+
+
+def cheats(train, held_out, vocab, alpha):
+    return bigram(torch.cat([train, held_out]), held_out, vocab, alpha)
+
+
+def bigram_in_bits(train, held_out, vocab, alpha):
+    return bigram(train, held_out, vocab, alpha) / math.log(2)
+
+
+def bigram_summed(train, held_out, vocab, alpha):
+    return bigram(train, held_out, vocab, alpha) * (len(held_out) - 1)
+
+
+def alpha_once(train, held_out, vocab, alpha):
+    counts = _counted(train, vocab)
+    p = (counts + alpha) / (counts.sum(1, keepdim=True) + alpha)
+    return float(_surprise_of(p, held_out).mean()) if len(train) > 1 else math.log(vocab)
+
+
+def always_one_for_alpha(train, held_out, vocab, alpha):
+    return bigram(train, held_out, vocab, alpha if alpha < 1e-3 else 1.0)
+
+
+def without_the_last_pair(train, held_out, vocab, alpha):
+    return bigram(train, held_out[:-1], vocab, alpha)
+
+
+def divided_by_sums_of_other_rows(train, held_out, vocab, alpha):
+    counts = _counted(train, vocab) + alpha
+    return float(_surprise_of(counts / counts.sum(1), held_out).mean())
+
+
+def last_token_has_a_follower(train, held_out, vocab, alpha):
+    before = torch.bincount(train, minlength=vocab)[:, None]
+    p = (_counted(train, vocab) + alpha) / (before + alpha * vocab)
+    return float(_surprise_of(p, held_out).mean())
+
+
+def mean_over_the_tokens(train, held_out, vocab, alpha):
+    return bigram_summed(train, held_out, vocab, alpha) / len(held_out)
+
+
+def vocabulary_of_the_texts(train, held_out, vocab, alpha):
+    return bigram(train, held_out, int(torch.cat([train, held_out]).max()) + 1, alpha)
+
+
+def nothing_smoothed(train, held_out, vocab, alpha):
+    counts = _counted(train, vocab)
+    p = (counts / counts.sum(1, keepdim=True)).nan_to_num(0.0)
+    return float(_surprise_of(p, held_out).mean())
+
+
+RIGHT = [bigram, bigram_with_dictionaries]
+
+WRONG = [
+    ("bits", bigram_in_bits, "natural logarithm"),
+    ("sum", bigram_summed, "not a sum"),
+    ("divided by the tokens", mean_over_the_tokens, "one less than the tokens"),
+    ("vocabulary of the texts", vocabulary_of_the_texts, "if some tokens never occur"),
+    ("no smoothing", nothing_smoothed, "alpha goes into every place"),
+    ("unigram", unigram, "Condition on the token before"),
+    ("pairs turned round", pairs_turned_round, "after token i comes i + 1"),
+    ("looks at the test", cheats, "looking at the test"),
+    ("joint probability", joint_probability, "alpha included"),
+    ("alpha once", alpha_once, "alpha * vocab"),
+    ("sums of other rows", divided_by_sums_of_other_rows, "keepdim=True"),
+    ("the last token followed", last_token_has_a_follower, "has no follower there"),
+    ("alpha always 1", always_one_for_alpha, "alpha is an argument"),
+    ("last pair left out", without_the_last_pair, "no pair is left out"),
+]

@@ -1,0 +1,111 @@
+"""Answers to 01.bpe_merge, right and wrong: merges replayed in the order of learning."""
+
+
+def merge(piece, ranks):
+    tokens = [piece[i : i + 1] for i in range(len(piece))]
+    while True:
+        known = [i for i in range(len(tokens) - 1) if tokens[i] + tokens[i + 1] in ranks]
+        if not known:
+            return [ranks[token] for token in tokens]
+        best = min(known, key=lambda i: ranks[tokens[i] + tokens[i + 1]])
+        tokens[best : best + 2] = [tokens[best] + tokens[best + 1]]
+
+
+def merge_by_rank(piece, ranks, tokens=None):
+    tokens = [bytes([byte]) for byte in piece] if tokens is None else tokens
+    for token in sorted(ranks, key=ranks.get):
+        for i in range(len(tokens) - 1):
+            if tokens[i] + tokens[i + 1] == token:
+                return merge_by_rank(piece, ranks, [*tokens[:i], token, *tokens[i + 2 :]])
+    return [ranks[token] for token in tokens]
+
+
+def merge_each_rank_once(piece, ranks):
+    tokens = [bytes([byte]) for byte in piece]
+    for token in sorted(ranks, key=ranks.get):
+        i = 0
+        while i < len(tokens) - 1:
+            if tokens[i] + tokens[i + 1] == token:
+                tokens[i : i + 2] = [token]
+            i += 1
+    return [ranks[token] for token in tokens]
+
+
+def _merged(piece, ranks, choose, once=False):
+    tokens = [piece[i : i + 1] for i in range(len(piece))]
+    while True:
+        known = [i for i in range(len(tokens) - 1) if tokens[i] + tokens[i + 1] in ranks]
+        if not known:
+            return tokens
+        best = choose(known, lambda i: ranks[tokens[i] + tokens[i + 1]])
+        tokens[best : best + 2] = [tokens[best] + tokens[best + 1]]
+        if once:
+            return tokens
+
+
+def merge_from_the_left(piece, ranks):
+    return [ranks[token] for token in _merged(piece, ranks, lambda known, rank: known[0])]
+
+
+def merge_newest_first(piece, ranks):
+    return [
+        ranks[token] for token in _merged(piece, ranks, lambda known, rank: max(known, key=rank))
+    ]
+
+
+def merge_longest_first(piece, ranks):
+    names = {rank: token for token, rank in ranks.items()}
+
+    def longest(known, rank):
+        return max(known, key=lambda i: (len(names[rank(i)]), -rank(i)))
+
+    return [ranks[token] for token in _merged(piece, ranks, longest)]
+
+
+def merge_once(piece, ranks):
+    chosen = _merged(piece, ranks, lambda known, rank: min(known, key=rank), once=True)
+    return [ranks[token] for token in chosen]
+
+
+def merge_from_the_right(piece, ranks):
+    def last(known, rank):
+        return min(known, key=lambda i: (rank(i), -i))
+
+    return [ranks[token] for token in _merged(piece, ranks, last)]
+
+
+def merge_to_bytes(piece, ranks):
+    return _merged(piece, ranks, lambda known, rank: min(known, key=rank))
+
+
+def longest_first(piece, ranks):
+    out = []
+    while piece:
+        longest = max((piece[:n] for n in range(1, len(piece) + 1) if piece[:n] in ranks), key=len)
+        out.append(ranks[longest])
+        piece = piece[len(longest) :]
+    return out
+
+
+def bytes_alone(piece, ranks):
+    return list(piece)
+
+
+def merge_never_empty(piece, ranks):
+    return merge(piece, ranks) or [0]
+
+
+RIGHT = [merge, merge_by_rank]
+
+WRONG = [
+    ("tokens instead of ranks", merge_to_bytes, "return the ranks"),
+    ("no merges", bytes_alone, "join neighbours"),
+    ("one merge", merge_once, "look again, in a loop"),
+    ("each rank once", merge_each_rank_once, "look at all ranks again"),
+    ("from the left", merge_from_the_left, "not that of the text"),
+    ("newest first", merge_newest_first, "not that of the text"),
+    ("longest token first, then rank", merge_longest_first, "nor of the lengths"),
+    ("longest match", longest_first, "taking the longest token"),
+    ("from the right", merge_from_the_right, "the left one goes first"),
+    ("a token for nothing", merge_never_empty, "has no tokens"),
+]

@@ -1,0 +1,209 @@
+"""Answers to 04.cache, right and wrong: what latent attention keeps of a token."""
+
+from collections import deque
+
+import torch
+
+from minids.check.bugs.ch04.absorb import causal
+from minids.model.mla import absorbed
+
+
+def _scale(q_nope, q_rope):
+    return (q_nope.shape[-1] + q_rope.shape[-1]) ** -0.5
+
+
+class Memory:
+    def __init__(self, key_up, value_up):
+        self.key_up, self.value_up = key_up, value_up
+        self.latent = self.k_rope = None
+
+    def step(self, q_nope, q_rope, latent, k_rope):
+        self.latent = latent if self.latent is None else torch.cat([self.latent, latent], 1)
+        self.k_rope = k_rope if self.k_rope is None else torch.cat([self.k_rope, k_rope], 1)
+        return self.look(q_nope, q_rope, self.latent, self.k_rope)
+
+    def look(self, q_nope, q_rope, latent, k_rope):
+        scale = _scale(q_nope, q_rope)
+        return absorbed(q_nope, q_rope, latent, k_rope, self.key_up, self.value_up, scale)
+
+    def rewind(self, length):
+        if length > self.latent.shape[1]:
+            raise ValueError(f"there are {self.latent.shape[1]} tokens, not {length}")
+        self.latent, self.k_rope = self.latent[:, :length], self.k_rope[:, :length]
+
+
+class MemoryInOneTensor:
+    def __init__(self, key_up, value_up):
+        self.ups, self.rows = (key_up, value_up), []
+
+    def step(self, q_nope, q_rope, latent, k_rope):
+        self.rows.extend(torch.cat([latent, k_rope], -1).split(1, dim=1))
+        widths = [latent.shape[-1], k_rope.shape[-1]]
+        latents, keys = torch.cat(self.rows, 1).split(widths, -1)
+        return absorbed(q_nope, q_rope, latents, keys, *self.ups, _scale(q_nope, q_rope))
+
+    def rewind(self, length):
+        if not 0 <= length <= len(self.rows):
+            raise ValueError(f"{length} is not between 0 and {len(self.rows)}")
+        del self.rows[length:]
+
+
+class MemoryWithWeightsOfItsOwn(Memory):
+    def __init__(self, key_up, value_up):
+        super().__init__(key_up.clone(), value_up.clone())
+
+
+class MemoryInLists(Memory):
+    def __init__(self, key_up, value_up):
+        super().__init__(key_up, value_up)
+        self.latents, self.keys = [], []
+
+    def step(self, q_nope, q_rope, latent, k_rope):
+        self.latents.append(latent)
+        self.keys.append(k_rope)
+        return self.look(q_nope, q_rope, torch.cat(self.latents, 1), torch.cat(self.keys, 1))
+
+    def rewind(self, length):
+        latent, k_rope = torch.cat(self.latents, 1), torch.cat(self.keys, 1)
+        if length > latent.shape[1]:
+            raise ValueError(f"there are {latent.shape[1]} tokens, not {length}")
+        self.latents, self.keys = [latent[:, :length]], [k_rope[:, :length]]
+
+
+class KeepsQueries(MemoryInLists):
+    def __init__(self, key_up, value_up):
+        super().__init__(key_up, value_up)
+        self.queries = []
+
+    def step(self, q_nope, q_rope, latent, k_rope):
+        self.queries.append(q_nope)
+        return super().step(q_nope, q_rope, latent, k_rope)
+
+
+class RopeKeyExpanded(MemoryInLists):
+    def step(self, q_nope, q_rope, latent, k_rope):
+        self.latents.append(latent)
+        self.keys.append(k_rope.unsqueeze(1).expand(-1, len(self.key_up), -1, -1))
+        keys = torch.cat(self.keys, 2)
+        return self.look(q_nope, q_rope, torch.cat(self.latents, 1), keys[:, 0])
+
+
+class KeysInADeque(Memory):
+    def __init__(self, key_up, value_up):
+        super().__init__(key_up, value_up)
+        self.rebuilt = deque()
+
+    def step(self, q_nope, q_rope, latent, k_rope):
+        self.rebuilt.append(torch.einsum("bsr,hnr->bhsn", latent, self.key_up))
+        return super().step(q_nope, q_rope, latent, k_rope)
+
+
+class KeysAndValues(Memory):
+    def __init__(self, key_up, value_up):
+        super().__init__(key_up, value_up)
+        self.keys = self.values = None
+
+    def step(self, q_nope, q_rope, latent, k_rope):
+        h = len(self.key_up)
+        content = torch.einsum("bsr,hnr->bhsn", latent, self.key_up)
+        keys = torch.cat([content, k_rope.unsqueeze(1).expand(-1, h, -1, -1)], dim=-1)
+        values = torch.einsum("bsr,hvr->bhsv", latent, self.value_up)
+        self.keys = keys if self.keys is None else torch.cat([self.keys, keys], 2)
+        self.values = values if self.values is None else torch.cat([self.values, values], 2)
+        scores = torch.cat([q_nope, q_rope], -1) @ self.keys.mT * _scale(q_nope, q_rope)
+        return causal(scores).softmax(-1) @ self.values
+
+    def rewind(self, length):
+        if length > self.keys.shape[2]:
+            raise ValueError(f"there are {self.keys.shape[2]} tokens, not {length}")
+        self.keys, self.values = self.keys[:, :, :length], self.values[:, :, :length]
+
+
+class RopeKeyForEachHead(Memory):
+    def step(self, q_nope, q_rope, latent, k_rope):
+        keys = k_rope.unsqueeze(1).repeat(1, len(self.key_up), 1, 1)
+        self.latent = latent if self.latent is None else torch.cat([self.latent, latent], 1)
+        self.k_rope = keys if self.k_rope is None else torch.cat([self.k_rope, keys], 2)
+        return self.look(q_nope, q_rope, self.latent, self.k_rope[:, 0])
+
+    def rewind(self, length):
+        self.latent, self.k_rope = self.latent[:, :length], self.k_rope[:, :, :length]
+
+
+class KeepsTheLast(Memory):
+    def step(self, q_nope, q_rope, latent, k_rope):
+        self.latent, self.k_rope = latent, k_rope
+        return self.look(q_nope, q_rope, latent, k_rope)
+
+
+class NewestFirst(Memory):
+    def step(self, q_nope, q_rope, latent, k_rope):
+        self.latent = latent if self.latent is None else torch.cat([latent, self.latent], 1)
+        self.k_rope = k_rope if self.k_rope is None else torch.cat([k_rope, self.k_rope], 1)
+        return self.look(q_nope, q_rope, self.latent, self.k_rope)
+
+
+class RewindsNothing(Memory):
+    def rewind(self, length):
+        if length > self.latent.shape[1]:
+            raise ValueError("too long")
+
+
+class RewindsBy(Memory):
+    def rewind(self, length):
+        super().rewind(self.latent.shape[1] - length)
+
+
+class RewindsOneShort(Memory):
+    def rewind(self, length):
+        super().rewind(max(0, length - 1))
+
+
+class RewindsToFewer(Memory):
+    def rewind(self, length):
+        if length >= self.latent.shape[1]:
+            raise ValueError(f"there are {self.latent.shape[1]} tokens, not {length}")
+        super().rewind(length)
+
+
+class RewindsAnywhere(Memory):
+    def rewind(self, length):
+        self.latent, self.k_rope = self.latent[:, :length], self.k_rope[:, :length]
+
+
+class SharedByAll(MemoryInOneTensor):
+    stores = []
+
+    def __init__(self, key_up, value_up):
+        super().__init__(key_up, value_up)
+        for weights, rows in self.stores:
+            if weights is key_up:
+                self.rows = rows
+        self.stores.append((key_up, self.rows))
+
+
+class SeesTheNext(Memory):
+    def look(self, q_nope, q_rope, latent, k_rope):
+        everything = torch.ones(1, 1, q_nope.shape[2], latent.shape[1], dtype=torch.bool)
+        w, scale = (self.key_up, self.value_up), _scale(q_nope, q_rope)
+        return absorbed(q_nope, q_rope, latent, k_rope, *w, scale, everything)
+
+
+RIGHT = [Memory, MemoryInOneTensor, MemoryInLists, MemoryWithWeightsOfItsOwn]
+
+WRONG = [
+    ("keys and values kept", KeysAndValues, "save nothing"),
+    ("a rotary key for each head", RopeKeyForEachHead, "ONE rotary key"),
+    ("a rotary key spread over the heads", RopeKeyExpanded, "ONE rotary key"),
+    ("queries kept", KeepsQueries, "old queries save nothing"),
+    ("keys kept in a deque", KeysInADeque, "save nothing"),
+    ("the last token alone", KeepsTheLast, "all earlier tokens"),
+    ("the newest first", NewestFirst, "after the old ones"),
+    ("rewind does nothing", RewindsNothing, "keeps the first `length`"),
+    ("rewind by, not to", RewindsBy, "keeps the first `length`"),
+    ("rewind one too far", RewindsOneShort, "keeps the first `length`"),
+    ("rewind to all refused", RewindsToFewer, "keeps them all"),
+    ("rewind past the end", RewindsAnywhere, "raise ValueError"),
+    ("one store for all", SharedByAll, "not in the body of the class"),
+    ("new tokens see each other", SeesTheNext, "none of them sees a later"),
+]

@@ -1,0 +1,124 @@
+"""Answers to 06.detector, right and wrong: a detector of routers that look at later tokens."""
+
+import torch
+
+
+def detector(router, scores, bias, top_k):
+    g = torch.Generator().manual_seed(0)
+    other = bias + 1e-3 * torch.randn(bias.shape, generator=g)
+    e1, w1 = router(scores, bias, top_k)
+    e2, w2 = router(scores, other, top_k)
+    same = (e1 == e2).all(-1)
+    return float((w1 - w2)[same].abs().max())
+
+
+def detector_in_steps(router, scores, bias, top_k):
+    worst = 0.0
+    before, weights = router(scores, bias, top_k)
+    for expert in range(len(bias)):
+        moved = bias.clone()
+        moved[expert] += 0.002
+        after, now = router(scores, moved, top_k)
+        for row in (before == after).all(-1).nonzero().flatten().tolist():
+            worst = max(worst, (weights[row] - now[row]).abs().max().item())
+    return worst
+
+
+def detector_of_one_bias(router, scores, bias, top_k):
+    """A move that is not the same for all, too."""
+    other = bias.clone()
+    other[0] += 1e-3
+    (e1, w1), (e2, w2) = router(scores, bias, top_k), router(scores, other, top_k)
+    return ((w1 - w2).abs() * (e1 == e2).all(-1, keepdim=True)).max()
+
+
+def detector_of_both_sides(router, scores, bias, top_k):
+    noise = 1e-3 * torch.randn(bias.shape)
+    (e1, w1), (e2, w2) = (router(scores, bias + x, top_k) for x in (noise, -noise))
+    same = (e1 == e2).all(-1)
+    return float((w1[same] - w2[same]).abs().max() / 2)
+
+
+def _differences(router, scores, bias, other, top_k):
+    """By how much the weights of tokens move whose choice stays."""
+    (e1, w1), (e2, w2) = router(scores, bias, top_k), router(scores, other, top_k)
+    return (w1 - w2)[(e1 == e2).all(-1)]
+
+
+def _noisy(bias):
+    return bias + 1e-3 * torch.randn(bias.shape, generator=torch.Generator().manual_seed(0))
+
+
+def detector_of_means(router, scores, bias, top_k):
+    return float(_differences(router, scores, bias, _noisy(bias), top_k).abs().mean())
+
+
+def detector_without_abs(router, scores, bias, top_k):
+    return float(_differences(router, scores, bias, _noisy(bias), top_k).max())
+
+
+def detector_without_abs_turned(router, scores, bias, top_k):
+    return -float(_differences(router, scores, bias, _noisy(bias), top_k).min())
+
+
+def detector_of_any(router, scores, bias, top_k):
+    return float((_differences(router, scores, bias, _noisy(bias), top_k).abs() > 1e-9).any())
+
+
+def detector_by_a_factor(router, scores, bias, top_k):
+    return float(_differences(router, scores, bias, 1.01 * bias, top_k).abs().max())
+
+
+def detector_of_everything(router, scores, bias, top_k):
+    (_, w1), (_, w2) = router(scores, bias, top_k), router(scores, 1.01 * bias, top_k)
+    (_, w3) = router(scores, bias + torch.linspace(0, 0.3, len(bias)), top_k)
+    return float(max((w1 - w2).abs().max(), (w1 - w3).abs().max()))
+
+
+def detector_of_a_shift(router, scores, bias, top_k):
+    (_, w1), (_, w2) = router(scores, bias, top_k), router(scores, bias + 0.1, top_k)
+    return float((w1 - w2).abs().max())
+
+
+def detector_of_sums(router, scores, bias, top_k):
+    g = torch.Generator().manual_seed(0)
+    other = bias + 1e-3 * torch.randn(bias.shape, generator=g)
+    (_, w1), (_, w2) = router(scores, bias, top_k), router(scores, other, top_k)
+    return float((w1.sum(-1) - w2.sum(-1)).abs().max())
+
+
+def detector_signed(router, scores, bias, top_k):
+    return -detector(router, scores, bias, top_k) - 1e-9
+
+
+def detector_of_the_load(router, scores, bias, top_k):
+    e1, _ = router(scores, bias, top_k)
+    load = torch.bincount(e1.flatten(), minlength=len(bias)).float()
+    return float(load.max() / load.mean() - 1)
+
+
+def detector_asleep(router, scores, bias, top_k):
+    return 0.0
+
+
+def detector_of_scores(router, scores, bias, top_k):
+    e, w = router(scores, bias, top_k)
+    return float((w - scores.gather(-1, e)).abs().max())
+
+
+RIGHT = [detector, detector_in_steps, detector_of_one_bias, detector_of_both_sides]
+
+WRONG = [
+    ("all tokens compared", detector_of_everything, "a token that chose others"),
+    ("all biases raised alike", detector_of_a_shift, "raising all biases alike"),
+    ("sums of weights", detector_of_sums, "a sum over the chosen hides"),
+    ("negative", detector_signed, "0 or larger"),
+    ("the load", detector_of_the_load, "how many tokens an expert gets"),
+    ("finds nothing", detector_asleep, "is caught"),
+    ("whether, not how much", detector_of_any, "how MUCH"),
+    ("a mean", detector_of_means, "not a mean"),
+    ("without abs", detector_without_abs, "a move down is a move"),
+    ("without abs, the other way round", detector_without_abs_turned, "a move down is a move"),
+    ("bias multiplied", detector_by_a_factor, "by adding to them"),
+    ("weights beside scores", detector_of_scores, "compare its weights"),
+]

@@ -1,0 +1,31 @@
+"""Answers to 06.explain, right and wrong: why no batch is even."""
+
+REASON = (
+    "Even a perfect router gives an expert 128 choices in a batch only on average, give or take "
+    "10.6, and MaxVio looks at the busiest of sixteen."
+)
+
+EXPLAINED = {"mean": 128, "spread": 10.58, "batches": 69, "because": REASON}
+
+EXPLAINED_AGAIN = {
+    "mean": 1024 * 2 / 16,
+    "spread": 128**0.5,
+    "batches": 128 / 128**2 / 1e-4,
+    "because": "Chance moves a load of 128 by about 11 from batch to batch, so that one expert "
+    "always stands out.",
+}
+
+RIGHT = [EXPLAINED, EXPLAINED_AGAIN]
+
+WRONG = [
+    ("one choice a token", EXPLAINED | {"mean": 64}, "2 choices each"),
+    ("the variance", EXPLAINED | {"spread": 112.0}, "the ROOT"),
+    ("not squared", EXPLAINED | {"batches": 8}, "squared"),
+    ("one batch will do", EXPLAINED | {"batches": 1}, "is it a hundredth"),
+    (
+        "no numbers",
+        EXPLAINED | {"because": "Chance moves every load a little in every batch."},
+        "with both numbers",
+    ),
+    ("an entry left out", {"mean": 128}, "four entries"),
+]

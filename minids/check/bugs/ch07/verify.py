@@ -1,0 +1,68 @@
+"""Answers to 07.verify, right and wrong: drafts compared with what the model itself would write."""
+
+
+def verify(best, drafts):
+    kept = 0
+    while kept < len(drafts) and drafts[kept] == best[kept]:
+        kept += 1
+    return [*drafts[:kept], best[kept]]
+
+
+def verify_from_the_model(best, drafts):
+    new = [best[0]]
+    for choice, draft in zip(best[1:], drafts, strict=True):
+        if new[-1] != draft:
+            break
+        new.append(choice)
+    return new
+
+
+def verify_all_matches(best, drafts):
+    new = [d for d, b in zip(drafts, best, strict=False) if d == b]
+    return [*new, best[len(new)]]
+
+
+def verify_no_bonus(best, drafts):
+    return verify(best, drafts)[:-1]
+
+
+def verify_last_choice(best, drafts):
+    return [*verify(best, drafts)[:-1], best[-1]]
+
+
+def verify_believes(best, drafts):
+    return [*drafts, best[-1]]
+
+
+def verify_keeps_the_wrong_one(best, drafts):
+    kept = len(verify(best, drafts)) - 1
+    return [*drafts[: kept + 1], best[kept]]
+
+
+def verify_counts(best, drafts):
+    return len(verify(best, drafts)) - 1
+
+
+def verify_all_choices(best, drafts):
+    return list(best)
+
+
+def verify_one_late(best, drafts):
+    kept = 0
+    while kept < len(drafts) and drafts[kept] == best[kept + 1]:
+        kept += 1
+    return [*drafts[:kept], best[kept]]
+
+
+RIGHT = [verify, verify_from_the_model]
+
+WRONG = [
+    ("matches after a wrong one", verify_all_matches, "stop at the first"),
+    ("no token of the model's own", verify_no_bonus, "the model's own choice"),
+    ("the last choice always", verify_last_choice, "at that very place"),
+    ("every draft believed", verify_believes, "a wrong draft is dropped"),
+    ("the wrong draft kept", verify_keeps_the_wrong_one, "a wrong draft is dropped"),
+    ("a number", verify_counts, "a list"),
+    ("all choices", verify_all_choices, "read a draft that is wrong"),
+    ("one place late", verify_one_late, "best[i] is the choice in the place of drafts[i]"),
+]

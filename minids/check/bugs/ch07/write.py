@@ -1,0 +1,191 @@
+"""Answers to 07.write, right and wrong: a text written with drafts and a cache."""
+
+import torch
+
+from minids.check.bugs.ch07.verify import verify, verify_believes
+
+
+def _passes(model, draft, prompt, n_new, *, rewind=lambda length, kept, n: length, judge=verify):
+    """Greedy writing with drafts; `rewind` and `judge` may be broken."""
+    text, cache, passes = list(prompt), model.new_cache(1, len(prompt) + 2 * n_new + 64), 0
+    while len(text) < len(prompt) + n_new:
+        guess = list(draft(text))
+        new = torch.tensor([[*text[cache.length :], *guess]])
+        best = model(new, cache).logits[0, -len(guess) - 1 :].argmax(-1).tolist()
+        passes += 1
+        gained = judge(best, guess)
+        cache.rewind(rewind(len(text) + len(gained) - 1, len(gained) - 1, len(guess)))
+        text += gained
+    return text[len(prompt) : len(prompt) + n_new], passes
+
+
+def write(model, draft, prompt, n_new):
+    return _passes(model, draft, prompt, n_new)
+
+
+def write_prompt_first(model, draft, prompt, n_new):
+    cache = model.new_cache(1, len(prompt) + n_new + 64)
+    best = model(torch.tensor([prompt]), cache, last=1).logits[0, -1].argmax()
+    new, passes = [int(best)], 1
+    while len(new) < n_new:
+        start, guess = cache.length, list(draft([*prompt, *new]))
+        rows = torch.tensor([[new[-1], *guess]])
+        choices = model(rows, cache).logits[0].argmax(-1).tolist()
+        passes += 1
+        right = 0
+        for ours, theirs in zip(choices, guess, strict=False):
+            if ours != theirs:
+                break
+            right += 1
+        new += [*guess[:right], choices[right]]
+        cache.rewind(start + right + 1)
+    return new[:n_new], passes
+
+
+def write_prompt_in_a_pass_of_its_own(model, draft, prompt, n_new):
+    """The pass over the prompt brings no token: its last one is left for the first round."""
+    text, cache, passes = list(prompt), model.new_cache(1, len(prompt) + n_new + 8), 0
+    if len(prompt) > 1:
+        model(torch.tensor([prompt[:-1]]), cache)
+        passes += 1
+    while len(text) < len(prompt) + n_new:
+        guess = list(draft(text))
+        logits = model(torch.tensor([[text[-1], *guess]]), cache).logits[0]
+        passes += 1
+        text += verify(logits.argmax(-1).tolist(), guess)
+        cache.rewind(len(text) - 1)
+    return text[len(prompt) : len(prompt) + n_new], passes
+
+
+def write_no_draft_too_many(model, draft, prompt, n_new):
+    """Drafts that would lead past the end are not even read."""
+
+    def enough(text):
+        return draft(text)[: len(prompt) + n_new - len(text) - 1]
+
+    return _passes(model, enough, prompt, n_new)
+
+
+def write_without_rewind(model, draft, prompt, n_new):
+    """Everything that was read stays in the cache, rejected drafts too."""
+    text, cache, passes = list(prompt), model.new_cache(1, len(prompt) + 6 * n_new + 64), 0
+    unread = list(prompt)
+    while len(text) < len(prompt) + n_new:
+        guess = list(draft(text))
+        logits = model(torch.tensor([[*unread, *guess]]), cache).logits
+        best = logits[0, -len(guess) - 1 :].argmax(-1).tolist()
+        passes += 1
+        gained = verify(best, guess)
+        text += gained
+        unread = text[-1:]
+    return text[len(prompt) : len(prompt) + n_new], passes
+
+
+def write_rewinds_too_little(model, draft, prompt, n_new):
+    text, cache, passes = list(prompt), model.new_cache(1, len(prompt) + 6 * n_new + 64), 0
+    unread = list(prompt)
+    while len(text) < len(prompt) + n_new:
+        guess = list(draft(text))
+        logits = model(torch.tensor([[*unread, *guess]]), cache).logits
+        best = logits[0, -len(guess) - 1 :].argmax(-1).tolist()
+        passes += 1
+        gained = verify(best, guess)
+        wrong = len(guess) - len(gained) + 1
+        cache.rewind(cache.length - max(0, wrong - 1))
+        text += gained
+        unread = text[-1:]
+    return text[len(prompt) : len(prompt) + n_new], passes
+
+
+def write_believes(model, draft, prompt, n_new):
+    return _passes(model, draft, prompt, n_new, judge=verify_believes)
+
+
+def write_plainly(model, draft, prompt, n_new):
+    return _passes(model, lambda text: [], prompt, n_new)
+
+
+def write_with_one_draft(model, draft, prompt, n_new):
+    return _passes(model, lambda text: draft(text)[:1], prompt, n_new)
+
+
+def write_with_two_drafts(model, draft, prompt, n_new):
+    return _passes(model, lambda text: draft(text)[:2], prompt, n_new)
+
+
+def write_with_four_drafts(model, draft, prompt, n_new):
+    return _passes(model, lambda text: draft(text)[:4], prompt, n_new)
+
+
+def write_in_little_room(model, draft, prompt, n_new):
+    text, cache, passes = list(prompt), model.new_cache(1, len(prompt) + n_new + 4), 0
+    while len(text) < len(prompt) + n_new:
+        guess = list(draft(text))
+        rows = torch.tensor([[*text[cache.length :], *guess]])
+        best = model(rows, cache).logits[0, -len(guess) - 1 :].argmax(-1).tolist()
+        passes += 1
+        text += verify(best, guess)
+        cache.rewind(len(text) - 1)
+    return text[len(prompt) : len(prompt) + n_new], passes
+
+
+def write_without_cache(model, draft, prompt, n_new):
+    text, passes = list(prompt), 0
+    while len(text) < len(prompt) + n_new:
+        guess = list(draft(text))
+        logits = model(torch.tensor([[*text, *guess]])).logits
+        text += verify(logits[0, -len(guess) - 1 :].argmax(-1).tolist(), guess)
+        passes += 1
+    return text[len(prompt) : len(prompt) + n_new], passes
+
+
+def write_forgets_all(model, draft, prompt, n_new):
+    return _passes(model, draft, prompt, n_new, rewind=lambda length, kept, n: 0)
+
+
+def write_too_much(model, draft, prompt, n_new):
+    text, cache, passes = list(prompt), model.new_cache(1, len(prompt) + 2 * n_new + 64), 0
+    while len(text) < len(prompt) + n_new:
+        guess = list(draft(text))
+        new = torch.tensor([[*text[cache.length :], *guess]])
+        gained = verify(model(new, cache).logits[0, -len(guess) - 1 :].argmax(-1).tolist(), guess)
+        passes += 1
+        cache.rewind(len(text) + len(gained) - 1)
+        text += gained
+    return text[len(prompt) :], passes
+
+
+def write_the_drafts(model, draft, prompt, n_new):
+    text, passes = list(prompt), 0
+    while len(text) < len(prompt) + n_new:
+        text += list(draft(text))[:1] or [0]
+        passes += 1
+    return text[len(prompt) :], passes
+
+
+def write_returns_text(model, draft, prompt, n_new):
+    return write(model, draft, prompt, n_new)[0]
+
+
+RIGHT = [
+    write,
+    write_prompt_first,
+    write_prompt_in_a_pass_of_its_own,
+    write_no_draft_too_many,
+]
+
+WRONG = [
+    ("no rewind", write_without_rewind, "rewind"),
+    ("rewinds one too little", write_rewinds_too_little, "rewind"),
+    ("every draft believed", write_believes, "wrong drafts"),
+    ("no drafts read", write_plainly, "several tokens a pass"),
+    ("one draft read", write_with_one_draft, "read all drafts in one pass"),
+    ("two drafts read", write_with_two_drafts, "read all drafts in one pass"),
+    ("four drafts read", write_with_four_drafts, "up to 8 tokens"),
+    ("room for few drafts", write_in_little_room, "more do not fit"),
+    ("no cache", write_without_cache, "reads nothing twice"),
+    ("the cache emptied", write_forgets_all, "reads nothing twice"),
+    ("more tokens than asked", write_too_much, "exactly n_new"),
+    ("the drafts as they are", write_the_drafts, "how often the model was called"),
+    ("the text alone", write_returns_text, "a pair"),
+]

@@ -1,0 +1,104 @@
+"""01.bigram: bits per byte of a model of pairs."""
+
+import math
+from collections.abc import Iterator
+
+import torch
+
+from minids.check import Attempt, Claim, checker, close
+from minids.check.sizes import draw
+
+
+@checker(
+    "01.bigram",
+    hints=(
+        "Count how often each token follows each other token in the training text. Its share "
+        "among all followers is the probability.",
+        "counts (vocab, vocab), row: the token before, column: the token after. Add alpha to all, "
+        "divide each row by its sum, take -ln at the pairs of the held-out text, and the mean.",
+        "counts.index_put_((train[:-1], train[1:]), torch.ones(len(train) - 1), accumulate=True)",
+    ),
+)
+def claims(attempt: Attempt, g: torch.Generator) -> Iterator[Claim]:
+    v = draw(g, 7, 11)
+    first, some = torch.tensor([0]), torch.randint(1, v, (30,), generator=g)  # 0 is not in some
+    some[0] = v - 1  # the largest token, in every piece of some
+    circle, wide = torch.arange(8 * v) % v, v + 4
+    yield Claim(
+        "what is only in the held-out text is not learned",
+        float(attempt(first, circle, v, 0.1)) > 0.9 * math.log(v),
+        "count the training text alone: looking at the test is cheating.",
+    )
+    nothing = float(attempt(first, some, wide, 0.5))
+    yield Claim(
+        "a pair that was never seen costs something finite",
+        math.isfinite(nothing),
+        "alpha goes into every place of the table, also where nothing was counted.",
+    )
+    yield Claim(
+        "a longer held-out text costs no more per token, if all tokens are alike",
+        close(attempt(first, some[:12], wide, 0.5), nothing),
+        "a mean over the pairs, not a sum: divide by their number, one less than the tokens.",
+    )
+    yield Claim(
+        "who has read nothing guesses all tokens alike: ln(vocab), in nats",
+        close(nothing, math.log(wide)),
+        "alpha in every place, divided by alpha * vocab, is 1 / vocab, also if some tokens never "
+        "occur: natural logarithm.",
+    )
+    forward = float(attempt(circle, circle[: 3 * v], v, 1e-6))
+    yield Claim(
+        "what follows depends on the token before",
+        abs(forward / math.log(v) - 1) > 0.2,
+        "every token is as frequent as every other in this text: how often one occurs says "
+        "nothing. Condition on the token before.",
+    )
+    yield Claim(
+        "a text that goes round in a circle is learned",
+        forward < 0.1,
+        "after token i comes i + 1, always: the row is the token before, the column the one after.",
+    )
+    yield Claim(
+        "the same circle read backwards is a surprise",
+        float(attempt(circle, circle[: 3 * v].flip(0), v, 1e-6)) > 3,
+        "count (before, after) in training, and look up (before, after) in the held-out text.",
+    )
+    broken = circle[:6].clone()
+    broken[5] = broken[0]
+    yield Claim(
+        "the last token of the held-out text counts, too",
+        float(attempt(circle, broken, v, 0.1)) > 1.5 * float(attempt(circle, circle[:6], v, 0.1)),
+        "n tokens have n - 1 pairs: held_out[:-1] beside held_out[1:], and no pair is left out.",
+    )
+    weights = torch.rand(v, v, generator=g) ** 4
+    chain = [0]
+    for _ in range(200):
+        chain.append(int(torch.multinomial(weights[chain[-1]], 1, generator=g)))
+    train, held_out = torch.tensor(chain[:150]), torch.tensor(chain[150:])
+    alpha = float(torch.rand((), generator=g)) + 0.2
+    followed = [chain[:149].count(token) for token in range(v)]
+
+    def cost(before: int, after: int) -> float:
+        seen = sum(p == (before, after) for p in zip(chain[:149], chain[1:150], strict=True))
+        return -math.log((seen + alpha) / (followed[before] + alpha * v))
+
+    got = attempt(train, held_out, v, alpha)
+    yield Claim(
+        "another alpha gives another loss",
+        not close(attempt(train, held_out, v, 3 * alpha), float(got)),
+        "alpha is an argument: write no number of your own in its place.",
+    )
+    yield Claim(
+        "every row of probabilities sums to 1, alpha included",
+        close(got, sum(map(cost, chain[150:], chain[151:])) / (len(held_out) - 1)),
+        "(pairs + alpha) / (how often the token before has a follower + alpha * vocab): each row "
+        "by its own sum (keepdim=True). The last token of the training text has no follower there.",
+    )
+    last = chain[149]
+    other = max(range(v), key=lambda token: abs(followed[token] - followed[last]))
+    yield Claim(
+        "a held-out text of one pair costs what the row of its first token says",
+        close(attempt(train, torch.tensor([last, other]), v, alpha), cost(last, other)),
+        "two tokens are one pair. n(a) is the sum of row a, over all that follows a "
+        "(keepdim=True); the last token of the training text has no follower there.",
+    )

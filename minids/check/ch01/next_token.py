@@ -1,0 +1,86 @@
+"""01.next_token: the loss of the next token, with a mask."""
+
+import math
+from collections.abc import Iterator
+
+import torch
+
+from minids.check import Attempt, Claim, checker, close, shaped
+from minids.check.sizes import draw
+
+
+@checker(
+    "01.next_token",
+    hints=(
+        "The logits at place t say what the model expects at place t + 1. So the last logits of a "
+        "row have no target, and the first token is no target.",
+        "Cut: logits[:, :-1] with tokens[:, 1:] and counts[:, 1:]. Log-softmax over the "
+        "vocabulary, pick the target's, mean of the negatives where it counts.",
+        "logp = logits[:, :-1].log_softmax(-1).gather(-1, tokens[:, 1:, None])[..., 0]",
+    ),
+)
+def claims(attempt: Attempt, g: torch.Generator) -> Iterator[Claim]:
+    b, t, v = 3, draw(g, 6, 9), draw(g, 11, 17)
+    tokens = torch.randint(v, (b, t), generator=g)
+    tokens[:, 1:] = torch.where(
+        tokens[:, 1:] == tokens[:, :-1], (tokens[:, 1:] + 1) % v, tokens[:, 1:]
+    )
+    everything = torch.ones(b, t, dtype=torch.bool)
+    later = everything.clone()
+    later[:, 0] = False
+    yield shaped(attempt(torch.zeros(b, t, v), tokens, later), ())
+    yield Claim(
+        "a uniform guess costs ln(vocab) nats for every token",
+        close(attempt(torch.zeros(b, t, v), tokens, later), math.log(v)),
+        "the mean of -ln(probability of the target): natural logarithm, over the vocabulary.",
+    )
+    sure = 30.0 * torch.nn.functional.one_hot(tokens, v).float()
+    ahead = torch.cat([sure[:, 1:], sure[:, :1]], dim=1)
+    yield Claim(
+        "who knows the next token pays nothing, and who repeats the last one pays much",
+        float(attempt(ahead, tokens, later)) < 1e-3 and float(attempt(sure, tokens, later)) > 5,
+        "place t predicts token t + 1. Without the shift, copying the input would cost nothing.",
+    )
+    logits = 2 * torch.randn(b, t, v, generator=g)
+    counts = torch.zeros(b, t, dtype=torch.bool)
+    counts[1, draw(g, 1, 2) :], counts[2, draw(g, 1, t - 2)] = True, True
+    expected, n, grad = 0.0, 0, torch.zeros(b, t, v)
+    for row, place in counts.nonzero().tolist():
+        p = torch.softmax(logits[row, place - 1], -1)
+        expected, n = expected - math.log(p[tokens[row, place]]), n + 1
+        grad[row, place - 1] = p - torch.nn.functional.one_hot(tokens[row, place], v)
+    got = attempt(logits, tokens, counts)
+    changed = torch.where(counts, tokens, (tokens + 1) % v)
+    yield Claim(
+        "a token that does not count may be any other: `counts` belongs to the target",
+        close(attempt(logits, changed, counts), float(got)),
+        "shift counts together with the tokens: counts[:, 1:].",
+    )
+    yield Claim(
+        "every token that counts weighs the same, in a row with many or few of them",
+        close(got, expected / n),
+        "divide the sum over all rows by the number of targets that count; no mean of means.",
+    )
+    first = counts.clone()
+    first[:, 0] = True
+    yield Claim(
+        "the first token of a row is nobody's target, even if `counts` says so",
+        close(attempt(logits, tokens, first), expected / n),
+        "nothing comes before it, nor does the row above: cut each row before you count.",
+    )
+    huge = torch.zeros(1, 2, v)
+    huge[0, 0, tokens[0, 0]] = 1e4
+    yield Claim(
+        "logits in the thousands give a finite loss, also for one row of two tokens",
+        close(attempt(huge, tokens[:1, :2], everything[:1, :2]), 1e4),
+        "log_softmax does in one step what log(softmax) does in two, and never takes log(0).",
+    )
+    leaf = logits.clone().requires_grad_()
+    loss = attempt(leaf, tokens, counts)
+    if loss.requires_grad:
+        loss.backward()
+    yield Claim(
+        "the gradient is probability minus one-hot, over the number of targets, and 0 elsewhere",
+        leaf.grad is not None and close(leaf.grad, grad / n, rtol=1e-3),
+        "keep the tensors in the graph: no detach, item or float on the way.",
+    )

@@ -1,0 +1,1 @@
+"""Checks of chapter 03: cutting experts, gating them, adding them up, measuring whom they serve."""

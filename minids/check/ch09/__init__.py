@@ -1,0 +1,1 @@
+"""Checks of chapter 09: a simulator, bytes on two links, and the arithmetic of a bill."""

@@ -1,0 +1,112 @@
+"""10.loss: the clipped loss with its distance from a reference."""
+
+from collections.abc import Iterator
+
+import torch
+
+from minids.check import Attempt, Claim, checker, close, shaped
+
+
+def _clipped(
+    logp: torch.Tensor,
+    old: torch.Tensor,
+    advantages: torch.Tensor,
+    mask: torch.Tensor,
+    eps: float,
+) -> torch.Tensor:
+    """The loss of 10.loss, token by token."""
+    loss = torch.zeros(())
+    for row, a in enumerate(advantages):
+        places = mask[row].nonzero()[:, 0].tolist()
+        for place in places:
+            r = (logp[row, place] - old[row, place]).exp()
+            gain = torch.minimum(a * r, a * r.clamp(1 - eps, 1 + eps))
+            loss = loss - gain / len(places) / len(advantages)
+    return loss
+
+
+@checker(
+    "10.loss",
+    hints=(
+        "The ratio weighs each token's advantage; the smaller of the plain and the clipped gain "
+        "counts; only written tokens count; every rollout counts the same.",
+        "all are (n, t) but advantages (n,): gain = A[:, None] * ratio, bounded = A[:, None] * "
+        "ratio clamped, then mean over the tokens of a rollout, then over rollouts.",
+        "gain = torch.minimum(a * r, a * r.clamp(1 - eps, 1 + eps)).where(mask, 0)",
+    ),
+)
+def claims(attempt: Attempt, g: torch.Generator) -> Iterator[Claim]:
+    n, t = 3, 6
+    old = -torch.rand(n, t, generator=g) - 0.2
+    mask = torch.arange(t)[None] < torch.tensor([6, 2, 4])[:, None]
+    advantages = torch.tensor([1.5, -2.0, 0.7])
+
+    def grad(shift: torch.Tensor, adv: torch.Tensor = advantages) -> torch.Tensor:
+        logp = (old + shift).requires_grad_()
+        attempt(logp, old, adv, mask, 0.2).backward()
+        assert logp.grad is not None
+        return logp.grad
+
+    loss = attempt(old + 0.0, old, advantages, mask, 0.2)
+    yield shaped(loss, (), like=old)
+    yield Claim(
+        "on the first update the loss is minus the mean advantage",
+        close(loss, -advantages.mean(), rtol=1e-4),
+        "every ratio is 1 there. The loss is MINUS the objective, averaged over the tokens of each "
+        "rollout and then over rollouts; padding does not count.",
+    )
+    lengths = mask.sum(-1, keepdim=True)
+    expected = -(advantages[:, None] / lengths / n).expand(n, t).where(mask, 0.0)
+    yield Claim(
+        "its gradient is that of REINFORCE: minus A over length over n for each token",
+        close(grad(torch.zeros(n, t)), expected),
+        "every token of a rollout shares its weight: divide by its own length, not by all tokens. "
+        "The ratio must carry the gradient: exp(logp - logp_old).",
+    )
+    up, down = grad(torch.full((n, t), 0.4)), grad(torch.full((n, t), -0.4))
+    yield Claim(
+        "a ratio above 1.2 has no gradient where the advantage is positive",
+        bool((up[0] == 0).all() and (up[2] == 0).all()),
+        "clamp the ratio and take the minimum of both gains.",
+    )
+    yield Claim(
+        "and keeps it where the advantage is negative",
+        bool((up[1][mask[1]] > 0).all()),
+        "the minimum of the two gains, after multiplying by the advantage: a clamp alone removes "
+        "too much.",
+    )
+    yield Claim(
+        "a ratio below 0.8 has none where the advantage is negative",
+        bool((down[1] == 0).all() and (down[0][mask[0]] < 0).all()),
+        "the clip works on both sides: 1 - eps and 1 + eps.",
+    )
+    eps = 0.3 + 0.1 * float(torch.rand((), generator=g))
+    shift = (0.6 + 0.3 * torch.rand(n, t, generator=g)) * torch.tensor([1.0, -1.0] * (t // 2))
+    found = []
+    for f in (attempt, _clipped):
+        now = (old + shift).requires_grad_()
+        value = f(now, old, advantages, mask, eps)
+        value.backward()
+        found.append((value, now.grad))
+    (got, pull), (want, its) = found
+    yield Claim(
+        "with another eps and ratios far from 1 loss and gradient are those of the formula",
+        close(got, want) and close(pull, its, rtol=1e-3),
+        "the ratio is exp(logp - logp_old), token by token; the bounds are 1 - eps and 1 + eps; "
+        "eps is an argument.",
+    )
+    dirty = torch.where(mask, old, torch.full_like(old, torch.nan))
+    logp = dirty.clone().requires_grad_()
+    out = attempt(logp, dirty, advantages, mask, 0.2, may_be_nan=True)
+    out.backward()
+    gradient = logp.grad
+    clean = bool(torch.isfinite(out)) and gradient is not None and bool(gradient.isfinite().all())
+    yield Claim(
+        "what stands in the padding never matters, not even NaN",
+        clean and close(out, loss),
+        "x * mask keeps a NaN: use the difference of log-probabilities where(mask, 0).",
+    )
+    single = attempt(old[:1, :1], old[:1, :1], torch.tensor([2.0]), mask[:1, :1], 0.2)
+    yield Claim(
+        "one rollout of one token works", close(single, -2.0), "mean over both axes, no squeeze."
+    )

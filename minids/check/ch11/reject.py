@@ -1,0 +1,90 @@
+"""11.reject: which samples may be imitated."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+
+from minids.check import Attempt, Claim, checker
+from minids.check.ch11.common import spoken
+from minids.check.sizes import draw
+
+FORM = "<think>{}</think><answer>{}</answer>"
+
+
+@checker(
+    "11.reject",
+    hints=(
+        "What is kept will be imitated. So keep what is right and can be read, and say of the rest "
+        "which of the four faults comes first.",
+        "form first (one pattern for the whole text), then the answer, then whether there are "
+        "thoughts, then their language; None at the end.",
+        'if consistency(think, language) < 1: return "mixed languages"',
+    ),
+)
+def claims(attempt: Attempt, g: torch.Generator) -> Iterator[Claim]:
+    n = draw(g, 0, 8)
+    clean = spoken(g, "eee")
+    yield Claim(
+        "a right and readable response is kept, in either language",
+        attempt(FORM.format(clean, n), str(n), "english", may_be_none=True) is None
+        and attempt(FORM.format(spoken(g, "ccc"), n), str(n), "chinese", may_be_none=True) is None,
+        "no fault: return None.",
+    )
+
+    def said(response: str, language: str = "english") -> Any:
+        return attempt(response, str(n), language, may_be_none=True)
+
+    yield Claim(
+        "a wrong answer is dropped",
+        said(FORM.format(clean, n + 1)) == "wrong answer",
+        "compare what stands between the answer tags with the right answer: 'wrong answer'.",
+    )
+    yield Claim(
+        "an answer that only contains the right one is wrong",
+        said(FORM.format(clean, f"1{n}")) == "wrong answer",
+        "the whole text between the tags has to be the answer: == and not in.",
+    )
+    yield Claim(
+        "a zero in front makes another answer",
+        said(FORM.format(clean, f"0{n}")) == "wrong answer",
+        "compare the texts: int() takes 07 for 7.",
+    )
+    broken = f"<answer>{clean}</think><answer>{n}</answer>"
+    yield Claim(
+        "what is out of form is dropped, although the answer is right",
+        said(broken) == "out of form" and said(FORM.format(clean, n) + "!") == "out of form",
+        "match the whole response: 'out of form' comes first.",
+    )
+    yield Claim(
+        "so is what has tags among its thoughts",
+        said(FORM.format(f"<answer>1</answer>{clean}", n)) == "out of form",
+        "a dot stands for anything, tags included: write [^<>]*.",
+    )
+    yield Claim(
+        "thoughts of several lines are kept",
+        said(FORM.format(f"{clean}\n{clean}", n)) is None,
+        "a dot does not match a line break: write [^<>]*.",
+    )
+    yield Claim(
+        "a right answer without thoughts is dropped",
+        said(FORM.format("", n)) == "no working" and said(FORM.format(" ", n)) == "no working",
+        "there is nothing to imitate: 'no working'; white space is no thought.",
+    )
+    yield Claim(
+        "one word in the other language is enough to be dropped",
+        said(FORM.format(spoken(g, "eeeec"), n)) == "mixed languages",
+        "every word has to be in the language of the question: consistency below 1, not below "
+        "one half.",
+    )
+    yield Claim(
+        "thoughts wholly in the other language are dropped too",
+        said(FORM.format(spoken(g, "ccc"), n)) == "mixed languages",
+        "the language asked for is an argument: pure is not enough.",
+    )
+    yield Claim(
+        "of two faults the first is told: a wrong answer before no working and mixed languages",
+        said(FORM.format(spoken(g, "ec"), n + 1)) == "wrong answer"
+        and said(FORM.format("", n + 1)) == "wrong answer",
+        "ask in the order form, answer, working, language.",
+    )

@@ -1,0 +1,55 @@
+"""11.weigh: what a second reward pushes."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+
+from minids.check import Claim, checker
+from minids.check.answers import answers_for, explains
+
+WEIGHED: dict[str, tuple[float, str]] = {
+    "right and mixed, accuracy alone": (
+        1.0,
+        "rewards 1, 1, 0, 0: mean 1/2, deviation 1/2. Nobody looks at the language.",
+    ),
+    "right and pure, language at 1": (
+        3 / 5**0.5,
+        "rewards 2, 1.5, 1, 0.5: mean 1.25, deviation 0.559.",
+    ),
+    "right and mixed, language at 1": (
+        1 / 5**0.5,
+        "1.5 lies 0.25 above the mean of 1.25: a right answer still, and pushed half as hard.",
+    ),
+    "wrong and pure, language at 1": (
+        -1 / 5**0.5,
+        "its reward is 1, below the mean of the group: good language alone does not pay.",
+    ),
+    "weight at which wrong and pure equals right and mixed": (
+        2.0,
+        "1 + w / 2 = 0 + w.",
+    ),
+}
+
+
+@checker(
+    "11.weigh",
+    takes=dict,
+    hints=(
+        "First the four rewards, then how many deviations each lies above their mean.",
+        "accuracy + w times consistency; mean; population deviation, which divides by 4; "
+        "(reward - mean) / deviation.",
+        "with w = 1: 2, 1.5, 1, 0.5, mean 1.25, deviation 0.559",
+    ),
+)
+def claims(attempt: dict[str, Any], g: torch.Generator) -> Iterator[Claim]:
+    yield answers_for(attempt, (*WEIGHED, "because"))
+    for name, (expected, why) in WEIGHED.items():
+        told = attempt[name]
+        ok = isinstance(told, int | float) and abs(told - expected) <= 0.02 * abs(expected)
+        yield Claim(f"{name}, within 2 %", ok, why)
+    why = (
+        "from which weight on do wrong answers in one language earn more than right mixed ones? "
+        "Write the number in figures, as 0.5."
+    )
+    yield from explains(attempt, (2.0,), hint=why)

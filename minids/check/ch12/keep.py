@@ -1,0 +1,92 @@
+"""12.keep: samples worth learning from."""
+
+from collections.abc import Iterator
+
+import torch
+
+from minids.check import Attempt, Claim, checker
+from minids.check.sizes import draw
+
+
+@checker(
+    "12.keep",
+    hints=(
+        "A rule decides which answers are read by the student. First the rule, then the count.",
+        "for each question: the right answers in order, each text once, the first `most` of them.",
+        "kept = list(dict.fromkeys(a for a in answers if right(question, a)))[:most]",
+    ),
+)
+def claims(attempt: Attempt, g: torch.Generator) -> Iterator[Claim]:
+    n = draw(g, 20, 59)
+
+    def right(question: str, answer: str) -> bool:
+        return answer.split()[-1] == question
+
+    said = {
+        str(n): [f"{n} is {n + 1}", *(f"{x} {n}" for x in "eebefcad")],
+        str(n + 1): [f"a {n}", "none"],
+        str(n + 2): [f"x {n + 2}"],
+        str(n + 3): [],
+    }
+    groups = list(said.items())
+    found = attempt(groups, right, 2)
+    yield Claim(
+        "a list of (question, answer) pairs comes back",
+        isinstance(found, list)
+        and len(found) > 0
+        and all(isinstance(pair, tuple) and len(pair) == 2 for pair in found),
+        "append (question, answer) to one flat list, and return it.",
+    )
+    yield Claim(
+        "every pair that is kept is right",
+        all(right(question, answer) for question, answer in found),
+        "ask right(question, answer) about each answer, and keep it if that is True.",
+    )
+    yield Claim(
+        "a question that was never answered rightly is left out",
+        {question for question, _ in found} == {str(n), str(n + 2)},
+        "no right answer, no pair; and a question with one right answer stays.",
+    )
+    yield Claim(
+        "an answer that was given twice is kept once",
+        len(set(found)) == len(found),
+        "the same text twice teaches nothing new: each different answer once; then cut to `most`.",
+    )
+    yield Claim(
+        "the earliest right answer is among them",
+        (str(n), f"e {n}") in found,
+        "keep the first ones, in the order in which they were written.",
+    )
+    yield Claim(
+        "wrong answers do not use up places",
+        (str(n), f"e {n}") in attempt(groups, right, 1),
+        "take the right ones first, and only then the first `most` of them.",
+    )
+    yield Claim(
+        "at most `most` answers to a question, the first ones",
+        [a for q, a in found if q == str(n)] == [f"e {n}", f"b {n}"],
+        "each different right answer, in order, until there are `most` of them.",
+    )
+    yield Claim(
+        "what was said again later is not new, and changes no order",
+        attempt(groups[:1], right, 9) == [(str(n), f"{x} {n}") for x in "ebfcad"],
+        "compare with everything that is kept of this question, not with the neighbour alone; and "
+        "keep the order: no set, no sorting.",
+    )
+    both = [("1+3", ["4", "four"]), ("2+2", ["4"])]
+    yield Claim(
+        "the same text may answer two questions",
+        attempt(both, lambda question, answer: True, 2)
+        == [("1+3", "4"), ("1+3", "four"), ("2+2", "4")],
+        "every question has answers of its own: forget, with each, what was seen before.",
+    )
+    yield Claim(
+        "another limit",
+        len(attempt(groups, right, 3)) == 4 and len(attempt(groups, right, 1)) == 2,
+        "`most` limits the answers to one question, not all of them.",
+    )
+    yield Claim(
+        "no questions, no pairs; nothing right, no pairs",
+        attempt([], right, 4) == [] and attempt(groups[1:2], right, 4) == [],
+        "an empty list is a fine answer.",
+    )
