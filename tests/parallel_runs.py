@@ -21,7 +21,7 @@ import torch
 
 from minids.config import GQAConfig, ModelConfig, MoEConfig
 from minids.durable import complete
-from minids.model.moe import experts_loop
+from minids.model.experts import experts_loop
 from minids.model.mtp import MTP
 from minids.model.routing import route
 from minids.model.transformer import Transformer
@@ -346,7 +346,7 @@ def codes(ids: list[int]) -> list[int]:
 
 
 def main() -> None:
-    import minids.cli.zero_runs
+    import minids.cli.zero_progress
     import minids.train.sharded_checkpoint  # noqa: F401  once, before there are many
 
     folder = Path(sys.argv[1])

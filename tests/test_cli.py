@@ -555,6 +555,12 @@ def test_train_refuses_a_model_that_does_not_fit_and_names_one_that_does(tmp_pat
     assert not (tmp_path / "a").exists(), "nothing is left behind"
 
 
+def test_train_refuses_a_context_that_leaves_no_room_to_write(tmp_path):
+    path = tmp_path / "config.json"
+    path.write_text(json.dumps(to_hf(preset("toy-llama")) | {"max_position_embeddings": 1}))
+    assert "context of 1" in refused("train", path, "--out", tmp_path / "a")
+
+
 def test_train_refuses_texts_that_teach_nothing(tmp_path):
     for content, why in ((b"", "empty"), (b"\0\1", "UTF-8"), (b"a b", "tokens are needed")):
         path = tmp_path / "text.txt"
@@ -572,6 +578,7 @@ def test_train_refuses_texts_that_teach_nothing(tmp_path):
         (("toy-llama", "--batch", -1), "--batch -1"),
         (("toy-llama", "--lr", 3), "--lr 3"),
         (("toy-llama", "--length", 9999), "longer than the context"),
+        (("toy-llama", "--batch", 10**8), "for its logits alone"),
         (("toy-llama", "--scale", "huge"), "huge"),
         (("toy-lama",), "toy-llama"),
         ((), "say what to train"),

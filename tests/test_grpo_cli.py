@@ -8,7 +8,7 @@ import typer
 from typer.testing import CliRunner
 
 from minids import checkpoint
-from minids.cli import zero_runs
+from minids.cli import zero_progress
 from minids.cli.grpo import grpo
 
 app = typer.Typer(pretty_exceptions_enable=False)
@@ -24,7 +24,7 @@ def stopping_at_once(monkeypatch):
     def stopped():
         yield lambda: True
 
-    monkeypatch.setattr(zero_runs, "stopping_after_this_step", stopped)
+    monkeypatch.setattr(zero_progress, "stopping_after_this_step", stopped)
 
 
 def test_the_last_line_of_json_sums_up(tmp_path):

@@ -10,17 +10,17 @@ import torch
 from torch.nn import functional as F
 
 from minids.config import GQAConfig, ModelConfig, MoEConfig
-from minids.model import moe
+from minids.model import experts
 from minids.model.balance import load, nudge
-from minids.model.layers import SwiGLU, init_weights
-from minids.model.moe import (
+from minids.model.experts import (
     Experts,
-    MoE,
     experts_grouped,
     experts_loop,
     experts_of_one_token,
     grouped_linear,
 )
+from minids.model.layers import SwiGLU, init_weights
+from minids.model.moe import MoE
 from minids.model.products import products
 from minids.model.routing import drop, kept_by_affinity, route, softmax_scores
 
@@ -117,14 +117,14 @@ def test_the_loop_is_what_the_others_compute_in_value_and_gradient(
 def test_groups_that_are_filled_up_change_no_value_and_no_gradient(rows, tilt, monkeypatch):
     leaves = layer_inputs(37, 8, 3, 20, 12, tilt=tilt)
     expected = value_and_gradients(experts_loop, leaves, 3)
-    monkeypatch.setattr(moe, "_rows", lambda *_: rows)
+    monkeypatch.setattr(experts, "_rows", lambda *_: rows)
     for got, want in zip(value_and_gradients(experts_grouped, leaves, 3), expected, strict=True):
         torch.testing.assert_close(got, want, rtol=1e-4, atol=1e-5)
 
 
 def test_filled_up_groups_have_few_sizes_and_lose_no_assignment():
     routing = route(softmax_scores(normal(50, 5)), top_k=2)
-    token, weights, ends = moe.in_order(routing, 5, rows=8)
+    token, weights, ends = experts.in_order(routing, 5, rows=8)
     sizes = ends.diff(prepend=ends.new_zeros(1))
     asked = torch.bincount(routing.experts.flatten(), minlength=5)
     assert not (sizes % 8).any()
@@ -140,9 +140,9 @@ def test_filled_up_groups_have_few_sizes_and_lose_no_assignment():
 def test_only_large_products_on_a_cpu_are_filled_up():
     few, many = (route(softmax_scores(normal(t, 4)), top_k=2) for t in (8, 4096))
     weight = torch.empty(4, 64, 64)
-    assert moe._rows(torch.empty(8, 64), weight, few) == 1
-    assert moe._rows(torch.empty(4096, 64), weight, many) == moe.ROWS
-    assert moe._rows(torch.empty(4096, 64, device="meta"), weight, many) == 1
+    assert experts._rows(torch.empty(8, 64), weight, few) == 1
+    assert experts._rows(torch.empty(4096, 64), weight, many) == experts.ROWS
+    assert experts._rows(torch.empty(4096, 64, device="meta"), weight, many) == 1
 
 
 def test_one_token_alone_is_computed_as_in_the_loop_in_value_and_gradient():

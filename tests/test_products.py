@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from minids.decode.sample import generate
 from minids.model.attention import SHORT_BF16, attend
-from minids.model.moe import grouped_linear
+from minids.model.experts import grouped_linear
 from minids.model.mtp import MTP
 from minids.model.products import Linear, fastest, linear, products
 from minids.model.transformer import Transformer

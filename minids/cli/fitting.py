@@ -9,15 +9,23 @@ from minids.config import ModelConfig
 from minids.study.scale import Scale
 
 BYTES_PER_PARAMETER = 16  # weight, gradient and AdamW's two moments, in fp32
+BYTES_PER_LOGIT = 8  # itself and its gradient
 
 
 def refuse_what_does_not_fit(
-    config: ModelConfig, vocab: int, length: int, on: Scale, shards: int = 1
+    config: ModelConfig,
+    vocab: int,
+    batch: int,
+    length: int,
+    on: Scale,
+    *,
+    shards: int = 1,
+    processes: int = 1,
 ) -> None:
-    """Raise ValueError for a model that cannot be trained here, before anything is built.
+    """Raise ValueError for what cannot be trained here, before anything is built.
 
-    `vocab` is the tokenizer's, `length` of a row. Of several processes `shards` share the weights,
-    and each has a GPU; on CPUs they share the memory of one machine.
+    `vocab` is the tokenizer's; a step reads `batch` rows of `length` tokens. Of several processes
+    `shards` share the weights, and each has a GPU; on CPUs they share the memory of one machine.
     """
     if config.vocab < vocab:
         raise ValueError(
@@ -28,13 +36,24 @@ def refuse_what_does_not_fit(
         raise ValueError(
             f"--length {length} is longer than the context of {config.name}, {config.context}"
         )
-    apart = shards if on.device.type == "cuda" else 1
-    need = BYTES_PER_PARAMETER * accounting.parameters(config).total / apart
+    if config.context < 2:
+        raise ValueError(f"{config.name} has a context of 1, and can never read what it wrote")
+    if on.device.type == "cpu":
+        shards = processes = 1
     have = _memory(on)
-    if have is not None and need > have:
+    if have is None:
+        return
+    need = BYTES_PER_PARAMETER * accounting.parameters(config).total / shards
+    if need > have:
         raise ValueError(
             f"training {config.name} takes {need / 1e9:,.0f} GB for weights and optimizer, and "
             f"there are {have / 1e9:,.0f}: train a toy instead, such as toy-llama or toy-v3"
+        )
+    scores = BYTES_PER_LOGIT * batch * length * config.vocab / processes
+    if need + scores > have:
+        raise ValueError(
+            f"a batch of {batch:,} rows of {length:,} tokens takes {scores / 1e9:,.0f} GB for its "
+            f"logits alone, and there are {have / 1e9:,.0f}: give a smaller --batch"
         )
 
 

@@ -29,7 +29,7 @@ def grpo(
         refuse("--seed and --out are fixed by the run that you resume; leave them out")
     if save_every < 1:
         refuse(f"--save-every {save_every}: give 1 or more")
-    from minids.cli import zero_runs
+    from minids.cli import zero_progress, zero_runs
     from minids.cli.runs import scaled
     from minids.train.world import launched
 
@@ -41,5 +41,5 @@ def grpo(
                 run = zero_runs.resumed(resume, scale=scale, world=world)
             else:
                 run = zero_runs.fresh(seed=seed or 0, on=on, out=out, world=world)
-        code = zero_runs.carry_out(run, as_json=as_json, save_every=save_every)
+        code = zero_progress.carry_out(run, as_json=as_json, save_every=save_every)
     raise typer.Exit(code)

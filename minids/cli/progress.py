@@ -12,7 +12,8 @@ import torch
 import typer
 from tqdm import tqdm
 
-from minids.cli.runs import Run, again, resume_line, save
+from minids.cli.run_folders import again, resume_line
+from minids.cli.runs import Run, save
 from minids.decode.sample import generate
 from minids.model.transformer import Transformer
 from minids.study.watch import watch

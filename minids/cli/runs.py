@@ -7,7 +7,6 @@ by torchrun, a run is the same in several processes; each has a part of the weig
 
 import hashlib
 import os
-import shlex
 from pathlib import Path
 from typing import Any, NamedTuple, get_args
 
@@ -18,6 +17,7 @@ from torch import Tensor
 from minids import accounting, checkpoint
 from minids.cli.count import find, humanly, shape
 from minids.cli.fitting import refuse_what_does_not_fit
+from minids.cli.run_folders import refuse_unwritable, refuse_used
 from minids.model.products import Products
 from minids.model.transformer import Transformer
 from minids.study.scale import Kind, Scale, keep_memory, threads
@@ -84,7 +84,10 @@ def fresh(
         seed=seed,
         products=on.products,
     )
-    refuse_what_does_not_fit(config, tokenizer.vocab, plan.length, on, shards)
+    refuse_what_does_not_fit(
+        config, tokenizer.vocab, plan.batch, plan.length, on,
+        shards=shards, processes=world.size,
+    )  # fmt: skip
     tokens = _tokens(corpus, tokenizer, plan)
     plan = _agreed(plan, world)
     folder.mkdir(parents=True, exist_ok=True)
@@ -198,34 +201,3 @@ def _agreed(plan: Plan, world: World) -> Plan:
             f"give --batch {world.size} or more, or start fewer"
         )
     return agreed
-
-
-def refuse_used(folder: Path, command: str) -> None:
-    """Refuse a folder that holds a run, or that nothing can be written to."""
-    if folder.exists() and not folder.is_dir():
-        raise ValueError(f"{folder} is a file: name a folder with --out")
-    if checkpoint.steps(folder):
-        raise ValueError(
-            f"{folder} already holds a run: go on with it ({resume_line(folder, command)}), "
-            "or name another folder with --out"
-        )
-    refuse_unwritable(folder)
-
-
-def resume_line(folder: Path, command: str) -> str:
-    """Return the command that goes on with a run, as it can be pasted."""
-    return f"minids {command} --resume {shlex.quote(str(folder))}"
-
-
-def again(folder: Path, command: str) -> str:
-    """Return how to go on with a run that ended early, if anything of it was saved."""
-    if not checkpoint.steps(folder):
-        return "nothing was saved: begin anew"
-    return f"go on from the last checkpoint with: {resume_line(folder, command)}"
-
-
-def refuse_unwritable(folder: Path) -> None:
-    """Refuse a folder that nothing can be written to, before the work and not after it."""
-    there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
-    if not os.access(there, os.W_OK):
-        raise ValueError(f"{there} cannot be written to: name another folder with --out")

@@ -23,10 +23,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from minids.model.experts import Experts
 from minids.model.fp8_formats import E4M3, SIZE, Block, Format, through_fp8
 from minids.model.fp8_gemm import has_fp8, real_product
 from minids.model.layers import gated_silu
-from minids.model.moe import Experts
 from minids.model.routing import Routing
 
 KEPT = ("head", "kv_up")

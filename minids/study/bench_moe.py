@@ -15,8 +15,9 @@ from torch import Tensor, nn
 from minids import accounting
 from minids.config import ModelConfig, MoEConfig
 from minids.huggingface import to_hf
+from minids.model.experts import experts_loop
 from minids.model.layers import SwiGLU, init_weights
-from minids.model.moe import MoE, experts_loop
+from minids.model.moe import MoE
 from minids.model.products import Products, fastest, products
 from minids.model.transformer import Transformer
 from minids.presets import preset

@@ -21,8 +21,8 @@ from torch import Tensor, nn
 from torch.distributed.device_mesh import DeviceMesh
 from torch.distributed.tensor import DTensor, Placement, Replicate, Shard, distribute_tensor
 
+from minids.model.experts import Experts, grouped_linear
 from minids.model.layers import gated_silu
-from minids.model.moe import Experts, grouped_linear
 from minids.model.routing import Routing, how_often
 from minids.train.world import SHARDS
 
@@ -63,7 +63,7 @@ def experts_apart(
     routing: Routing,
     group: Group,
 ) -> Float[Tensor, "t d"]:
-    """Return what `model.moe.experts_loop` would, where process i has experts i e to (i + 1) e - 1.
+    """Return what `experts.experts_loop` would, where process i has experts i e to (i + 1) e - 1.
 
     Sorted by expert, a token's copies are sorted by process, too. What arrives is sorted by sender
     and then by expert; it is sorted anew, and back before the results leave.
@@ -98,7 +98,7 @@ def _counts(
 
 
 class ExpertsApart(nn.Module):
-    """The experts of this process, in place of `model.moe.Experts`; names of weights stay.
+    """The experts of this process, in place of `model.experts.Experts`; names of weights stay.
 
     The weights are DTensors, cut between experts: they know of the whole, so that norms and
     checkpoints do. Gradients of a process's experts hold all tokens that came to it, and miss

@@ -21,7 +21,7 @@ from torch.nn import functional as F
 
 from minids import accounting
 from minids.check.bugs import ch03 as bugs
-from minids.model import balance, moe, routing
+from minids.model import balance, experts, routing
 from minids.model.layers import SwiGLU
 from minids.presets import DATA, preset
 from minids.study import evened, mixture_runs, mixtures, served, specialise, tables, viz_moe
@@ -126,14 +126,14 @@ show_source(routing.softmax_scores, routing.route)
 # `linear(x, W)` is $x W^T$, as in torch.
 
 # %%
-show_source(moe.experts_loop, moe.experts_grouped)
+show_source(experts.experts_loop, experts.experts_grouped)
 
 # %% tags=["claim"]
 chosen = routing.route(routing.softmax_scores(u @ vectors.T), top_k=k)
 with torch.no_grad():
     ours = {
         way.__name__: u + shared(u) + way(u, gate_up, down, chosen)
-        for way in (moe.experts_loop, moe.experts_grouped)
+        for way in (experts.experts_loop, experts.experts_grouped)
     }
 for name, out in ours.items():
     claim(f"{name} gives what we computed by hand", float((out - expected).abs().max()) < 1e-5)
@@ -149,7 +149,7 @@ for name, out in ours.items():
 def router_gradient(top_k, normalise):
     v = vectors.clone().requires_grad_()
     r = routing.route(routing.softmax_scores(u @ v.T), top_k=top_k, normalise=normalise)
-    moe.experts_loop(u, gate_up, down, r).square().sum().backward()
+    experts.experts_loop(u, gate_up, down, r).square().sum().backward()
     return float(v.grad.abs().max())
 
 
