@@ -345,12 +345,16 @@ def test_lab_refuses_where_there_is_no_course(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(folders.minids, "__file__", str(tmp_path / "site/minids/__init__.py"))
     assert "run this in the folder that you cloned" in refused("lab")
+    for name in ("notebooks", "exercises"):  # somebody else's
+        (tmp_path / name).mkdir()
+    assert "run this in the folder that you cloned" in refused("lab")
     assert minids.__file__.startswith(str(tmp_path))
 
 
 def test_lab_refuses_where_no_chapter_is_built(monkeypatch, tmp_path):
-    (tmp_path / "notebooks").mkdir()
+    (tmp_path / "notebooks" / "src").mkdir(parents=True)
     (tmp_path / "exercises").mkdir()
+    (tmp_path / "notebooks" / "src" / "00_map.py").touch()
     monkeypatch.chdir(tmp_path)
     assert "minids course build" in refused("lab")
 

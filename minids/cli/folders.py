@@ -9,7 +9,8 @@ from minids.cli.refusal import refuse
 def course_folder() -> Path:
     """Return the folder of the course: this one, one around it, or the package's."""
     for folder in (Path.cwd(), *Path.cwd().parents, Path(minids.__file__).parents[1]):
-        chapters = (folder / "notebooks").rglob("[0-9][0-9]_*")
-        if any(chapters) and (folder / "exercises").is_dir():
+        course = folder / "notebooks", folder / "exercises"
+        named = (path for part in course for path in part.rglob("[0-9][0-9]_*"))
+        if all(part.is_dir() for part in course) and any(named):
             return folder
     refuse("there are no notebooks here; run this in the folder that you cloned")
