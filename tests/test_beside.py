@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from minids.study.beside import beside
+from minids.study.beside import beside, meanwhile
 from minids.study.compare import compare
 
 
@@ -43,5 +43,25 @@ def test_without_workers_the_runs_are_done_at_once():
 @pytest.mark.parametrize("workers", [0, 1])
 def test_a_run_that_fails_says_so_when_it_is_asked_for(workers):
     later = beside(fail, {"a": {}}, [5], workers=workers)
+    with pytest.raises((RuntimeError, ZeroDivisionError), match="on purpose"):
+        later.result(timeout=60)
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_meanwhile_returns_whatever_one_function_does(workers):
+    later = meanwhile(lambda seed: {"rows": [seed, "as it is"]}, workers=workers, seed=4)
+    assert later.result(timeout=60) == {"rows": [4, "as it is"]}
+
+
+def test_meanwhile_is_back_before_its_function_is():
+    began = time.time()
+    later = meanwhile(slow, seed=0)
+    assert time.time() - began < 1.0
+    assert later.result(timeout=60) >= began + 1.0
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_what_fails_meanwhile_says_so_when_it_is_asked_for(workers):
+    later = meanwhile(fail, workers=workers, seed=5)
     with pytest.raises((RuntimeError, ZeroDivisionError), match="on purpose"):
         later.result(timeout=60)

@@ -52,6 +52,12 @@ def test_every_arm_begins_with_the_same_student_and_changes_nobody(who):
     assert len({tuple(ends[arm][:50].tolist()) for arm in ("raw", "soft", "on-policy")}) == 3
 
 
+def test_the_beginner_is_the_student_and_practises_as_its_arm_does(who):
+    student, practised = distill_arms.beginner(PLAN, seed=0)
+    assert torch.equal(weights(student), weights(who.student))
+    assert practised == distill_arms.test(distill_arms.run("RL", PLAN, who, seed=0), PLAN, seed=0)
+
+
 def test_raw_and_verified_differ_in_what_is_read_alone(who):
     read = who.collected
     raw, verified = read.raw, read.raw[::-1]

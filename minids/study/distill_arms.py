@@ -58,6 +58,16 @@ def student(plan: Plan, *, seed: int, kind: Products = "plain", device: str = "c
     return model
 
 
+def beginner(
+    plan: Plan, *, seed: int, kind: Products = "plain", device: str = "cpu"
+) -> tuple[Transformer, Exam]:
+    """Return the student, and the exam of a copy that practised alone: neither needs a teacher."""
+    model = student(plan, seed=seed, kind=kind, device=device)
+    lone = copy.deepcopy(model)
+    _exhaust(practising(lone, plan, plan.practice, seed=seed, kind=kind))
+    return model, test(lone, plan, seed=seed, kind=kind)
+
+
 def ask(plan: Plan, seed: int) -> Callable[[int], Problem]:
     """Return the questions of distillation: none of them can be in an exam."""
     return problems(plan.recipe.lessons.level, seed=seed + 2000)

@@ -27,6 +27,7 @@ from minids.rl import distill, sft
 from minids.rl.traces import collect, traces, verified
 from minids.rl.zero import newborn, practise, questions, read_lessons
 from minids.study import distill_arms, distill_lab, modes, tables, viz_distill, viz_grpo
+from minids.study.beside import meanwhile
 from minids.study.cards import Question, quiz, trap
 from minids.study.compare import compare
 from minids.study.distill_cost import answer, bill
@@ -80,9 +81,13 @@ times = predict(
 # It is chapter 10's toy: it reads answers, most of them wrong, and then practises sums of two-digit numbers with R1-Zero's two rewards.
 # It is stopped early, on purpose. A teacher without mistakes would leave nothing to verify.
 #
+# On the other core the student starts as well. It reads, and then a copy of it practises alone. We look at both below.
+#
 # **What you should see.** As in chapter 10: working takes over in the first ten steps, accuracy rises to about a half or more.
 
 # %% tags=["nbval-ignore-output"]
+how = {"plan": plan, "seed": 0, "kind": kind, "device": device}
+started = meanwhile(distill_arms.beginner, workers=0 if scale.kind == "gpu" else 1, **how)
 teacher = newborn(plan.recipe, seed=0).to(device)
 lessons = read_lessons(teacher, plan.recipe, seed=0, kind=kind)
 for _ in tqdm(lessons, total=plan.recipe.reading, desc="reading"):
@@ -102,7 +107,7 @@ for step in tqdm(practice, total=plan.recipe.practice, desc="practice"):
 # The student is dense, has grouped-query attention, and is about half as large. It has read other texts of the same bad kind, and fewer.
 
 # %% tags=["nbval-ignore-output"]
-student = distill_arms.student(plan, seed=0, kind=kind, device=device)
+student, practised = started.result()
 before = {
     name: distill_arms.test(model, plan, seed=0, kind=kind)
     for name, model in (("teacher", teacher), ("student", student))
@@ -279,7 +284,7 @@ print(inspect.getsource(distill.on_policy).split('"""')[2].strip("\n"))
 # %% [markdown]
 # ## One run
 #
-# The students begin from the same weights. Two processes share the work.
+# The students begin from the same weights. One has practised alone already. Two processes share the rest of the work.
 #
 # **What you should see.** The four that have a teacher leave the one without far behind. Verified is the best of the
 # four, or near it.
@@ -294,14 +299,14 @@ def climb(seed, arm):
     return distill_arms.numbers(distill_arms.test(learnt, plan, seed=seed, kind=kind))
 
 
-arms = ("verified, then RL", "on-policy", "RL", "soft", "verified", "raw")  # the longest first
+arms = ("verified, then RL", "on-policy", "soft", "verified", "raw")  # the longest first
 live = compare(
     climb,
     {arm: {"arm": arm} for arm in arms},
     seeds=(0,),
     workers=0 if scale.kind == "gpu" else None,
 )
-got = {name: distill_arms.numbers(exam) for name, exam in before.items()}
+got = {name: distill_arms.numbers(exam) for name, exam in (before | {"RL": practised}).items()}
 got |= {arm: {metric: live.of(arm, metric)[0] for metric in live.metrics} for arm in arms}
 order = ("student", "RL", *distill_arms.LADDER, "verified, then RL", "teacher")
 print(tables.text([{"model": arm} | {k: f"{v:.2f}" for k, v in got[arm].items()} for arm in order]))
