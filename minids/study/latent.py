@@ -1,4 +1,4 @@
-"""Four kinds of attention in models of equal size: the run of chapter 04.
+"""Five kinds of attention in models of equal size: the run of chapter 04.
 
 Every model has as many query heads of the same width. What attention saves in weights goes to the
 feed-forward, until all models weigh the same. What differs is what they keep of a token.

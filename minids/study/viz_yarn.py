@@ -124,7 +124,7 @@ def two_harms(panels: Mapping[str, Mapping[str, Sequence[tuple[float, float]]]])
                 linewidth=1.4,
             )  # fmt: skip
         axes.set(xlabel="near: loss on hay, nats per token", title=title, ylim=(-0.03, 1.06))
-        axes.set_ylabel("far: share of needles found")
+        axes.set_ylabel("share of needles found")
         axes.grid(alpha=0.3)
     axes.legend(fontsize=8, loc="center left", bbox_to_anchor=(1.01, 0.5))
     return figure

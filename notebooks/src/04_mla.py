@@ -53,11 +53,11 @@ plain, kept = accounting.mha_cache_elements(v3), accounting.cache_elements(v3)
 print(f"a key and a value for each head: {plain:,} numbers, {2 * plain / 1e6:.1f} MB at 16 bits")
 
 # %% [markdown]
-# **Predict first.** How many times smaller is what V3 really keeps?
+# **Predict first.** V3 really keeps 70 kB. With GQA a token costs a key and a value of 128 numbers for each key head. How many key heads would keep as much?
 
 # %% tags=["predict"]
-times = predict(
-    "how many times smaller is V3's cache than with plain attention?", ..., default=8, unit="times"
+heads = predict(
+    "how many key heads of GQA would keep as much as V3 does?", ..., default=8, unit="key heads"
 )
 sizes = predict(
     "keys come from a latent through a matrix; it can be merged into the matrix of the queries. The two matrices together get …",
@@ -116,7 +116,7 @@ for total in (1, 16, 256, 4096):
     print(f"{total:5} tokens: {rebuilt:12,} multiplications rebuilt, {carried:10,} carried")
 rebuilt, carried = products_of(4096)
 claim(
-    "with one head of V3's widths carrying takes 100 times less work",
+    "after 4,096 tokens one head of V3's widths does 100 times less work by carrying",
     rebuilt > 100 * carried,
     f"{rebuilt / carried:.0f} x",
 )
@@ -124,7 +124,8 @@ claim(
 # %% [markdown]
 # ## The package's own
 #
-# The same for all heads and rows. `q_rope` and `k_rope` carry the positions; they come later in this chapter. This is the code that runs:
+# The same for all heads and rows. `q_rope` and `k_rope` carry the positions; they come later in this chapter. Here it is as one reads it. The model
+# itself calls `rebuild` and `carry`, the same two ways in fewer and faster products.
 
 # %%
 show_source(mla.expanded, mla.absorbed, mla.attention_weights)
@@ -212,7 +213,7 @@ claim(
 # ## Two factors, in turn
 #
 # The paper says that `key_up` can be absorbed into the matrix of the queries. Taken at its word, that would be one merged matrix for
-# each head, from the query's latent straight to the key-value latent. Count it.
+# each head, from the query's latent straight to the key-value latent. (V2 and V3 press queries through a latent, too, of 1,536 numbers. It is not kept.) Count it.
 
 # %% tags=["claim"]
 in_turn = a.nope_dim * a.q_rank + a.nope_dim * a.kv_rank
@@ -347,7 +348,6 @@ layer.append(
 )
 measured = layer.nbytes / 1000 * v3.n_layers
 print(f"V3: {kept:,} numbers per token, {measured:,.0f} bytes")
-reveal(times, round(plain / kept, 1))
 claim(
     "tensors and formula agree, for the toy",
     cache.nbytes == 50 * accounting.cache_bytes(toy.c, bits=32),
@@ -362,6 +362,7 @@ claim(
 
 # %% tags=["claim"]
 groups = a.cached_width / (2 * a.nope_dim)
+reveal(heads, groups)
 claim(
     "with a latent of four heads and a rotary key of half a head, MLA keeps as much as GQA with 2.25 key heads",
     groups == 2.25 and a.kv_rank == 4 * a.nope_dim and 2 * a.rope_dim == a.nope_dim,
@@ -494,7 +495,8 @@ claim(
 # ## How much is there to keep?
 #
 # Why can so few numbers stand for so many? Take the trained MHA model and look at what it keeps: keys and values of all heads, before they are turned.
-# Which share is lost when they pass through `r` numbers? The best possible way is known: keep the `r` largest singular values.
+# How large is the error, beside their size, when they pass through `r` numbers? The best possible way is known. The *singular value decomposition*
+# sorts the directions in which the rows vary, and one keeps the `r` largest.
 
 # %%
 show_source(latent.rank_errors)
@@ -516,9 +518,6 @@ for name, by_layer in layers.items():
         )
 
 # %% tags=["claim"]
-at_24 = {
-    name: [errors[ranks.index(24)] for errors in by_layer] for name, by_layer in layers.items()
-}
 claim(
     "training makes keys and values simpler: at every rank less is lost than without training, in both layers",
     all(
@@ -861,7 +860,7 @@ claim(
 )
 
 # %% [markdown]
-# A loss curve shows neither. A is found by loading published weights, or by the spread of the scores. C is found by a loud input. B and D are
+# A loss curve shows neither: after so few steps a broken one may even end lower. A is found by loading published weights, or by the spread of the scores. C is found by a loud input. B and D are
 # found by counting what is kept, and by nothing else: open courses ship both. The lines:
 
 # %%
@@ -930,7 +929,7 @@ quiz(
         Question(
             "A course's MLA gives exactly the right outputs. What can still be wrong?",
             "What it keeps.",
-            "Two exhibits of the museum write as they should and save little or nothing.",
+            "Two exhibits of the museum write as they should and keep more than they need: one of them more than plain attention.",
             {
                 "Nothing: outputs are the test.": "Outputs cannot see memory. Count the numbers that are held.",
                 "The loss.": "Equal outputs have equal losses.",

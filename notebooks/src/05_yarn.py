@@ -12,7 +12,7 @@
 # does it find what stands **far** back, and does it still know what stands **near**?
 #
 # **You need** chapter 01: attention, and the rotation of queries and keys.
-# **You get** four ways to stretch, a picture of what each one breaks, and the two repairs that make up YaRN.
+# **You get** three ways to stretch, a picture of what each one breaks, and the two repairs that make up YaRN.
 
 # %%
 import json
@@ -213,7 +213,10 @@ show_source(needle.TokenShift)
 # ## Train on short rows
 #
 # **What you should see.** First the values that can be known fall to nothing: recall is learned. Then the rule of the hay is learned.
-# All tokens together level off far above zero: keys and first values cannot be known.
+# All tokens together level off far above zero: one token of hay in five is random, and keys and first values cannot be known.
+#
+# One help: values that can be known are a second loss, which weighs as much as all tokens together, here and wherever we tune below. Without it
+# the toy does not learn to look things up in the time of a chapter.
 
 # %% tags=["nbval-ignore-output"]
 print(scale)
@@ -255,7 +258,8 @@ every(
 # %% [markdown]
 # ## Read eight times further, without any tuning
 #
-# The same weights, rows of eight times the length. Each method comes plain, and *sharper*: with YaRN's temperature.
+# The same weights, rows of eight times the length. Each method comes plain, and *sharper*: with YaRN's temperature. Three numbers are taken:
+# the share of needles found, at five depths; *far*, the same at the three farthest of them; and *near*, the loss on hay in the second half of the row.
 #
 # **Predict first.** Only distances count in attention. So what happens to a model that is simply given the longer row?
 # And which method, without temperature, keeps the near best?
@@ -291,7 +295,7 @@ arms[too_many_turns] = (
 )
 results = compare(reach.score, arms, seeds, workers=in_workers)
 for number, says in (
-    ("needle", "far: share of needles found"),
+    ("needle", "share of needles found, all depths"),
     ("near", "near: loss on hay, nats"),
 ):
     print(f"{says}\n{results.table(number)}\n")
@@ -365,8 +369,12 @@ for name in shown:
     print(f"{name:14} perplexity on hay {math.exp(results.mean(name, 'near')):5.1f}")
 
 # %% [markdown]
-# Why does PI ruin the near? The hay's rule looks three tokens back. The fastest pair turned three radians for that. Divided by eight, three
-# tokens back looks like what a third of a token was. Nothing in training was that fine.
+# Why does PI ruin the near? The hay's rule looks three tokens back. The fastest pair turned three radians for that. Divided by eight, all pairs
+# together now say "three eighths of a token back", and no two tokens were ever that near. (One pair alone may have stood like that: after a full
+# turn its angles come again.)
+#
+# And *none*, whose near is lost as well? The distance three is known to it. New are the tokens further back than any in training: they take part in the
+# softmax at angles that nothing was learned for.
 #
 # YaRN pays a little for its stretched pairs: look at the very start of the row, where nothing is far and the model as it was needs no help.
 #
@@ -407,12 +415,24 @@ figure(
 )
 
 # %% tags=["claim"]
-every(
-    "a longer row dilutes: PI and YaRN without temperature pay less attention than at the trained length",
-    lambda i: max(of("PI", "weight", i), of("YaRN", "weight", i)) < short_weight[i],
+on_short = {
+    (method, i): reach.weight_on_needle(
+        stretch.stretch(models[i], method, factor, beta=beta), trained
+    )
+    for method in ("PI", "YaRN")
+    for i in seeds
+}
+print(
+    "stretched, and asked on a row of the trained length:", *(f"{x:.2f}" for x in on_short.values())
 )
 every(
-    "the temperature helps every method, none included",
+    "a longer row dilutes: without temperature PI and YaRN pay less attention there than on a row of the trained length",
+    lambda i: all(
+        of(method, "weight", i) < on_short[method, i] - 0.03 for method in ("PI", "YaRN")
+    ),
+)
+every(
+    "with the temperature every method pays the needle more attention, none included",
     lambda i: all(of(f"{m}, sharper", "weight", i) > of(m, "weight", i) + 0.02 for m in methods),
 )
 on_average(
@@ -477,8 +497,8 @@ claim(
 
 # %% tags=["claim"]
 every(
-    "by turns, a beta that does not fit falls back to PI: the near is worse than a guess",
-    lambda i: of(too_many_turns, "near", i) > 3,
+    "by turns, a beta that does not fit slows the fastest pair as well: the near is worse than a guess",
+    lambda i: of(too_many_turns, "near", i) > math.log(needle.N_FILLER),
 )
 every(
     "needles do not notice: they are found all the same",
@@ -488,7 +508,7 @@ every(
 # %% tags=["trap"]
 trap(
     "A model that finds every needle reads its long context well.",
-    real and results.mean(too_many_turns, "near") < 3,
+    real and results.mean(too_many_turns, "near") < math.log(needle.N_FILLER),
     "The last arm finds them nearly all and cannot follow a rule three tokens back. A needle asks for one far thing. Ask for something near beside it: "
     "a loss, by position.",
 )
@@ -508,7 +528,7 @@ tuned = compare(
     workers=in_workers,
 )
 for number, says in (
-    ("needle", "far: share of needles found"),
+    ("needle", "share of needles found, all depths"),
     ("near", "near: loss on hay, nats"),
 ):
     print(f"{says}\n{tuned.table(number)}\n")
@@ -658,7 +678,9 @@ print(
             {
                 "context": f"{n // K}K",
                 "cache, GB": round(accounting.cache_bytes(v3) * n / 1e9, 2),
-                "work per token, GFLOP": round(accounting.flops_per_token(v3, n, "prefill") / 1e9),
+                "work of the last token, GFLOP": round(
+                    accounting.flops_per_token(v3, n, "prefill") / 1e9
+                ),
             }
             for n in (4 * K, 32 * K, 128 * K)
         ]
@@ -668,7 +690,7 @@ print(
 # %% tags=["claim"]
 work = [accounting.flops_per_token(v3, n, "prefill") for n in (4 * K, 128 * K)]
 claim(
-    "at 128K a token costs several times what it costs at 4K: attention has outgrown everything else",
+    "the last of 128K tokens costs several times what the last of 4K costs: attention has outgrown everything else",
     work[1] > 2 * work[0],
     f"{work[1] / work[0]:.1f} times",
 )
@@ -835,12 +857,12 @@ doubled = YarnConfig(factor=80, original=4096)
 quiz(
     [
         Question(
-            "A model reads past its trained length without stretching. What fails?",
-            "What lies further back than any distance it was trained on.",
+            "A model reads past its trained length without stretching. Which needles does it miss?",
+            "Those further back than any distance it was trained on.",
             "Needles near the end were found, those at the start were not.",
             {
-                "Everything in the row.": "Tokens near the end look back over known distances, and work.",
-                "Nothing: only distances count.": "The distances themselves are new.",
+                "All of them.": "Those near the end were found. It is the hay that it loses near the end, too.",
+                "None: only distances count.": "The distances themselves are new.",
             },
             not real or all(of("none", "depth 1.0", i) > of("none", "depth 0.0", i) for i in seeds),
         ),

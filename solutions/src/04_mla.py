@@ -204,7 +204,10 @@ found = {
     total: stops_paying(absorbed, expanded, total, v3.attention) for total in (256, 1024, 100_000)
 }
 print(found)
-claim("behind a long past carrying pays a little longer", found[256] < found[1024] < found[100_000])
+claim(
+    "behind a longer past carrying pays for more new tokens",
+    found[256] < found[1024] < found[100_000],
+)
 
 # %% [markdown]
 # ### BEGIN SOLUTION
@@ -215,5 +218,5 @@ claim("behind a long past carrying pays a little longer", found[256] < found[102
 # - **3.** A memory of keys and values passes every test of outputs. Only counting finds it.
 # - **4.** What one user of MHA would need does not fit on one card, nor on six.
 # - **5.** A matrix through a narrow middle is cheaper in two parts. The same idea makes the latent itself.
-# - **6.** The crossing is near `r (n + v) / (2 r - n - v)`: no heads in it, and hardly the past.
+# - **6.** Behind a long past the crossing is near `r (n + v) / (2 r - n - v)`, 171 tokens in V3; behind a short one it comes sooner. No heads in it.
 # ### END SOLUTION

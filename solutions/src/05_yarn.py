@@ -218,7 +218,7 @@ claim(
 # ## 6. Explain, with numbers: why is PI lost at once? (10 minutes)
 #
 # The rule of the hay looks three tokens back. How many radians does the fastest pair turn for that, as trained, and after PI with factor 8?
-# Which of the two angles did training never show, and between which distances does it lie?
+# All pairs together then say another distance. Between which two distances that training showed does it lie?
 #
 # Write a dictionary with `"as trained"`, `"after PI"` and `"because"`: a sentence that holds the second number.
 
@@ -227,7 +227,7 @@ claim(
 angles = {
     "as trained": 3.0,
     "after PI": 3 / 8,
-    "because": "0.375 radians lie between the angles of no token and of one token, and training showed whole radians alone.",
+    "because": "All pairs stand as for 0.375 tokens, which lies between no token and one, and training showed whole tokens alone.",
 }
 ### END SOLUTION
 
@@ -242,7 +242,7 @@ check("05.explain", angles)
 # - **2.** The ramp mixes frequencies. Mixing wavelengths gives the same two ends and other pairs between.
 # - **3.** Multiplying the query alone gives the root of the factor. Training still works, and attention stays diluted.
 # - **4.** The bounds count turns within the *trained* context. The factor only says how far the slow pairs go.
-# - **6.** As trained, three tokens are 3 radians of the fastest pair. After PI with factor 8 they are 3/8, less than the single radian
-#   of one token: an angle between "this token" and "the last one", which training never showed. YaRN leaves that pair at 3. So PI is lost
-#   in the first bin already, though every distance there is known; the others are lost where distances are new.
+# - **6.** As trained, three tokens are 3 radians of the fastest pair. After PI with factor 8 they are 3/8, and every other pair says the same:
+#   three eighths of a token, between "this token" and "the last one", which training never showed. YaRN leaves the fastest pair at 3. So PI is
+#   lost in the first bin already, though every distance there is known; the others are lost where distances are new.
 # ### END SOLUTION

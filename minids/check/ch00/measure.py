@@ -1,4 +1,4 @@
-"""00.measure: parameters counted in a model that is built."""
+"""00.measure: bytes that a built model keeps of a token."""
 
 from collections.abc import Iterator
 

@@ -49,7 +49,7 @@ def claims(attempt: Attempt, g: torch.Generator) -> Iterator[Claim]:
         f"a token costs r + p = {r + p} numbers, whatever the number of heads",
         _kept(memory) - early <= b * (s - 3) * (r + p),
         "keep the latent and ONE rotary key for all heads; keys and values of the heads, a copy "
-        "for each head, or old queries save nothing.",
+        "for each head, or old queries are more than it needs.",
     )
     one, two = attempt(*ups), attempt(*ups)
     feed(one, 0, 3)

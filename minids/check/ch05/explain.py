@@ -41,5 +41,5 @@ def claims(attempt: dict[str, Any], g: torch.Generator) -> Iterator[Claim]:
         close(after, 0.375, rtol=5e-3),
         "the factor is 8, and the distance is the same three tokens.",
     )
-    why = "say that angle, and to which whole distances the angles belong that training did show."
+    why = "say that number, and between which two distances that training showed it lies."
     yield from explains(attempt, (0.375,), hint=why)

@@ -1,4 +1,4 @@
-"""05.measure: how far needles are found."""
+"""05.measure: loss by position in a long row."""
 
 import math
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""06.detector: a detector of routers that look at later tokens."""
+"""06.detector: a detector of routers whose bias leaks into the weights."""
 
 from collections.abc import Callable, Iterator
 from typing import Any

@@ -1,4 +1,4 @@
-"""Answers to 00.measure, right and wrong: parameters counted in a model that is built."""
+"""Answers to 00.measure, right and wrong: bytes that a built model keeps of a token."""
 
 from typing import Any
 

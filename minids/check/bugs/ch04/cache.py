@@ -192,11 +192,11 @@ class SeesTheNext(Memory):
 RIGHT = [Memory, MemoryInOneTensor, MemoryInLists, MemoryWithWeightsOfItsOwn]
 
 WRONG = [
-    ("keys and values kept", KeysAndValues, "save nothing"),
+    ("keys and values kept", KeysAndValues, "more than it needs"),
     ("a rotary key for each head", RopeKeyForEachHead, "ONE rotary key"),
     ("a rotary key spread over the heads", RopeKeyExpanded, "ONE rotary key"),
-    ("queries kept", KeepsQueries, "old queries save nothing"),
-    ("keys kept in a deque", KeysInADeque, "save nothing"),
+    ("queries kept", KeepsQueries, "old queries are more"),
+    ("keys kept in a deque", KeysInADeque, "more than it needs"),
     ("the last token alone", KeepsTheLast, "all earlier tokens"),
     ("the newest first", NewestFirst, "after the old ones"),
     ("rewind does nothing", RewindsNothing, "keeps the first `length`"),

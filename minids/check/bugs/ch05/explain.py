@@ -23,7 +23,7 @@ WRONG = [
     (
         "no number",
         ANGLES | {"because": "Training never showed an angle as small as that."},
-        "say that angle",
+        "say that number",
     ),
     ("no words", ANGLES | {"because": "0.375"}, "write a sentence"),
     ("no reason", {"as trained": 3.0, "after PI": 0.375}, "three entries"),

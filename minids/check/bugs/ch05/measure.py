@@ -1,4 +1,4 @@
-"""Answers to 05.measure, right and wrong: how far needles are found."""
+"""Answers to 05.measure, right and wrong: loss by position in a long row."""
 
 import math
 

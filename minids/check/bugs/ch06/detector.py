@@ -1,4 +1,4 @@
-"""Answers to 06.detector, right and wrong: a detector of routers that look at later tokens."""
+"""Answers to 06.detector, right and wrong: a detector of routers whose bias leaks into the weights."""
 
 import torch
 
