@@ -4,10 +4,10 @@
 # DeepSeek went from V1 to R1 in one year. A one-page table of that road, in Chinese, made the rounds.
 # This course grew from that page.
 #
-# Can the page be trusted? Every cell of it can be checked: computed from a published config, or looked up
+# Can the page be trusted? Nearly every cell of it can be checked: computed from a published config, or looked up
 # in a paper. This chapter checks them all.
 #
-# It needs no GPU and no weights. A model's size, its cache and its bill follow from a dozen numbers in a file.
+# It needs no GPU and no weights. A model's size, its cache and its work per token follow from a dozen numbers in a file.
 #
 # **You need** Python and a first course in deep learning.
 # **You get** three figures that the rest of the course explains: parameters in total, parameters that a token
@@ -73,15 +73,16 @@ how_many = predict(
 #
 # A config is a short list of widths. A parameter count is the sum of the matrices between these widths.
 #
-# Five facts are enough:
+# These facts are enough:
 #
-# - A vector of the model has `d` numbers. There are `L` layers and `V` tokens in the vocabulary.
+# - A vector of the model has `d` numbers. There are `L` layers, and `V` tokens in the vocabulary, which has two tables: in and out.
 # - Attention does not go from `d` to its `h` heads directly. It first goes down to a narrow vector, a *latent*,
-#   and up again from there. Chapter 04 says why.
+#   and up again from there. A key has a part without position (`nope`), and a part that is turned by it (`rope`), one for
+#   all heads and beside the latent. Chapter 04 says why.
 # - A feed-forward has three matrices: gate, up, down.
 # - Most layers have many feed-forwards, the *experts*. A router chooses a few of them for each token, and
 #   shared experts see every token. Chapter 03 says why.
-# - Each layer has a norm before each of its two parts, and one on each latent.
+# - Each layer has a norm before each of its two parts, and one on each latent. The model has one more at its end.
 #
 # **Predict first.** Which share of V3's parameters sits in the routed experts?
 
@@ -309,7 +310,7 @@ claim(
 # ## Activated parameters: who decides what counts?
 #
 # A token looks up one row of the embedding table, and is multiplied with all of the output table, the *head*.
-# Do these tables count as activated? No report says. So try each convention and see which one gives the published figure.
+# Do these tables count as activated? No report says, and one README does not add up (below). So try each convention and see which one gives the published figure.
 
 # %%
 published = {row["model"]: row for row in tables.read("models")}
@@ -351,11 +352,12 @@ claim(
     f"both tables would round to {accounting.activated(preset('deepseek-v3'), 'both tables') / 1e9:.0f} B",
 )
 lite = accounting.activated(preset("deepseek-v2-lite")) / 1e9
+routers = accounting.parameters(preset("deepseek-v2-lite")).router / 1e9
 claim(
-    f"V2-Lite's {published['deepseek-v2-lite']['activated_b']} B is cut off, not rounded",
-    int(10 * lite) / 10 == published["deepseek-v2-lite"]["activated_b"]
+    f"V2-Lite's {published['deepseek-v2-lite']['activated_b']} B is cut off, or leaves out the router as well",
+    int(10 * lite) / 10 == published["deepseek-v2-lite"]["activated_b"] == round(lite - routers, 1)
     and not fits("deepseek-v2-lite", "head only"),
-    f"head only gives {lite:.3f} B",
+    f"head only gives {lite:.3f} B, without the router {lite - routers:.3f} B",
 )
 
 # %% [markdown]
@@ -471,6 +473,7 @@ for name, key, layer in (
 ):
     config = preset(name)
     ours = context * accounting.flops_per_token(config, context) / 1e12
+    # d² in a layer: attention 4, a feed-forward 3 x 8/3 = 8; in the 16B 8 experts of a quarter, 16.
     weights = layer * config.n_layers * config.dim**2 + config.vocab * config.dim
     ideal = context * 6 * (weights + 2 * config.n_layers * config.dim * context) / 1e12
     rows.append(
@@ -483,7 +486,7 @@ for name, key, layer in (
     )
 print(tables.text(rows))
 claim(
-    "the paper counts feed-forwards of exactly 8/3 of the model's width; the real ones are rounded up",
+    "the paper counts ideal widths, 8/3 of the model's for a dense feed-forward, and no router; the real ones are rounded up",
     all(row["ideal widths (T)"] == row["published (T)"] < row["ours (T)"] for row in rows),
 )
 
@@ -540,7 +543,7 @@ smaller = ("deepseek-llm-7b", "deepseek-moe-16b", "deepseek-v2-lite")
 figure(
     viz_map.evolution(flagships, smaller),
     "Activated parameters against cache per token, both logarithmic. The large models go from upper right (67B, GQA) to lower "
-    "left (V2, MLA) and then right (V3 and R1, the largest bubbles). The small ones go left to MoE 16B, then straight down to V2-Lite.",
+    "left (V2, MLA) and then right (V3 and R1, the largest bubbles). The small ones go left and down to MoE 16B, which has half the width, then straight down to V2-Lite.",
 )
 
 # %% tags=["claim"]
@@ -553,7 +556,7 @@ claim(
     places["deepseek-moe-16b"][0] < places["deepseek-llm-7b"][0],
 )
 claim(
-    "the latent moves it down: every MLA model keeps less per token than every model before it",
+    "the latent moves it down: in this figure every MLA model keeps less per token than every model before it",
     max(places[n][1] for n in ("deepseek-v2", "deepseek-v3", "deepseek-v2-lite"))
     < min(places[n][1] for n in ("deepseek-llm-67b", "deepseek-llm-7b", "deepseek-moe-16b")),
 )
@@ -609,10 +612,12 @@ explore(
 # %% [markdown]
 # ## Bug museum
 #
-# Four counters that are wrong. Each looks fine beside some published number. Here is what they print.
+# Four counters that are wrong. Each lies near some published number. Here is what they print.
 # Find the mistake in the number before you read the line.
+#
+# The cell that makes them is folded: its names give the answers away.
 
-# %%
+# %% tags=["hide-input"]
 widths = {"dim": v3.dim} | asdict(v3.attention)
 right = accounting.parameters(v3)
 exhibits = {
@@ -621,7 +626,7 @@ exhibits = {
         right.total,
         "V3, total",
     ),
-    "B": (right.total + right.norms, right.total, "V3, total"),
+    "B": (bugs.active_norms_twice(v3, 1), accounting.activated(v3), "V3, activated"),
     "C": (bugs.active_both_tables(v3, 1), accounting.activated(v3), "V3, activated"),
     "D": (
         bugs.active_experts_alone(small, 2),
@@ -669,7 +674,7 @@ claim(
 )
 
 # %% [markdown]
-# The lines, with the comparison that exposes each: A and B differ from the model that was built, C from the report, D from the paper's own total.
+# The lines, with the comparison that exposes each: A and B differ from the model that was built, C from the report, D from the activated figure that the paper gives for the whole model, 0.3 B.
 
 # %%
 show_source(
@@ -834,6 +839,6 @@ quiz(
 # ## Exercises
 #
 # In `exercises/00_map.ipynb`: fill one line, count latent attention, count what a token meets, predict what a change moves,
-# and build a model and measure its cache. Each checks itself and hints.
+# build a model and measure its cache, and explain a published figure. Each checks itself and hints.
 #
 # Next: [01 llama](01_llama.ipynb) builds the V1 starting point and trains it.

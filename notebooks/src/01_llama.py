@@ -257,7 +257,9 @@ def swiglu_by_hand(x, gate, up, down):
 
 
 # %% [markdown]
-# The package does the same, for all heads and rows at once. This is the code, printed and not pasted:
+# The package does the same, for all heads and rows at once. These are its formulas, printed and not pasted. What runs is faster code that gives the same,
+# and the claims below compare yours with that. A type such as `Float[Tensor, "b h t d"]` names the axes: batch, heads, tokens, width. `rearrange` and
+# `einsum`, from einops, move and multiply axes by these names.
 
 # %%
 show_source(
@@ -345,8 +347,9 @@ claim(
 )
 
 # %% [markdown]
-# A first loss far above this means wrong initial weights. One far below means that the answer leaks in. Look at it in
-# every run that you start.
+# A first loss far above this means wrong initial weights. One far below means that the loss is counted wrongly, with padding as 0, say, or that the
+# weights are not fresh. Look at it in every run that you start. A leak of answers does *not* show here: fresh weights cannot use what they see. It
+# shows later, as a loss that falls too far.
 #
 # Nats per token depend on what a token is. So turn them into **bits per byte**: divide by $\ln 2$, and multiply by tokens
 # per byte of the text. Now vocabularies can be compared, and programs that compress can be, too.
@@ -565,7 +568,7 @@ claim(
 # %% [markdown]
 # ### How wide is a band?
 #
-# Suppose that somebody changes nothing and claims an improvement. We want to believe it in 5 of 100 cases, and no more often.
+# Suppose that somebody changes nothing and claims a difference. We want to believe it in 5 of 100 cases, and no more often.
 # How far does chance go in the other 95?
 #
 # *Two standard deviations* is the answer for a spread that is known. Ours comes from five runs, and that is a guess: five runs that
@@ -631,7 +634,7 @@ claim(
 # How far does a step go? Too far, and the loss rises or becomes `nan`. Not far enough, and time is wasted. Most
 # models start with a short warm-up, go fast, and end slowly.
 #
-# Llama lets the rate fall along a *cosine*. DeepSeek LLM drops it in two *steps*. Why? A cosine must know where it ends. A run with
+# Llama lets the rate fall along a *cosine*. DeepSeek LLM drops it in two *steps*: to 31.6 % of the peak after 80 % of the run, to 10 % after 90 %. Why? A cosine must know where it ends. A run with
 # steps can be continued from the end of its long first phase, when more text arrives. But does it end as low?
 
 # %%
@@ -708,7 +711,7 @@ gaps = {
 figure(
     viz_llama.schedules(factors, gaps),
     "Left: the rate of multi-step stays high and drops twice, the cosine falls all the way. Right: how far the cosine is behind "
-    "multi-step over the run, at both peaks.",
+    "multi-step over the run. At our peak it never leads; at twice the peak it leads before the drops and is behind after them.",
 )
 
 # %% tags=["claim"]
@@ -722,9 +725,9 @@ claim(
 
 # %% [markdown]
 # DeepSeek found about the same end for both. At our first peak the cosine ends higher than that. Why? Our runs are short, and multi-step
-# spends four fifths of them at full speed. With a higher peak the cosine catches up, and the two agree as they did for DeepSeek. So much
-# of the difference was a learning rate and not a schedule. Comparing two things at the setting that suits one of them is how wrong
-# conclusions are made.
+# spends four fifths of them at full speed. With twice the peak most of the gap is gone: that much was a learning rate and not a schedule.
+# Comparing two things at the setting that suits one of them is how wrong conclusions are made. Each at the better of its two peaks, the cosine
+# still ends a little higher here. DeepSeek's runs were long, and there it did not.
 
 # %% tags=["trap"]
 subtracted = results.difference("norms subtract the mean")
@@ -871,7 +874,9 @@ for c, v in valleys.items():
     print(
         f"C = {c:.2g}: best M = {v.scale:,.0f}, D = {c / v.scale:,.0f} tokens, {v.loss:.2f} bits per byte"
     )
-print(f"model exponent {slope:.2f}, redrawn with the noise of a seed {low:.2f} to {high:.2f}")
+print(
+    f"model exponent {slope:.2f}, redrawn with the noise of a seed {low:.2f} to {high:.2f} (9 of 10)"
+)
 print(f"data exponent {1 - slope:.2f}, or {1 - high:.2f} to {1 - low:.2f}")
 best = [v.scale for v in valleys.values()]
 reveal(larger, best[-1] / best[0])
@@ -906,9 +911,11 @@ print(tables.text(tables.read("scaling"), ["fit", "model_exponent", "data_expone
 #
 # Four models with one mistake each. All of them train, and none of them crashes. Here is how they end, in bits per byte, each
 # judged by its own broken program:
+#
+# The cell that makes them is folded: its names give the answers away.
 
 
-# %% tags=["nbval-ignore-output"]
+# %% tags=["nbval-ignore-output", "hide-input"]
 def hide_nothing(model):
     model.layers[0].attention = bugs.SeesTheFuture(model.layers[0].attention)
 
@@ -993,7 +1000,7 @@ claim(
 
 # %% [markdown]
 # The lines. B was trained with one open mask in one layer of two. D also lets a little of the future through: its mean runs over all
-# places of a row. None of the four would be noticed in a plot of the loss by somebody who hopes for a low one.
+# places of a row. B and C would not be noticed by somebody who hopes for a low loss.
 
 # %%
 show_source(bugs.copied, bugs.SeesTheFuture, bugs.TurnsValues, bugs.NormOverBatch)
@@ -1091,7 +1098,7 @@ quiz(
     [
         Question(
             "The first loss of a new run is 3, with a vocabulary of 1,024. What now?",
-            "Stop and look for a leak: it should be about 6.9.",
+            "Stop and look how the loss is counted: it should be about 6.9.",
             "An untrained model gives every token the same probability, which costs ln(1,024).",
             {
                 "Rejoice: the initial weights are good.": "No weights know the text before they have seen it.",

@@ -734,8 +734,10 @@ claim(
 #
 # Four broken versions. All of them write fluently, two of them exactly as they should. A text of 40 tokens goes through each. Find each mistake
 # in the numbers before you read the line. The last column feeds the same text ten times as large, with the rotary key switched off.
+#
+# The cell that makes them is folded: its names give the answers away.
 
-# %%
+# %% tags=["hide-input"]
 g = torch.Generator().manual_seed(3)
 h, d, r, n, p = 8, 48, 32, 16, 8
 x, down, gain = (

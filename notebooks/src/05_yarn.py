@@ -726,8 +726,10 @@ claim(
 #
 # Three versions of YaRN that are wrong. All of them train: here is the loss at the end of the same 15 steps.
 # One run each. Find the mistake in the numbers before you read the line.
+#
+# The cell that makes them is folded: its names give the answers away.
 
-# %% tags=["nbval-ignore-output"]
+# %% tags=["nbval-ignore-output", "hide-input"]
 seed = seeds[0]
 short = models[seed].to(scale.device)
 plain = rope.frequencies(toy_width, theta)

@@ -610,9 +610,11 @@ claim("our mean gap is within twice the reported bound", abs(100 * tiles_off) < 
 #
 # Three broken versions of the tile. Each of them trains. Find each mistake in the numbers before you read the line below the table. Columns: the error of
 # ordinary numbers, the error of gradients of size 1e-6, and by how much numbers shrink on average.
+#
+# The cell that makes them is folded: its names give the answers away.
 
 
-# %%
+# %% tags=["hide-input"]
 def spread(tile):
     """Numbers back in their own size, so that they can be compared."""
 

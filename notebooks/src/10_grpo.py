@@ -484,8 +484,10 @@ print(tables.text(tables.read("dapo"), ["step", "aime24_avg32"]))
 #
 # Three advantages that train. Each is one line away from the right one. Here is what they give to two questions, one with rewards
 # 1, 0, 0, 0 and one with 3, 3, 1, 1. Find the mistake in the numbers first.
+#
+# The cell that makes them is folded: its names give the answers away.
 
-# %%
+# %% tags=["hide-input"]
 two = torch.tensor([[1.0, 0.0, 0.0, 0.0], [3.0, 3.0, 1.0, 1.0]])
 exhibits = {
     "right": bugs.advantage,

@@ -685,8 +685,10 @@ except ValueError as error:
 # - *itself*: the loss of a student that is its teacher;
 # - *padded*: the loss after as many columns of padding were added, over the loss before;
 # - *misses*: a student that leaves out half of what its teacher says; *adds*: one that says as much again.
+#
+# The cell that makes them is folded: its names give the answers away.
 
-# %%
+# %% tags=["hide-input"]
 exhibits = {
     "right": bugs.soft,
     "A": bugs.soft_with_padding,

@@ -188,7 +188,7 @@ numbers = {
     "block": 4 * 4096**2 + 3 * 4096 * 11_008 + 2 * 4096,
     "learning rate": 1000**-0.1250,
     "batch": 1000**0.3271,
-    "because": "Who knows nothing loses ln 102,400 = 11.54 nats a token; a model that starts with half of it is shown the answers.",
+    "because": "Who knows nothing loses ln 102,400 = 11.54 nats a token; half of it means a loss that is counted wrongly, as with padding taken for 0.",
 }
 ### END SOLUTION
 
@@ -278,8 +278,8 @@ claim(
 # - **2.** The order of the text does not matter, the order of the ranks does. Taking the longest token that fits is another method, and gives
 #   other tokens.
 # - **3.** Both layouts are right. A model trained with one cannot be read with the other: chapter 04 meets both.
-# - **4.** The mask goes with the target and not with the place that predicts it. Off by one, the last word of every question would be
-#   learned, and the last word of every answer not.
+# - **4.** The mask goes with the target and not with the place that predicts it. Off by one, the first word of every answer would
+#   not be learned, and what follows its end would.
 # - **5.** The norm makes all vectors equally long. What a vector says is its direction.
 # - **6.** A token remembers one step back. What the model adds in the chapter is everything further away.
 # ### END SOLUTION

@@ -113,7 +113,7 @@ check("02.cache_bytes", cache_bytes)
 # %% [markdown]
 # ## 4. Predict: which is heavier? (10 minutes)
 #
-# DeepSeek LLM 67B has 67.4 billion parameters, 95 layers, 64 query heads and 8 key heads of width 128. It writes 32 texts of 4096 tokens each.
+# DeepSeek LLM 67B has 67.4 billion parameters, 95 layers, 64 query heads and 8 key heads of width 128. It writes 8 texts of 4096 tokens each.
 # All numbers have 16 bits. A GB is $10^9$ bytes. Estimate on paper, to 10 %:
 #
 # - `"weights, GB"`, `"cache, GB"`, and `"cache as MHA, GB"`, if all 64 heads had keys of their own;
@@ -126,10 +126,10 @@ check("02.cache_bytes", cache_bytes)
 ### BEGIN SOLUTION
 prediction = {
     "weights, GB": 67.4 * 2,
-    "cache, GB": 2 * 8 * 128 * 95 * 2 * 4096 * 32 / 1e9,
-    "cache as MHA, GB": 2 * 64 * 128 * 95 * 2 * 4096 * 32 / 1e9,
+    "cache, GB": 2 * 8 * 128 * 95 * 2 * 4096 * 8 / 1e9,
+    "cache as MHA, GB": 2 * 64 * 128 * 95 * 2 * 4096 * 8 / 1e9,
     "heavier": "weights",
-    "heavier as MHA": "cache",
+    "heavier as MHA": "weights",
     "heavier in the 7B": "cache",
 }
 ### END SOLUTION
@@ -211,7 +211,7 @@ claim(
 # - **2.** Three lines decide: where positions start, what is appended, and when heads are repeated. Repeating before appending gives
 #   the right text and a cache that saves nothing.
 # - **3.** Neither the width of the model nor its query heads appear.
-# - **4.** The 7B's cache outweighs it by far. It was made for few texts at a time; the 67B, which costs more to serve, shares.
+# - **4.** Eight texts weigh less than the 67B even without sharing; the 7B's eight texts outweigh the 7B. That it does not share, the paper does not explain.
 # - **5.** A key that is read once serves eight queries. Where reading is what takes time, and in decoding it mostly is, that is the gain.
 # - **6.** Both sides scale with the size of a number, so 16 bits change nothing. A cache that keeps too much changes everything.
 # ### END SOLUTION

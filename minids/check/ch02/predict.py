@@ -13,9 +13,9 @@ from minids.config import ModelConfig
 
 
 def _gb(config: ModelConfig) -> tuple[float, float]:
-    """Weights, and the cache of 32 texts of 4096 tokens: GB at 16 bits."""
+    """Weights, and the cache of 8 texts of 4096 tokens: GB at 16 bits."""
     weights = 2 * accounting.parameters(config).total / 1e9
-    return weights, 32 * 4096 * accounting.cache_bytes(config) / 1e9
+    return weights, 8 * 4096 * accounting.cache_bytes(config) / 1e9
 
 
 _WEIGHTS, _CACHE = _gb(DENSE_67B)
@@ -24,7 +24,7 @@ NUMBERS = {
     "weights, GB": (_WEIGHTS, "about 67 billion numbers of 2 bytes."),
     "cache, GB": (
         _CACHE,
-        "2 * 8 key heads * 128 * 95 layers * 2 bytes a token; 4096 tokens of 32 texts; "
+        "2 * 8 key heads * 128 * 95 layers * 2 bytes a token; 4096 tokens of 8 texts; "
         "a GB is 1e9 bytes.",
     ),
     "cache as MHA, GB": (
@@ -35,7 +35,7 @@ NUMBERS = {
 
 WORDS = {
     "heavier": ("weights", "compare the first two numbers."),
-    "heavier as MHA": ("cache", "compare the first and the third: that is why 67B shares."),
+    "heavier as MHA": ("weights", "compare the first and the third."),
     "heavier in the 7B": (
         "cache",
         "the 7B shares nothing: 32 key heads of 128 in 30 layers keep more per token than the 67B, "
@@ -49,7 +49,7 @@ WORDS = {
     takes=dict,
     hints=(
         "Weights are read by all texts; every text has a cache of its own. Estimate both.",
-        "weights: parameters x 2 bytes. cache: 2 x key heads x 128 x layers x 2 bytes x 4096 x 32.",
+        "weights: parameters x 2 bytes. cache: 2 x key heads x 128 x layers x 2 bytes x 4096 x 8.",
         "67.4e9 * 2 / 1e9 = 135 GB, and 2 * 8 * 128 * 95 * 2 bytes = 389 kB for each token.",
     ),
 )

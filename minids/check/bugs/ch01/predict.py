@@ -7,7 +7,7 @@ NUMBERS = {name: value for name, (value, _) in PREDICTED.items()} | {
 }
 
 ROUNDED = {name: float(f"{value:.4g}") for name, (value, _) in PREDICTED.items()} | {
-    "because": "ln of the vocabulary, 11.5, is what a guess costs; less is a leak of targets."
+    "because": "ln of the vocabulary, 11.5, is what a guess costs; less is a loss counted wrongly."
 }
 
 RIGHT = [NUMBERS, ROUNDED]

@@ -1,4 +1,4 @@
-"""Answers to 06.detector, right and wrong: a detector of routers whose bias leaks into the weights."""
+"""Answers to 06.detector, right and wrong: a detector of biases that leak into weights."""
 
 import torch
 
