@@ -171,9 +171,9 @@ claim(
 #
 # - `"first loss"`: of DeepSeek LLM 7B before training, in nats per token. Its vocabulary has 102,400 tokens.
 # - `"length"`: of a vector of 4,096 numbers after RMSNorm with gain 1, as the root of the sum of its squares.
-# - `"bits per byte"`: of a model with 3 nats per token, where a token stands for 4 bytes.
+# - `"bits per byte"`: of a model with 2 nats per token, where a token stands for 3 bytes.
 # - `"block"`: parameters in one block of the 7B. Width 4,096, feed-forward 11,008, as many key heads as query heads, two norms.
-# - `"learning rate"` and `"batch"`: what DeepSeek's formulas multiply them by when the budget grows a thousandfold.
+# - `"learning rate"` and `"batch"`: what DeepSeek's formulas multiply them by when the budget grows ten thousandfold.
 #
 # - `"because"`: a sentence with the first loss in it. What would a first loss of half that say about the code?
 #
@@ -184,10 +184,10 @@ claim(
 numbers = {
     "first loss": math.log(102_400),
     "length": 4096**0.5,
-    "bits per byte": 3 / math.log(2) / 4,
+    "bits per byte": 2 / math.log(2) / 3,
     "block": 4 * 4096**2 + 3 * 4096 * 11_008 + 2 * 4096,
-    "learning rate": 1000**-0.1250,
-    "batch": 1000**0.3271,
+    "learning rate": 10_000**-0.1250,
+    "batch": 10_000**0.3271,
     "because": "Who knows nothing loses ln 102,400 = 11.54 nats a token; half of it means a loss that is counted wrongly, as with padding taken for 0.",
 }
 ### END SOLUTION

@@ -140,15 +140,15 @@ claim("a router that never learned tells ten times as much as chance", said > 10
 #
 # ## 5. Predict: how many ways? (10 minutes)
 #
-# Write a dictionary. `"2 of 16"`, `"8 of 64"`, `"7 of 63"`: in how many ways can they be chosen, exactly? `"16B, share active"`: DeepSeekMoE 16B has 64 routed
+# Write a dictionary. `"3 of 24"`, `"12 of 96"`, `"11 of 95"`: in how many ways can they be chosen, exactly? `"16B, share active"`: DeepSeekMoE 16B has 64 routed
 # experts, 6 of them for a token, and 2 shared ones of the same width. Which share of all its experts does a token meet, 0 to 1?
 
 # %% tags=["exercise"]
 ### BEGIN SOLUTION
 ways = {
-    "2 of 16": 120,
-    "8 of 64": math.comb(64, 8),
-    "7 of 63": math.comb(63, 7),
+    "3 of 24": 24 * 23 * 22 // 6,
+    "12 of 96": math.comb(96, 12),
+    "11 of 95": math.comb(95, 11),
     "16B, share active": 8 / 66,
 }
 ### END SOLUTION

@@ -114,15 +114,15 @@ check("04.cache", Memory)
 # %% [markdown]
 # ## 4. Predict: how many users fit? (10 minutes)
 #
-# DeepSeek-V3: 61 layers, 128 heads of 128 numbers, a latent of 512, a rotary key of 64; 16 bits a number. Suppose 80 GB (80e9 bytes) are free
-# for caches, and every user has a text of 128K tokens (128 x 1024).
+# DeepSeek-V2: 60 layers, 128 heads of 128 numbers, a latent of 512, a rotary key of 64; 16 bits a number. Suppose 80 GB (80e9 bytes) are free
+# for caches, and every user has a text of 16K tokens (16 x 1024).
 #
 # Write a dictionary: `"bytes per token"`, `"GB per user"`, `"users"`, and `"users with MHA"`, if each head kept a key and a value of
 # 128 numbers. Work it out on paper, then check.
 
 # %% tags=["exercise"]
 ### BEGIN SOLUTION
-fits = {"bytes per token": 70_272, "GB per user": 9.21, "users": 8, "users with MHA": 0}
+fits = {"bytes per token": 69_120, "GB per user": 1.132, "users": 70, "users with MHA": 1}
 ### END SOLUTION
 
 # %% tags=["check"]
@@ -132,12 +132,12 @@ check("04.predict", fits)
 # Beside the package's own count:
 
 # %% tags=["claim"]
-v3 = preset("deepseek-v3")
-user = accounting.cache_bytes(v3) * 128 * 1024
-print(
-    f"{user / 1e9:.2f} GB a user; with MHA {2 * accounting.mha_cache_elements(v3) * 128 * 1024 / 1e9:,.0f} GB"
+v2 = preset("deepseek-v2")
+user, user_of_mha = (
+    2 * n * 16 * 1024 for n in (accounting.cache_elements(v2), accounting.mha_cache_elements(v2))
 )
-claim("eight users fit", 80e9 // user == 8)
+print(f"{user / 1e9:.2f} GB a user; with MHA {user_of_mha / 1e9:.1f} GB")
+claim("seventy users fit, with MHA one", 80e9 // user == 70 and 80e9 // user_of_mha == 1)
 
 # %% [markdown]
 # ## 5. Explain: why nobody merges (10 minutes)
@@ -216,7 +216,7 @@ claim(
 # - **1.** `(t, n) @ (n, r)` first: with one query that is a single small product, and the long axis `s` meets `r` numbers instead of `n x r`.
 # - **2.** Two moves of a bracket: one before the softmax, one after it. The softmax itself cannot be moved.
 # - **3.** A memory of keys and values passes every test of outputs. Only counting finds it.
-# - **4.** What one user of MHA would need does not fit on one card, nor on six.
+# - **4.** Of MHA's users one fits. V3 has one layer more, so its numbers are nearly these.
 # - **5.** A matrix through a narrow middle is cheaper in two parts. The same idea makes the latent itself.
 # - **6.** Behind a long past the crossing is near `r (n + v) / (2 r - n - v)`, 171 tokens in V3; behind a short one it comes sooner. No heads in it.
 # ### END SOLUTION

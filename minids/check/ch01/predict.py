@@ -21,15 +21,15 @@ PREDICTED: dict[str, tuple[float, str]] = {
         "the root mean square is 1, so the squares sum to the width: the length is its root.",
     ),
     "bits per byte": (
-        3 / math.log(2) / 4,
+        2 / math.log(2) / 3,
         "divide by ln 2 for bits, and by the bytes that a token stands for.",
     ),
     "block": (
         float(_BLOCK),
         "four square matrices of attention, three of the feed-forward, two norms.",
     ),
-    "learning rate": (1000**-0.1250, "the rate falls with the budget, to the power -0.125."),
-    "batch": (1000**0.3271, "the batch grows with the budget, to the power 0.3271."),
+    "learning rate": (10_000**-0.1250, "the rate falls with the budget, to the power -0.125."),
+    "batch": (10_000**0.3271, "the batch grows with the budget, to the power 0.3271."),
 }
 
 
@@ -40,7 +40,7 @@ PREDICTED: dict[str, tuple[float, str]] = {
         "None of the six needs a computer with more than a logarithm and a root.",
         "ln of the vocabulary; root of the width; nats over ln 2 over bytes; 4 d d + 3 d h + 2 d; "
         "the factor to the power of the exponent, twice.",
-        "bits = 3 / math.log(2) / 4",
+        "bits = 2 / math.log(2) / 3",
     ),
 )
 def claims(attempt: dict[str, Any], g: torch.Generator) -> Iterator[Claim]:

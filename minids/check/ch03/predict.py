@@ -10,9 +10,9 @@ from minids.check import Claim, checker, close
 from minids.check.answers import numbers_for
 
 _PREDICT = {
-    "2 of 16": math.comb(16, 2),
-    "8 of 64": math.comb(64, 8),
-    "7 of 63": math.comb(63, 7),
+    "3 of 24": math.comb(24, 3),
+    "12 of 96": math.comb(96, 12),
+    "11 of 95": math.comb(95, 11),
     "16B, share active": 8 / 66,
 }
 
@@ -24,29 +24,29 @@ _PREDICT = {
         "The order in which experts are chosen does not matter, and none is chosen twice.",
         "n! / (k! (n - k)!), which is math.comb(n, k). A token of the 16B model meets 6 + 2 of "
         "64 + 2 experts of one width.",
-        '"2 of 16": 16 * 15 / 2',
+        '"3 of 24": 24 * 23 * 22 / 6',
     ),
 )
 def claims(attempt: dict[str, Any], g: torch.Generator) -> Iterator[Claim]:
     yield numbers_for(attempt, _PREDICT)
     yield Claim(
-        "2 of 16: 120 ways",
-        attempt["2 of 16"] == _PREDICT["2 of 16"],
-        "16 x 15 ordered pairs; first and second place do not matter: halve them.",
+        "3 of 24: 2,024 ways",
+        attempt["3 of 24"] == _PREDICT["3 of 24"],
+        "24 x 23 x 22 in order; each choice was counted in all 6 orders of its three.",
     )
     yield Claim(
-        "8 of 64 are far more than four times as many ways as 2 of 16",
-        attempt["8 of 64"] > 1000 * 4 * _PREDICT["2 of 16"],
+        "12 of 96 are far more than four times as many ways as 3 of 24",
+        attempt["12 of 96"] > 1000 * 4 * _PREDICT["3 of 24"],
         "cutting each expert in four does not give four times as many ways: ways multiply.",
     )
     yield Claim(
-        "8 of 64, exactly",
-        attempt["8 of 64"] == _PREDICT["8 of 64"],
-        "no expert is chosen twice, and order does not matter: so it is not 64 ** 8.",
+        "12 of 96, exactly",
+        attempt["12 of 96"] == _PREDICT["12 of 96"],
+        "no expert is chosen twice, and order does not matter: so it is not 96 ** 12.",
     )
     yield Claim(
-        "7 of 63, once one expert is shared",
-        attempt["7 of 63"] == _PREDICT["7 of 63"],
+        "11 of 95, once one expert is shared",
+        attempt["11 of 95"] == _PREDICT["11 of 95"],
         "the shared expert is not chosen: it leaves the pool and the choice.",
     )
     yield Claim(

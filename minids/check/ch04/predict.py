@@ -10,7 +10,7 @@ from minids.check import Claim, checker, close
 from minids.check.answers import numbers_for
 from minids.presets import preset
 
-_CONTEXT = 128 * 1024
+_CONTEXT = 16 * 1024
 
 _PREDICT = ("bytes per token", "GB per user", "users", "users with MHA")
 
@@ -20,36 +20,36 @@ _PREDICT = ("bytes per token", "GB per user", "users", "users with MHA")
     takes=dict,
     hints=(
         "Everything that is kept, over all layers, times the tokens of one text.",
-        "(512 + 64) numbers x 61 layers x 2 bytes; x 128 x 1024 tokens; then 80e9 bytes divided "
+        "(512 + 64) numbers x 60 layers x 2 bytes; x 16 x 1024 tokens; then 80e9 bytes divided "
         "by that, whole users only.",
-        '"users": 80e9 // (bytes_per_token * 128 * 1024)',
+        '"users": 80e9 // (bytes_per_token * 16 * 1024)',
     ),
 )
 def claims(attempt: dict[str, Any], g: torch.Generator) -> Iterator[Claim]:
-    v3 = preset("deepseek-v3")
-    size = accounting.cache_bytes(v3)
+    v2 = preset("deepseek-v2")
+    size = accounting.cache_bytes(v2)
     user = size * _CONTEXT
-    mha = 2 * accounting.mha_cache_elements(v3) * _CONTEXT
+    mha = 2 * accounting.mha_cache_elements(v2) * _CONTEXT
     yield numbers_for(attempt, _PREDICT, write="write numbers, without units.")
     yield Claim(
         "a token keeps the latent and the rotary key",
-        attempt["bytes per token"] not in (2 * 512 * 61, 2 * 64 * 61),
+        attempt["bytes per token"] not in (2 * 512 * 60, 2 * 64 * 60),
         "both are kept: kv_rank + rope_dim numbers in a layer.",
     )
     yield Claim(
         "a token keeps them in every layer",
         attempt["bytes per token"] > 2 * 576,
-        "each of the 61 layers has a latent of its own.",
+        "each of the 60 layers has a latent of its own.",
     )
     yield Claim(
         "the bytes of one token, exactly",
         attempt["bytes per token"] == size,
-        "(512 + 64) numbers, 61 layers, 2 bytes each; heads do not count.",
+        "(512 + 64) numbers, 60 layers, 2 bytes each; heads do not count.",
     )
     yield Claim(
-        "one user at 128K",
+        "one user at 16K",
         close(float(attempt["GB per user"]), user / 1e9, rtol=5e-3),
-        "128K is 128 x 1024 tokens, and a GB here is 1e9 bytes.",
+        "16K is 16 x 1024 tokens, and a GB here is 1e9 bytes.",
     )
     yield Claim(
         "whole users in 80 GB",
