@@ -184,6 +184,24 @@ def test_zb1ps_formula_supposes_that_weights_take_no_longer_than_forward(stages,
     assert bubble >= bubble_zb1p(stages, t)
 
 
+@pytest.mark.parametrize(
+    ("orders", "times", "formula", "longer"),
+    [
+        (zb1p(4, 8), Times(forward=10, backward=16, weights=10), bubble_zb1p, 12),
+        (
+            dualpipe(4, 8, overlap_first=True),
+            Times(forward=7, backward=21, weights=12, overlapped=26),
+            bubble_dualpipe,
+            3,
+        ),
+    ],
+)
+def test_both_formulas_suppose_that_weights_take_no_longer_than_inputs(
+    orders, times, formula, longer
+):
+    assert simulate(orders, times).bubble == formula(4, times) + longer
+
+
 @given(st.integers(1, 8), st.integers(0, 8), chunk_times())
 @settings(max_examples=30, deadline=None)
 def test_dualpipes_middle_devices_idle_as_the_report_says_if_forward_is_no_longer(half, more, t):

@@ -184,10 +184,10 @@ def bubble_1f1b(stages: int, times: Times) -> Time:
 
 
 def bubble_zb1p(stages: int, times: Times) -> Time:
-    """Return Table 2's bubble of ZB1P: (PP - 1)(F + B - 2W). It supposes W <= F."""
+    """Return Table 2's bubble of ZB1P: (PP - 1)(F + B - 2W). It supposes W <= F, I."""
     return (stages - 1) * (times.forward + times.backward - 2 * times.weights)
 
 
 def bubble_dualpipe(stages: int, times: Times) -> Time:
-    """Return Table 2's bubble of DualPipe: (PP/2 - 1)(F&B + B - 3W). It supposes F <= B - W."""
+    """Return Table 2's bubble of DualPipe: (PP/2 - 1)(F&B + B - 3W). It supposes F, W <= I."""
     return (stages // 2 - 1) * (times.pair + times.backward - 3 * times.weights)

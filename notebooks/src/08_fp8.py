@@ -2,7 +2,7 @@
 # # 08 fp8. What does training in 8 bits cost?
 #
 # A number in a model usually has 32 bits, or 16. DeepSeek-V3 was trained with 8 in nearly all of its linear layers. Half the bits are half
-# the memory, half the messages, and in theory twice the speed (V3, 3.3.1).
+# the bytes of each number, and in theory twice the speed (V3, 3.3.1).
 #
 # But 8 bits make 256 different numbers, for everything a model knows and computes. Why does it still learn?
 #
@@ -247,7 +247,7 @@ print(f"{q.numbers.dtype}: {q.numbers.nbytes:,} bytes, and {q.scale.nbytes:,} by
 
 # %% [markdown]
 # V3's published weights are stored that way: `weight` in FP8 and `weight_scale_inv`, one factor for each block. Multiplying them out is exact
-# where it is checked against another way: the definition of the byte times the factor, entry by entry.
+# where it is checked against another way: the definition of the byte times the factor, in five places.
 
 # %% tags=["claim"]
 stored = torch.randint(0, 126, (200, 300), generator=g, dtype=torch.uint8)
@@ -259,7 +259,8 @@ claim("V3's weight blocks come out exactly", [float(out[i, j]) for i, j in place
 
 # %% [markdown]
 # Which shape of block helps against which outlier? A single entry spoils one tile. A token whose numbers are all large spoils nobody else. A
-# channel that is large in every token spoils a tile in each of them: that is the case tiles do not solve.
+# channel that is large in every token spoils a tile in each of them: tiles do not solve that. Here it is one tile of
+# four, so half of the size is lost; a token of V3 has 56 tiles.
 
 # %% tags=["claim"]
 tiled = {where: [run["E4M3, 1 x 128 tiles"][-1] for run in harm[where]] for where in harm}
@@ -379,7 +380,7 @@ reported = tables.figure("fp8_gemm_error") / 100
 figure(
     viz_fp8.sums(lengths, {name: [sum(run[i].largest for run in of) / 3 for i in range(len(lengths))] for name, of in runs.items()}, reported),
     "Largest error of sums over their length. With 14 bits it grows, for positive numbers faster than for normal ones. The reported level "
-    "lies between the two at the longest sums. With promotion both stay flat, far below.",
+    "lies between the two at the longest sums. With promotion both fall a little, far below.",
 )  # fmt: skip
 
 # %% tags=["claim"]
@@ -407,12 +408,13 @@ for sign in (False, True):
         table.append({"numbers": "positive" if sign else "normal", "K": k, "factors rounded, %": f"{100 * factors_off:.2f}", "sums cut, %": f"{100 * sums_off:.2f}"})  # fmt: skip
 print(tables.text(table))
 off = {(row["numbers"], row["K"]): (float(row["factors rounded, %"]), float(row["sums cut, %"])) for row in table}  # fmt: skip
-claim("for normal numbers rounding the factors costs more than cutting the sums, at any length", all(off["normal", k][0] > 10 * off["normal", k][1] for k in (128, 4096)))  # fmt: skip
+claim("for normal numbers rounding the factors costs more than cutting the sums, at both lengths", all(off["normal", k][0] > 10 * off["normal", k][1] for k in (128, 4096)))  # fmt: skip
 claim("for positive numbers it averages out in long sums, and the cut does not", off["positive", 4096][0] < off["positive", 128][0] and off["positive", 4096][1] > 50 * off["positive", 4096][0])  # fmt: skip
 
 # %% [markdown]
-# Rounding goes up as often as down: in a long sum it cancels. What is cut off always pulls the same way: it adds up. That is why V3
-# can live with 3 bits of mantissa in the factors, and not with 14 bits in the sum.
+# Rounding goes up as often as down. Where all products are positive it cancels in a long sum; what is cut off always makes the sum smaller, and adds
+# up. With both signs neither is so plain: the sum itself stays small, and rounding the factors costs more at both lengths. V3 cannot know the signs,
+# so it guards the sum.
 #
 # ## A layer
 #
@@ -432,15 +434,28 @@ show_source(fp8._Product, fp8.Fp8Linear)
 # On a Hopper GPU the same class hands its factors to `torch.nn.functional.scaled_mm`. Here they are rounded and multiplied in 32 bits: the same numbers,
 # no speed. Whatever is measured below says nothing about time.
 #
-# The weights themselves stay in 32 bits, and so do their gradients. Why? Look at one small step of an optimizer:
+# The weights themselves stay in 32 bits, and so do their gradients. Why? Look at one small step of an optimizer, of a size as at the end of V3's training,
+# and beside it one at V3's highest rate:
 
 # %% tags=["claim"]
 master = torch.randn(128, 128, generator=g) * 0.02
-moved = master - 1e-5 * torch.randn(128, 128, generator=g).sign()
-stands = [fp8_formats.quantise(w, (128, 128)).numbers.view(torch.uint8) for w in (master, moved)]
-still = float((stands[0] == stands[1]).float().mean())
-print(f"of the weights in FP8 {still:.0%} stand still")
-claim("a step of 1e-5 moves every master weight, and hardly one in FP8", bool((master != moved).all()) and still > 0.95)  # fmt: skip
+signs = torch.randn(128, 128, generator=g).sign()
+
+
+def in_8_bits(weights):
+    return fp8_formats.quantise(weights, (128, 128)).numbers.view(torch.uint8)
+
+
+still = {
+    rate: float((in_8_bits(master) == in_8_bits(master - rate * signs)).float().mean())
+    for rate in (1e-5, 2.2e-4)
+}
+print(
+    "of the weights in FP8 stand still:",
+    *(f"{share:.0%} in a step of {rate:g}" for rate, share in still.items()),
+)
+claim("a step of 1e-5 moves every master weight, and hardly one in FP8", bool((master != master - 1e-5 * signs).all()) and still[1e-5] > 0.95)  # fmt: skip
+claim("of the steps at the highest rate most are lost, too", 0.5 < still[2.2e-4] < still[1e-5])
 
 # %% [markdown]
 # `to_fp8` changes a model. What stays in higher precision? Embedding, head, norms, the router and the attention core, as in V3. (In ours also
@@ -454,11 +469,11 @@ print("in FP8:", ", ".join(sorted(in_fp8)))
 claim("embedding, head, norms and routers are not among them", not in_fp8 & {"embed", "head", "norm", "router"})  # fmt: skip
 v3 = preset("deepseek-v3")
 share, heavy = fp8_bytes.flops_share(v3), fp8_bytes.weights(v3)
-print(f"real size: FP8 takes {heavy.in_fp8 / accounting.parameters(v3).total:.1%} of V3's weights and {share:.0%} of its operations at 4,096 tokens")  # fmt: skip
-all_of_it, without = (accounting.flops_per_token(v3, n, "prefill") for n in (4096, 0))
+print(f"real size: FP8 takes {heavy.in_fp8 / accounting.parameters(v3).total:.1%} of V3's weights and {share:.0%} of its operations; a token of 4,096 sees 2,048 others on average")  # fmt: skip
+all_of_it, without = (accounting.flops_per_token(v3, n, "prefill") for n in (2048, 0))
 rest = (1 - share) * all_of_it
-claim("nearly all weights and three quarters of the operations are FP8", heavy.in_fp8 > 0.99 * accounting.parameters(v3).total and 0.7 < share < 0.8)  # fmt: skip
-claim("attention over 4,096 tokens is most of the rest", (all_of_it - without) / rest > 0.8)
+claim("nearly all weights and 85 % of the operations are FP8", heavy.in_fp8 > 0.99 * accounting.parameters(v3).total and round(share, 2) == 0.85)  # fmt: skip
+claim("attention is most of the rest", (all_of_it - without) / rest > 0.8)
 
 # %% [markdown]
 # ## Experiment: the same model in fp32, bf16, FP8
@@ -514,7 +529,7 @@ print(clean.table(digits=4), "", "with planted outliers", spoiled.table(digits=4
 bound = tables.figure("fp8_loss_error")
 figure(
     viz_fp8.gaps(clean, spoiled, bound),
-    "Loss against the bf16 run of the same seed, in per cent. Left, without outliers: fp32 and both kinds of FP8 scatter around zero, about as "
+    "Loss against the bf16 run of the same seed, in per cent. Left, without outliers: fp32 lies at zero; both kinds of FP8 scatter around it, about as "
     "wide as the band of the report. Right, with outliers: tiles stay near zero, one scale lies far to the right.",
 )
 
@@ -527,7 +542,14 @@ def relative_gap(results, arm):
 
 tiles_off, clean_tensor = relative_gap(clean, "FP8, tiles"), relative_gap(clean, "FP8, one scale")
 spoiled_tiles, spoiled_tensor = (relative_gap(spoiled, arm) for arm in ("FP8, tiles", "FP8, one scale"))  # fmt: skip
-reveal(gap_guess, "less than 0.5 %" if abs(tiles_off) < 0.005 else "0.5 to 2 %")
+reveal(
+    gap_guess,
+    "less than 0.5 %"
+    if abs(tiles_off) < 0.005
+    else "0.5 to 2 %"
+    if abs(tiles_off) < 0.02
+    else "more than 2 %",
+)
 claim(
     "FP8 with tiles ends within 0.5 % of bf16's loss, mean over the seeds", abs(tiles_off) < 0.005
 )
@@ -599,7 +621,7 @@ trap(
 # %% tags=["claim"]
 print(f"reported: the relative loss error stays below {bound} %")
 print(f"reported: {tables.figure('fp8_gemm_error')} % largest error with about 14 bits, K = 4096")
-claim("our mean gap is within twice the reported bound", abs(100 * tiles_off) < 2 * bound)
+print(f"ours: {100 * tiles_off:+.2f} % with tiles, mean of {len(seeds)} seeds")
 
 # %% [markdown]
 # Ours is measured over three seeds of a model some seventy thousand and a million times smaller than theirs, after seconds of training. It can say that nothing breaks at once. It cannot say that nothing
@@ -672,10 +694,11 @@ untrained = math.log(low_precision.toy().vocab)
 claim("all of them learn: they end below a guess among all tokens", max(ended.values()) < untrained)
 if scale.kind != "smoke":
     claim("the loss gives away A and C", min(ended["A"], ended["C"]) > 1.05 * ended["right"])
-    claim("and not B", ended["B"] < 1.02 * ended["right"])
+    claim("and B only by being too good", ended["B"] < 1.02 * ended["right"])
 
 # %% [markdown]
-# (One run each.) B is the dangerous one. Its loss was even a little lower than the right version's, in both seeds we tried, and we do not know why. A test of the forward pass with
+# (One run each.) B is the dangerous one. Its loss is even lower than the right version's, by 2 to 4 % in three seeds we tried. It is not the cutting that
+# helps: right numbers times 0.966 gain as much, and those of B over 0.966 nothing. This toy likes smaller products. A test of the forward pass with
 # a generous tolerance accepts it, too. What finds it is a number that should be zero: by how much the rounding shrinks things on average.
 #
 # ## What was left out
@@ -699,7 +722,7 @@ quiz([
              wrong={"they remove it": "it is still there, and rounded well", "they spread it over the tile": "nothing is mixed, only the scale is shared"},
              backed=entry["E4M3, 1 x 128 tiles"][12] < 0.15),
     Question("Why does cutting sums to 14 bits hurt more in long sums?", right="the last bit of a large sum is larger than small products",
-             because="The largest term decides what the last bit is worth; what is cut off pulls one way.",
+             because="The largest term decides what the last bit is worth; with positive numbers what is cut off pulls one way.",
              wrong={"rounding of the factors adds up": "that averages out", "there are more multiplications": "each product is exact; the sum is not"},
              backed=min(last["positive, 14 bits"]) > 5 * max(run[0].largest for run in runs["positive, 14 bits"])),
     Question("In which tiles does V3 round x for the gradient of the weights?", right="128 tokens of one channel",
@@ -707,9 +730,9 @@ quiz([
              wrong={"1 token, 128 channels": "that is for the output, which is summed over channels", "128 x 128": "that is for weights"},
              backed=Recipe().column == (128, 1)),
     Question("Why are master weights not FP8?", right="a step of the optimizer is smaller than the distance of two FP8 numbers",
-             because="Nearly all weights would stand still.",
+             because="In a step of 1e-5 nearly all weights would stand still.",
              wrong={"they would need too much memory": "they would need less", "the forward pass needs them": "it reads their FP8 copies"},
-             backed=still > 0.95),
+             backed=still[1e-5] > 0.95),
 ])  # fmt: skip
 
 # %% [markdown]

@@ -152,7 +152,7 @@ claim(
 # ## Waiting in a row: pipelines
 #
 # V3 does not fit on one card. Its layers are cut into 16 *stages*, each on another device. A batch is cut into *micro-batches*. A device runs its
-# stage forward (F) for one micro-batch, and hands the result on. Later the gradient comes back, and it runs backward (B).
+# stage forward (F) for one micro-batch, and hands the result on. Later the gradient comes back, and it runs backward (B). Each such piece of work is a *chunk*.
 #
 # The first device waits for its first gradient until all others are through. The last one waits for its first input. This idle time is the *bubble*.
 #
@@ -216,7 +216,8 @@ claim(
 show_source(schedules.zb1p, schedules.dualpipe)
 
 # %% [markdown]
-# Four stages, eight micro-batches. F, I and W take 1, so B takes 2 and F&B takes 3. Numbers are micro-batches, white is waiting.
+# Four stages, eight micro-batches. F, I and W take 1, so B takes 2. A pair takes 3, as long as its two chunks alone: what
+# DualPipe gains by sending and computing at once is not in it yet. Numbers are micro-batches, white is waiting.
 
 # %%
 unit = Times(forward=1, backward=2, weights=1)
@@ -265,7 +266,7 @@ for name in same:
     )
 
 # %% [markdown]
-# Exactly, with one condition that the table does not print: ZB1P needs W no longer than F. A longer W does not fit into the holes.
+# Exactly, with one condition that the table does not print: ZB1P needs W no longer than F, and no longer than I. A longer W does not fit into the holes.
 #
 # And DualPipe?
 
@@ -296,7 +297,8 @@ for f, i, w, pair in (
 print(tables.text(rows))
 gap = [r["all pairs together"] - r["formula"] for r in rows]
 claim(
-    "with I at least as long as F the formula is exact, for the middle devices", gap[:4] == [0] * 4
+    "with I at least as long as F and W the formula is exact, for the middle devices",
+    gap[:4] == [0] * 4,
 )
 claim("with a shorter I it is too low by (PP/2 - 1)(F - I)", gap[4] == 3 * (10 - 8))
 claim(
@@ -309,7 +311,7 @@ claim(
 )
 
 # %% [markdown]
-# So the report's formula is what the two devices in the *middle* wait, and it supposes that I is not shorter than F. The order in DeepSeek's public
+# So the report's formula is what the two devices in the *middle* wait, and it supposes that I is not shorter than F, nor than W. The order in DeepSeek's public
 # code is slightly better than the formula: the middle devices run their first pair apart, because F need not wait for B's gradient there. Its
 # authors say so in a comment. And the formula counts one device; the outer ones overlap fewer pairs, so they are busier. The tests of this course hold
 # these sentences against random times.
@@ -342,7 +344,7 @@ shares = {
 }
 figure(
     viz_pipeline.bubbles(sixteen, shares),
-    "Idle share of a step over the number of micro-batches, for 16 stages. All fall. 1F1B lies far above ZB1P and DualPipe, which nearly coincide.",
+    "Idle share of a step over the number of micro-batches, for 16 stages. All fall. 1F1B lies far above ZB1P and DualPipe, which nearly coincide: a pair gains nothing here.",
 )
 
 # %% tags=["claim"]
@@ -478,7 +480,8 @@ claim("our floor explains more than half of the sending", 0.5 < floor / sending 
 
 # %% [markdown]
 # What our floor leaves out is the rest: packing, adding up, latency, links that are shared. And the pair alone reaches half of the peak, where the whole
-# training reaches 39 %. The difference is what stands around the pairs.
+# training reaches 39 %. Part of the difference stands around the pairs, and part is in them: in a real step a pair takes a tenth longer (next section).
+# In the profile tokens are spread evenly by design, and nothing is sent between stages.
 #
 # ## A step of V3
 #
@@ -526,8 +529,9 @@ measured = {
 }
 simulated = measured | {"bubble": float(clocks["each W timed"]["DualPipe"].idle[0])}
 figure(
-    viz_cost.parts({"DeepSeek": measured, "our simulator": simulated}),
-    "Two stacked bars of one training step. Most of it is pairs. The measured bubble is nearly twice as long as the simulated one.",
+    viz_cost.parts({"DeepSeek": measured, "with our bubble": simulated}),
+    "Two stacked bars of one training step. Most of it is pairs. Only the bubble of the lower bar is simulated, its other parts are the measured ones. "
+    "The measured bubble is 1.7 times as long.",
 )
 
 # %% tags=["claim"]
@@ -571,7 +575,7 @@ claim(
 # Take V3 as it was, and take one idea away. Hours follow from operations, at the same MFU.
 #
 # - **Sparse experts.** Every token meets 8 of 256 experts. The dense twin has the same weights, and uses all of them.
-# - **FP8.** All linear layers run in FP8, which doubles their peak. Without it, at the same share of the peak: an upper bound, since waiting does not double.
+# - **FP8.** All linear layers but head and router run in FP8, which doubles their peak. Without it, at the same share of the peak: an upper bound, since waiting does not double.
 # - **DualPipe.** The ratio above, first reading.
 # - **MLA.** Compare with the attention of the 67B: heads as wide as the model together, an eighth as many keys.
 
@@ -621,7 +625,7 @@ trap(
 
 # %% [markdown]
 # Ratios of operations are exact. That hours follow them is an assumption: a dense model has larger products and no all-to-all, and would use the
-# cards better. So 16 is the ratio of work, and an upper bound for the ratio of money.
+# cards better. So 16 is the ratio of work; the ratio of money would probably be smaller.
 #
 # ## What DeepSeek reported, generation by generation
 #
@@ -659,7 +663,7 @@ claim(
 
 # %% [markdown]
 # V2 sits lowest. The reports do not say why; small products and much traffic are what experts bring. V3 has them too, and FP8 and DualPipe besides: it
-# stands where the dense model stood, with the help of FP8. Beside its own mixed peak it was 22 % above.
+# stands where the dense model stood, with the help of FP8. Beside its own mixed peak it reached 22 %, as we saw above.
 #
 # ## What R1 added
 #
@@ -682,7 +686,7 @@ print(f"that is {100 * dollars / bill.V3.dollars():.1f} % of V3's bill, which it
 # %% [markdown]
 # ## What is not in the bill
 #
-# The report says it itself, under its table: the official training run only. Not in it:
+# The report says it itself, under its table: the official training run only, without earlier research and ablations. So these are not in it:
 #
 # - research before the run, ablations, smaller models, runs that failed;
 # - the data, and its preparation;
@@ -761,7 +765,7 @@ quiz(
             "It stays as long, and is a smaller share of the step.",
             "No formula of the table has the number of micro-batches in it.",
             {
-                "It halves.": "Its share of the step nearly halves. The bubble itself does not change.",
+                "It halves.": "Its share of the step falls, to a little more than half. The bubble itself does not change.",
                 "It doubles.": "It comes from filling and emptying the pipeline, which happens once in a step.",
             },
             simulate(schedules.one_f_one_b(8, 32), unit).bubble == lines["1F1B"].bubble,
@@ -814,7 +818,7 @@ quiz(
 # %% [markdown]
 # ## Exercises
 #
-# In `exercises/09_cost.ipynb`: the bill in one line, a simulator of your own, the way to the experts, predictions for 16 stages, who claimed
+# In `exercises/09_cost.ipynb`: the bill in one line, a simulator of your own, the way to the experts, predictions for 12 stages, who claimed
 # too much, and how many micro-batches are enough. Each checks itself and hints.
 #
 # Next: chapter 10 leaves the cluster. Can a model teach itself to reason, from right and wrong alone?

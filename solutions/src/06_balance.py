@@ -208,7 +208,7 @@ claim("and all three balance: load sees nothing", max(map(balanced, (choose, pac
 # - **1.** The sign alone. A step in proportion to the gap was tried by the loss-free paper too: it balances a little better and gives no better a model.
 # - **2.** Two lines that look alike and are not: `topk` of scores plus bias, `gather` from scores. `weights, experts = (scores + bias).topk(k)` is shorter, and is the leak.
 # - **3.** Scope is one `view`. That line decided, in the chapter, whether experts knew a domain.
-# - **4.** One expert can have at most one of a token's 8 choices: 256 / 8 - 1.
+# - **4.** One expert can have at most one of a token's 8 choices: 128 / 8 - 1.
 # - **5.** So a load is judged over many batches. One step's sign is right often enough: errors of chance cancel, steps in the right direction add up.
 # - **6.** Raising all biases alike leaves a softmax over scores plus bias as it was: a detector has to move them unequally.
 # ### END SOLUTION

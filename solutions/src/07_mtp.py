@@ -179,12 +179,12 @@ claim("guesses that know nothing are kept now and then, and far from always", 0.
 #
 # Work it out on paper, then check. A round of drafting brings one token of the model's own, and the drafts that are kept.
 #
-# - `"tokens per round"`: one draft a round, kept in 90 % of all cases;
+# - `"tokens per round"`: one draft a round, kept in 80 % of all cases;
 # - `"V3"`: how many times as fast is that, if a round costs 1.044 plain steps?
-# - `"needed"`: a small model pays 1.8 steps for a round. Which share of drafts must be kept, so that nothing is lost?
-# - `"two drafts"`: two drafts a round, each kept in 80 % of the cases in which its turn comes: how many tokens does a round bring?
+# - `"needed"`: a small model pays 1.6 steps for a round. Which share of drafts must be kept, so that nothing is lost?
+# - `"two drafts"`: two drafts a round, each kept in 70 % of the cases in which its turn comes: how many tokens does a round bring?
 #
-# Then a vocabulary of three tokens. The model's probabilities are `p = (0.7, 0.2, 0.1)`, the drafter's `q = (0.1, 0.8, 0.1)`. Somebody accepts drafts by the
+# Then a vocabulary of three tokens. The model's probabilities are `p = (0.6, 0.3, 0.1)`, the drafter's `q = (0.2, 0.7, 0.1)`. Somebody accepts drafts by the
 # right rule, and replaces a rejected one by a fresh draw from `p`.
 #
 # - `"fresh draw"`: how often does token 0 come out?
@@ -195,12 +195,12 @@ claim("guesses that know nothing are kept now and then, and far from always", 0.
 # %% tags=["exercise"]
 ### BEGIN SOLUTION
 worth = {
-    "tokens per round": 1.9,
-    "V3": 1.9 / 1.044,
-    "needed": 0.8,
-    "two drafts": 1 + 0.8 + 0.64,
-    "fresh draw": 0.1 + 0.6 * 0.7,
-    "because": "A fresh draw gives token 0 a chance of 0.52, not 0.7: a rejected draft was never token 0, so what comes instead must make up for it.",
+    "tokens per round": 1.8,
+    "V3": 1.8 / 1.044,
+    "needed": 0.6,
+    "two drafts": 1 + 0.7 + 0.49,
+    "fresh draw": 0.2 + 0.4 * 0.6,
+    "because": "A fresh draw gives token 0 a chance of 0.44, not 0.6: a rejected draft was never token 0, so what comes instead must make up for it.",
 }
 ### END SOLUTION
 

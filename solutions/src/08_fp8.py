@@ -96,18 +96,18 @@ check("08.products", three_products)
 # %% [markdown]
 # ## 4. Predict: what does FP8 save? (10 minutes)
 #
-# DeepSeek-V3 sends a token of 7168 numbers to an expert in FP8, with a float32 scale for each 128 of them. The result comes back in bf16, 7168 numbers of 2 bytes. Of its
-# 671.03e9 weights 669.07e9 are FP8, with a float32 scale for each block of 128 x 128; the other 1.96e9 are bf16.
+# Suppose that DeepSeek-V3 had finer scales, a float32 for each 32 numbers, in what it sends and in its weights. A token of 7168 numbers goes to an expert in FP8. The
+# result comes back in bf16, 7168 numbers of 2 bytes. Of its 671.03e9 weights 669.07e9 are FP8; the other 1.96e9 are bf16.
 #
 # Write a dictionary: `"bytes to one expert"`, `"dispatch saves"` (a share, against bf16), `"both ways save"` (a share), `"weights, GB"`. On paper first.
 
 # %% tags=["exercise"]
 ### BEGIN SOLUTION
 saves = {
-    "bytes to one expert": 7168 + 4 * 56,
-    "dispatch saves": 1 - 7392 / 14_336,
-    "both ways save": 1 - (7392 + 14_336) / (2 * 14_336),
-    "weights, GB": 673.15,
+    "bytes to one expert": 7168 + 4 * 224,
+    "dispatch saves": 1 - 8064 / 14_336,
+    "both ways save": 1 - (8064 + 14_336) / (2 * 14_336),
+    "weights, GB": 669.07 * (1 + 4 / 32) + 2 * 1.96,
 }
 ### END SOLUTION
 
@@ -115,15 +115,14 @@ saves = {
 check("08.predict", saves)
 
 # %% [markdown]
-# Beside the package's own count:
+# Beside V3's own scales, one for 128 numbers that are sent and one for 128 x 128 weights:
 
 # %% tags=["claim"]
 v3 = preset("deepseek-v3")
-print(f"{fp8_bytes.weights(v3).fp8 / 1e9:.2f} GB of weights")
-claim(
-    "a quarter of both ways is saved",
-    round(fp8_bytes.messages(v3, v3.moe.top_k).saved, 2) == 0.24,
-)
+own, saved = fp8_bytes.weights(v3).fp8 / 1e9, fp8_bytes.messages(v3, v3.moe.top_k).saved
+print(f"{own:.2f} GB of weights; {saved:.1%} of both ways saved")
+claim("finer scales cost 83 GB of weights", round(saves["weights, GB"] - own) == 83)
+claim("and a tenth of what both ways save", round(saves["both ways save"] / saved, 1) == 0.9)
 
 # %% [markdown]
 # ## 5. Measure: where does a rounding break? (15 minutes)
@@ -168,6 +167,9 @@ print(found)
 claim("E4M3 stands outliers 500 times as large as INT8", found["one scale"] > 500 * found["INT8"])
 
 # %% [markdown]
+# Tiles break here only because the matrix is small: the tile of the outlier has 128 of its 4,096 numbers. In larger ones they hold to the end.
+
+# %% [markdown]
 # ## 6. Explain: which error averages out? (15 minutes)
 #
 # Take numbers that are all positive. `typical(k, exact=True)` is the error of sums of `k` products whose factors were rounded to E4M3 and whose sums are exact.
@@ -201,10 +203,10 @@ check("08.explain", answer)
 # ## About the answers
 #
 # - **1.** `log2` of a number just below a power of two may come out as the power itself. It does not matter: such a number rounds up to it anyway.
-# - **2.** Everything hangs on one `abs`. Without it a tile of negative numbers has a negative scale.
+# - **2.** Everything hangs on one `abs`. Without it a tile of negative numbers gets the least scale there is, and all its numbers are lost.
 # - **3.** Fprop and Dgrad can share the rounded weights, because a square block is the same when it is transposed. A tile is not: that is why `x` is rounded again.
 # - **4.** The way back stays in bf16, so half of a half is saved, less the scales.
 # - **5.** INT8 has 7 bits for its range, E4M3 some 18 powers of two.
-# - **6.** About the root of 32 for rounding. A sum that is cut gets worse in proportion to its length, and more: V3 moves it into an exact total once in
+# - **6.** About the root of 32 for rounding. A sum that is cut gets worse in proportion to its length, and more: V3 moves it into a total in 32 bits once in
 #   128 products, which is rare enough to be cheap.
 # ### END SOLUTION

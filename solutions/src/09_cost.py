@@ -114,14 +114,14 @@ check("09.alltoall", seconds)
 # %% [markdown]
 # ## 4. Predict: how long do they idle? (10 minutes)
 #
-# 16 stages, 64 micro-batches, F = 1, B = 2, W = 1, F&B = 3. What share of the whole step does a device stand still, in percent, by the formulas of
+# 12 stages, 48 micro-batches, F = 1, B = 2, W = 1, F&B = 3. What share of the whole step does a device stand still, in percent, by the formulas of
 # the report? And how many micro-batches does 1F1B need to idle at most 10 %?
 #
 # Write a dictionary: `"1F1B"`, `"ZB1P"`, `"DualPipe"` and `"micro-batches"`, the shares with one decimal or more. On paper first.
 
 # %% tags=["exercise"]
 ### BEGIN SOLUTION
-guess = {"1F1B": 18.99, "ZB1P": 7.25, "DualPipe": 6.80, "micro-batches": 135}
+guess = {"1F1B": 18.64, "ZB1P": 7.10, "DualPipe": 6.49, "micro-batches": 99}
 ### END SOLUTION
 
 # %% tags=["check"]
@@ -134,7 +134,7 @@ check("09.predict", guess)
 times = Times(forward=1, backward=2, weights=1)
 idle = {}
 for name, schedule in (("1F1B", one_f_one_b), ("ZB1P", zb1p), ("DualPipe", dualpipe)):
-    timeline = simulate(schedule(16, 64), times)
+    timeline = simulate(schedule(12, 48), times)
     idle[name] = 100 * timeline.bubble / timeline.end
     print(f"{name:8} idles {idle[name]:.2f} % of the step")
 claim("DualPipe idles least", min(idle, key=idle.get) == "DualPipe")
