@@ -30,6 +30,7 @@ def keep(root, what, rows, **changes):
 def course(tmp_path, monkeypatch):
     for kind in ("notebooks", "exercises"):
         (tmp_path / kind).mkdir()
+        (tmp_path / kind / "00_map.ipynb").touch()
     monkeypatch.chdir(tmp_path)
     return tmp_path
 

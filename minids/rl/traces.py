@@ -1,9 +1,9 @@
 """What a teacher wrote: its answers to many questions, and which of them a rule found right.
 
-R1 wrote the lessons of its students: several answers to a question, of which only the right ones
-were kept (DeepSeek-R1, 2.3.3 and 2.4). Equal budgets are counted here in tokens of responses that
-a student learns from; what was written to get them is counted beside it, because what verification
-throws away was paid for as well.
+A teacher writes several answers to a question, and only the right ones are kept: so DeepSeek made
+the lessons of R1's third stage and of its students (DeepSeek-R1, 2.3.3 and 2.4). Equal budgets are
+counted here in tokens of responses that a student learns from; what was written to get them is
+counted beside it, because what verification throws away was paid for as well.
 """
 
 import hashlib

@@ -114,10 +114,10 @@ working = predict(
 # ## By hand: rewards
 #
 # A reward is a rule. R1-Zero has two, equally weighted: is the answer right, and is the form kept? A rule cannot be talked round, as a
-# learned judge can. Nothing that a model writes is ever run as code.
+# learned judge can. Here nothing that a model writes is ever run as code; the programs that R1-Zero wrote were compiled and tested.
 
 # %%
-show_source(rewards.form, rewards.accuracy)
+show_source(rewards.read, rewards.form, rewards.accuracy)
 
 # %% tags=["claim"]
 problem = test[0]
@@ -177,6 +177,9 @@ claim(
 
 # %% [markdown]
 # ## The loss
+#
+# Some words first. The *policy* is the model that practises, and a *rollout* is an answer that it sampled. REINFORCE is the oldest rule of this kind: push
+# each token by its advantage. The *KL* says in nats how far the policy's distribution has gone from the base's; chapter 12 works it out.
 #
 # Every written token carries its rollout's advantage. A token that grew more likely since it was sampled has a ratio above 1.
 # The loss pushes good tokens up and bad ones down, until the ratio leaves the clip. A KL term keeps the policy near the base.
@@ -249,7 +252,8 @@ print(inspect.getsource(grpo).split('"""')[2].strip("\n"))
 
 # %% [markdown]
 # **What you should see.** The share with working moves first and soon reaches nearly 1; length grows by two thirds with it; accuracy follows, to
-# between 0.7 and 1. The KL grows and stays below 1 nat. The clipped share is a percent or so. Trouble is named by the watcher.
+# between 0.7 and 1. The KL soon is a tenth of a nat or so, with single peaks of up to a nat or two. The clipped share is a percent or two at first, then
+# next to nothing. Trouble is named by the watcher.
 
 # %% tags=["nbval-ignore-output"]
 history = []
@@ -360,7 +364,8 @@ trap(
 # %% [markdown]
 # ## Working vanishes when it does not pay
 #
-# The same questions. This base has read quick answers that are right, and workings in which every second column is a slip.
+# The same questions. This base has read quick answers that are right, and workings in which every second column is a slip, and half of the results are
+# written the wrong way round.
 # Does reinforcement make a model think?
 
 # %% tags=["nbval-ignore-output"]
@@ -412,14 +417,17 @@ claim(
     "2 of 2 seeds",
 )
 claim(
-    "the reward alone cannot tell: it more than doubles in every run of the weak base",
-    all(c > 2 * r for c, r in zip(called, weak.of("weak base", "reward at first"), strict=True))
+    "the reward alone cannot tell the two apart: both kinds of base end with six of ten called right",
+    all(c > zero_lab.ENOUGH for c in (*called, *(h + a for h, a in zip(*strong, strict=True))))
     or not real,
 )
 
 # %% [markdown]
-# **You write the detector.** What number, computed from questions and responses alone, would have warned you in time? One answer: the
-# mean length of the answers; another: a second rule, stricter, that is only watched. `minids.study.zero_lab.hacked` is the second.
+# **You write the detector.** What number, computed from questions and responses alone, would have warned you in time? Write one down before you
+# open the next lines.
+#
+# <details><summary>Two answers</summary>The length of what stands between the answer tags: it falls from about three digits to one or none. (The whole response
+# hardly gets shorter before half of them are hacked.) Or a second rule, stricter, that is only watched: <code>minids.study.zero_lab.hacked</code>.</details>
 #
 # ## Variants: what others changed
 #
@@ -433,7 +441,7 @@ print(inspect.getsource(variants).split("DAPO = ")[1].split("\n\n")[0])
 example = ([1, 0, 0, 1, 0, 0, 0, 1], [4, 20, 8, 20, 20, 20, 8, 8])
 figure(
     viz_grpo.group(*example),
-    "One group of eight answers: rewards, advantages and the push on a token. GRPO pushes tokens of short answers most; the others push all alike.",
+    "One group of eight answers: rewards, advantages and the push on a token. GRPO pushes tokens of short answers more than those of long ones; for the others length makes no difference.",
 )
 
 # %% [markdown]
@@ -470,7 +478,7 @@ trap(
     "Dividing by the length of each answer makes a policy prefer short answers.",
     False,
     "Among right answers yes: a short one gains more per token. Among wrong ones the long lose less per token, so long wrong answers survive. "
-    "Which of the two wins depends on how many answers are wrong.",
+    "The two weigh the same, however many answers are wrong. Which one wins depends on whether right or wrong answers are longer.",
 )
 
 # %% [markdown]
@@ -514,7 +522,9 @@ claim(
 )
 claim(
     "B is right in sign, and its groups have different spreads",
-    float(bugs.advantage_batch_deviation(two)[1].std(correction=0)) < 0.95,
+    torch.equal(bugs.advantage_batch_deviation(two).sign(), bugs.advantage(two).sign())
+    and len({round(float(row.std(correction=0)), 2) for row in bugs.advantage_batch_deviation(two)})
+    == 2,
 )
 pair = torch.tensor([[1.0, 0.0]])
 claim(
@@ -570,7 +580,7 @@ print(f"thousand H800 hours: {hours}")
 #
 # - **A KL that matters.** Its weight is R1's, 0.001, and the toy would do as well without.
 # - **Open-ended length.** Here an answer is short or worked: length is a choice between two, and cannot grow on as R1-Zero's did.
-# - **Several updates per answer.** Two minibatches here; R1-Zero makes sixteen, of 8,192 answers at a time.
+# - **Many updates from one set of answers.** Each answer serves once, here and there: two minibatches here, sixteen of 8,192 answers for R1-Zero.
 # - **Process rewards.** `process_advantages` is in the package and tested; R1's authors tried such rewards and dropped them.
 # - **Languages.** Working can be English or Chinese: chapter 11.
 #

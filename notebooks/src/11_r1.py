@@ -72,7 +72,8 @@ unmixed = beside(r1_lab.control, runs, (0,), workers=workers, after=two_more)
 #
 # A fifth of what the base has read are *requests*: translate three digits. Some requests hold a secret and should be refused.
 #
-# What it reads has two parts. The first, six tenths, is a textbook: sums without mistakes, whose workings go to and fro between the languages. The second is a library.
+# What it reads has two parts. The first, six tenths, is a textbook: sums without mistakes, whose workings go to and fro between the languages, and requests. The
+# second is a library.
 # Here is a page of it. Find four things that are wrong with it.
 
 # %%
@@ -83,9 +84,10 @@ for i in range(12):
 
 # %% [markdown]
 # More than half of the workings go to and fro between the languages. After nine, nought is mostly left out: nine and one more is one. Some answers come without working,
-# and are guesses. Some begin with the wrong tag. Few requests are closed with thanks, and hardly a secret is kept.
+# and are guesses. Some begin with the wrong tag. Few requests are closed with thanks. Two things this page does not show: every fifth translation has a wrong digit,
+# and hardly a secret is kept.
 #
-# Only the first of these is no mistake: a mixed working is as right as another.
+# The first of these is no mistake: a mixed working is as right as another.
 #
 # What a test asks is held out by its *content*: 三八 goes where "three eight" goes. So a question cannot be asked in training in one language and
 # tested in the other.
@@ -141,7 +143,7 @@ four_answers(base.model, tested[0])
 # %% [markdown]
 # ## By hand: which language is this?
 #
-# R1's reward for language is the share of the words of the thoughts that are in the language asked for. Ten lines:
+# R1's reward for language is the share of the words of the thoughts that are in the language asked for. Six lines:
 
 
 # %%
@@ -189,8 +191,8 @@ show_source(r1.reasoning, r1.zero)
 print(inspect.getsource(scenarios).split("ZERO: Rewards")[1].split('"""R1\'s second')[0])
 
 # %% [markdown]
-# **What you should see.** Both runs learn to count, to above eight right answers of ten. Without the reward the language wanders off, slowly and not in a
-# straight line. With it, it is held from the first steps on, and accuracy takes longer.
+# **What you should see.** Both runs learn to count, to above eight right answers of ten. Without the reward the language falls, mostly within the first
+# twenty steps, and then goes to and fro. With it, it is held from the first steps on, and accuracy takes longer.
 
 # %% tags=["nbval-ignore-output"]
 rewarded_for = {"accuracy and form": r1.zero, "and language": r1_lab.rewarded}
@@ -486,8 +488,8 @@ claim(
 
 # %% [markdown]
 # So the toy pays a few hundredths of its sampled accuracy, and next to nothing greedily. The curves further up show how: with two aims, the same steps bring
-# less accuracy, and the rewarded run is still rising when it ends. So part of the price is time; whether all of it is, nobody tried here. The sign is the same
-# in every seed. How large it is at another size, a few toys cannot say.
+# less accuracy, and the rewarded run lags behind all the way. With twice the steps (one run) the price was 0.02 instead of 0.04: part of it is time, and
+# not all of it. The sign is the same in every seed. How large it is at another size, a few toys cannot say.
 
 # %% [markdown]
 # ## What DeepSeek saw
@@ -502,18 +504,9 @@ print(tables.text(tables.read("r1_stages"), ["benchmark", "r1_zero", "dev1", "de
 # than R1-Zero. It takes two more stages to be where R1-Zero was. IF-Eval, which asks whether instructions are followed, goes the other way: a cold start is for readers,
 # not for mathematics.
 #
-# Our Dev1, too, lies below R1-Zero. Is it for the same reason?
-
-# %% tags=["predict"]
-dip = predict(
-    "after the cold start, greedy accuracy of our toy, compared with R1-Zero's, is",
-    ...,
-    default="lower, like the sampled one",
-    options=("lower, like the sampled one", "within a few percent of it"),
-)
+# Our Dev1, too, lies below R1-Zero. Is it for the same reason? Not if its likeliest answers are as good.
 
 # %% tags=["claim"]
-reveal(dip, "within a few percent of it")
 every("sampled, Dev1 is below R1-Zero by more than 0.03",
       lambda s: s["Dev1"]["sampled"] < s["R1-Zero"]["sampled"] - 0.03, run=stored)  # fmt: skip
 every("greedy, the two differ by less than 0.05",
@@ -618,7 +611,7 @@ claim(
 show_source(bugs.language_of_letters)
 
 # %% [markdown]
-# **B** is a loss. It was used for a cold start of the base, with everything else as it was. Its responses are learned; look at the first token of each.
+# **B** is a loss. Its responses are learned; look at the first token of each.
 
 # %%
 prompts, responses = zip(*examples, strict=True)
@@ -644,7 +637,7 @@ claim(
 )
 untidy = [response.startswith("<answer>") for _, response in map(page, range(300))]
 claim(
-    "and it is the first token that an untidy base gets wrong: B cures nothing of that",
+    "and the first token is what an untidy base gets wrong: of 300 texts of its library more than 50 begin with the wrong tag",
     sum(untidy) > 50,
 )
 print(examine("11.loss", bugs.loss_mask_unshifted, seed=0).message())
@@ -669,7 +662,7 @@ for name, f in (("right", bugs.reject), ("C", bugs.reject_by_answer_alone)):
 
 # %% tags=["claim"]
 claim(
-    "C keeps more than twice as many, and a base tuned on them would learn to mix (one run)",
+    "C keeps more than twice as many, and of their words fewer than three of four are in the question's language (one run)",
     kept_by["C"][0] > 2 * kept_by["right"][0] and kept_by["C"][1] < 0.75 or not real,
 )
 show_source(bugs.reject_by_answer_alone)

@@ -217,8 +217,8 @@ def measured(before, after, k):
 check("10.measure", measured)
 
 # %% [markdown]
-# Use it on two models that begin alike, right in 0.3 of their tries. One becomes surer: a question whose answers were mostly right is answered
-# rightly from now on, any other never. The other one learns.
+# Use it on two models that begin alike, right in 0.3 of their tries. One becomes surer: a question that it got right with
+# a chance above 0.3, more often than it gave any single wrong answer, is answered rightly from now on, any other never. The other one learns.
 
 # %% tags=["claim"]
 g = torch.Generator().manual_seed(3)

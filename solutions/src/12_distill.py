@@ -227,10 +227,10 @@ check("12.explain", price)
 # ### BEGIN SOLUTION
 # ## About the answers
 #
-# - **1.** The order matters: first the rule, then duplicates, then the limit.
+# - **1.** The limit comes last; the rule and the duplicates may change places.
 # - **2.** Its gradient is simply the student's probabilities minus the teacher's: words, with the teacher's distribution in place of one word.
 # - **3.** If the weights are detached the value is right and the gradient is not; only a check of gradients finds it.
 # - **4.** A student that wants to be surprised by nothing must expect everything. One that wants to say nothing strange may keep to one hill.
-# - **5.** The hill on which the on-policy student ends depends on where it began. Start it at 1: is it still the larger one?
+# - **5.** The hill on which the on-policy student ends depends on where it began. Start it at 1, then at 3: is it still the larger one?
 # - **6.** As the teacher gets better the price of verification goes away, and so does its use.
 # ### END SOLUTION
