@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -425,9 +426,33 @@ def test_a_broken_progress_file_is_started_again(
 @pytest.mark.parametrize(("words", "said"), [
     ("half of 262 144 tokens", 262_144), ("36,6 percent", 36.6), ("1,200,000 and more", 1_200_000),
     ("about .52, as measured", 0.52), ("1_200_000 of them", 1_200_000), ("it is 7.", 7),
+    ("nur 0,375 davon", 0.375), ("three eighths, 3/8", 0.375), ("7.86e5 numbers", 786_000),
+    ("786K numbers", 786_000), ("0.786 million", 786_000), ("262'144 of them", 262_144),
 ])  # fmt: skip
 def test_numbers_of_a_sentence_are_read_as_people_write_them(words, said):
     assert said in numbers_in(words)
+
+
+@pytest.mark.parametrize("without", [torch.no_grad, torch.inference_mode])
+def test_a_notebook_without_gradients_does_not_make_answers_wrong(without):
+    answer = bugs.right()["01.rms_norm"][0]
+    with without():
+        assert examine("01.rms_norm", answer, seed=0).state == "solved"
+        assert not torch.is_grad_enabled()
+
+
+def test_what_an_answer_switches_off_is_on_for_the_next_check():
+    def without_gradients(*args):
+        torch.set_grad_enabled(False)
+        return bugs.right()["02.repeat_kv"][0](*args)
+
+    assert examine("02.repeat_kv", without_gradients, seed=0).state == "wrong"
+    assert torch.is_grad_enabled()
+
+
+def test_numbers_of_other_kinds_are_compared_as_numbers():
+    assert close(np.float32(0.5), 0.5)
+    assert close(Fraction(1, 2), 0.5)
 
 
 def test_numbers_keep_all_their_digits_in_a_comparison():

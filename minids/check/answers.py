@@ -103,15 +103,29 @@ def number_entries(answer: dict[str, Any], *names: str) -> Claim:
     return there
 
 
-def numbers_in(words: str) -> list[float]:
-    """The numbers that a sentence holds, as in 0.52, .52, 1,200,000, 1_200_000, 1 200 000 and 7,25.
+_NUMBER = r"(?:\d[\d,_]*(?:\.\d+)?|\.\d+)(?:[eE][+-]?\d+)?"
+_NAMES = {"k": 1e3, "thousand": 1e3, "million": 1e6, "billion": 1e9}
 
-    "8 256" is read in both ways.
+
+def numbers_in(words: str) -> list[float]:
+    """The numbers that a sentence holds, however they are written.
+
+    0.52, .52, 7,25, 3/8, 7.86e5, 786K, 0.786 million; 1,200,000, 1_200_000, 1 200 000, 1.200.000
+    and 1'200'000. What can be read in two ways, as "8 256", is read in both.
     """
-    found = re.findall(r"\d[\d,_]*(?:\.\d+)?|\.\d+", words)
-    spaced = re.findall(r"(?<!\d)\d{1,3}(?:[ \u00a0\u202f]\d{3})+(?!\d)", words)
-    halves = [x.replace(",", ".") for x in found if re.fullmatch(r"\d+,\d{1,2}", x)]
-    return [float(re.sub(r"[,_\s]", "", x)) for x in (*found, *spaced, *halves)]
+    found = re.findall(_NUMBER, words)
+    grouped = re.findall(r"(?<![\d.])\d{1,3}(?:[ \u00a0\u202f.'’]\d{3})+(?!\d)", words)
+    commas = [x.replace(",", ".") for x in found if re.fullmatch(r"0,\d+|\d+,\d{1,2}", x)]
+    fractions = re.findall(rf"({_NUMBER})\s*/\s*({_NUMBER})", words)
+    named = re.findall(rf"({_NUMBER})\s*({'|'.join(_NAMES)})\b", words, re.IGNORECASE)
+    plain = [_value(x) for x in (*found, *commas)]
+    plain += [float(re.sub(r"[\s.'’]", "", x)) for x in grouped]
+    plain += [a / b for a, b in ((_value(a), _value(b)) for a, b in fractions) if b]
+    return plain + [_value(x) * _NAMES[name.lower()] for x, name in named]
+
+
+def _value(number: str) -> float:
+    return float(re.sub(r"[,_]", "", number))
 
 
 def sentence(answer: dict[str, Any]) -> Claim:

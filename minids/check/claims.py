@@ -1,6 +1,7 @@
 """A claim about a learner's function, and the comparisons that claims are made of."""
 
 import math
+import numbers
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -49,7 +50,7 @@ def close(got: Any, expected: Any, *, rtol: float = 1e-4) -> bool:
     accident; that is a fault of the checker (AssertionError).
     """
     want = _wide(expected)
-    if not isinstance(got, Tensor | float | int) or (isinstance(got, Tensor) and got.is_complex()):
+    if not isinstance(got, Tensor | numbers.Real) or (isinstance(got, Tensor) and got.is_complex()):
         raise Refused(
             f"real numbers were expected, and a {type(got).__name__} came",
             "what does the last line of your function return?",
@@ -73,7 +74,8 @@ def _wide(value: Any) -> Tensor:
     """The value in fp64, without a detour by fp32, where a Python number would lose digits."""
     if isinstance(value, Tensor):
         return value.detach().to("cpu", torch.float64)
-    return torch.as_tensor(value, dtype=torch.float64)
+    plain = float(value) if isinstance(value, numbers.Real) else value
+    return torch.as_tensor(plain, dtype=torch.float64)
 
 
 def shaped(

@@ -76,7 +76,12 @@ def examine(
     if wrong_kind:
         return verdict("error", *wrong_kind)
     try:
-        with torch.random.fork_rng(devices=[]), time_limit(limit):
+        with (
+            torch.random.fork_rng(devices=[]),
+            torch.inference_mode(False),
+            torch.enable_grad(),  # whatever the notebook has switched off, or the attempt does
+            time_limit(limit),
+        ):
             torch.manual_seed(seed)
             guarded = Guarded(attempt) if callable(attempt) else attempt
             for claim in c.claims(guarded, torch.Generator().manual_seed(seed)):
