@@ -434,7 +434,7 @@ print(f"\nworking falls to less than half in {gave_up} of {seeds} seeds")
 
 # %% tags=["claim"]
 claim(
-    "who gives up working is right in less than a tenth of the answers, even after three times the practice",
+    "who gives up working is right in less than a tenth of the answers, also after three times the practice",
     gave_up > 0
     and all(
         r < 0.1
@@ -443,17 +443,11 @@ claim(
     ),
     f"{gave_up} of {gave_up}",
 )
-claim(
-    "who gets above a tenth has let working grow",
-    all(after > was for r, (was, after) in zip(many.of("RL x 3"), worked, strict=True) if r > 0.1),
-)
 
 # %% [markdown]
 # The base is right in one answer of thirty, and most groups hold no right answer at all: being right teaches nothing there. What still differs
-# within a group is the form, and a short answer keeps it more easily than a long one. So working goes, and with it every chance.
-#
-# Where it does not go, practice begins to climb, slowly. Which student is the lucky one is chance: the same five seeds, run once more with
-# products rounded to bf16, had another.
+# within a group is the form, and a short answer keeps it more easily than a long one. So working goes, and three times the practice brings next to
+# nothing. (It need not go in every seed: in an earlier set of five runs two students kept it, and one of them got to a tenth.)
 #
 # Chapter 10's toy had read longer, was larger, and climbed with the same rewards in every seed. *Reinforcement multiplies what is there.*
 # More steps, a better base, or rewards for parts of the way might help; 216 steps were tried here and not 2,000. So: at this budget. The
@@ -474,12 +468,19 @@ for first in ("raw", "verified"):
 
 # %% tags=["claim"]
 claim(
-    "after lessons the same practice leaves the student far above where practice alone does",
+    "practice after lessons makes the samples better in every seed",
+    wins("raw, then RL", "raw", 0.02) == wins("verified, then RL", "verified", 0.02) == seeds,
+    f"{seeds} of {seeds} seeds",
+)
+claim(
+    "and ends far above where practice alone does",
     min(*many.of("raw, then RL"), *many.of("verified, then RL")) > 4 * highest,
     f"{seeds} seeds",
 )
 
 # %% [markdown]
+# Yes. The likeliest answers gain after raw lessons, too. After verified ones they hardly move: there was little room.
+#
 # R1's students stopped after their lessons: they had no reinforcement stage (R1, section 2.4).
 #
 # ## The bill
