@@ -20,7 +20,7 @@ from minids.study.lesson import claim
 # ## 1. Fill one line: move the bracket (5 minutes)
 #
 # One head. `q` has `t` queries of `n` numbers, `latent` has `s` latents of `r`, `key_up` is `(n, r)` and takes a latent to a key.
-# Return the `(t, s)` plain scores of all queries with all keys. No scale, no softmax, and no key is ever made.
+# Return the `(t, s)` plain scores of all queries with all keys, computed in torch. No scale, no softmax, and no key is ever made.
 
 
 # %%
@@ -46,7 +46,7 @@ check("04.bracket", scores)
 # `q_nope` is `(b, h, t, n)`, `q_rope` `(b, h, t, p)`, `latent` `(b, s, r)`, `k_rope` `(b, s, p)`, `key_up` `(h, n, r)`,
 # `value_up` `(h, v, r)`. Return the mixed values, `(b, h, t, v)`. Scores are divided by the root of `n + p`.
 #
-# The check counts your operations: no key and no value of a past token may be made.
+# The check counts your operations: no key and no value of a past token may be made. Stay in torch, so that it can count, and gradients can flow.
 
 
 # %% tags=["exercise"]
@@ -102,9 +102,11 @@ class Memory:
 
     def rewind(self, length):
         ### BEGIN SOLUTION
-        if length > self.latent.shape[1]:
-            raise ValueError(f"cannot keep {length} of {self.latent.shape[1]} tokens")
-        self.latent, self.k_rope = self.latent[:, :length], self.k_rope[:, :length]
+        held = 0 if self.latent is None else self.latent.shape[1]
+        if length > held:
+            raise ValueError(f"cannot keep {length} of {held} tokens")
+        if held:
+            self.latent, self.k_rope = self.latent[:, :length], self.k_rope[:, :length]
         ### END SOLUTION
 
 
@@ -200,6 +202,7 @@ check("04.measure", stops_paying)
 # Use it. Does the length of the past matter, with V3's widths?
 
 # %% tags=["claim"]
+v3 = preset("deepseek-v3")
 found = {
     total: stops_paying(absorbed, expanded, total, v3.attention) for total in (256, 1024, 100_000)
 }

@@ -220,7 +220,7 @@ claim(
 # The rule of the hay looks three tokens back. How many radians does the fastest pair turn for that, as trained, and after PI with factor 8?
 # All pairs together then say another distance. Between which two distances that training showed does it lie?
 #
-# Write a dictionary with `"as trained"`, `"after PI"` and `"because"`: a sentence that holds the second number.
+# Write a dictionary with `"as trained"`, `"after PI"` and `"because"`: a sentence that holds the second number, with three digits.
 
 # %% tags=["exercise"]
 ### BEGIN SOLUTION

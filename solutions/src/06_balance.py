@@ -90,7 +90,7 @@ check("06.balance", balance_loss)
 # A model routes as V3 does, with half of its experts: 128 on 4 nodes. A token gets 8 of them, on M = 2 nodes. On paper:
 #
 # - `"most nodes"`: how many nodes can a token visit at most?
-# - `"nodes by chance"`: how many would it visit on average if all sets of 8 experts were equally likely?
+# - `"nodes by chance"`: how many would it visit on average if all sets of 8 experts were equally likely? To half a percent.
 # - `"worst MaxVio"`: how large can MaxVio become?
 # - `"steps"`: how many steps does a bias need from 0 to 0.4, at a speed of 0.002?
 

@@ -190,7 +190,7 @@ claim("guesses that know nothing are kept now and then, and far from always", 0.
 # - `"fresh draw"`: how often does token 0 come out?
 # - `"because"`: a sentence that says this number and the one it should be, and what a fresh draw forgets.
 #
-# Write a dictionary with these six answers.
+# Write a dictionary with these six answers, the numbers with two decimals or more.
 
 # %% tags=["exercise"]
 ### BEGIN SOLUTION

@@ -29,7 +29,8 @@ from minids.train.losses import next_token
 # ## 1. A reward for language (10 minutes)
 #
 # `text` is what a model thought. Return the share of its words that are in `language`, which is `"english"` or `"chinese"`.
-# A run of Latin letters is one English word. Every Chinese character is a word. Figures and signs belong to no language.
+# A run of Latin letters is one English word. Every Chinese character is a word. Figures and signs belong to no language, and end a
+# word: `it's` is two.
 # Thoughts without a word get 0.
 #
 # By hand: `"three六九"` asked for in English is 1 of 3.
@@ -131,9 +132,13 @@ claim("yours is what `minids.rl.sft` trains with", abs(float(mine - theirs)) < 1
 # %% [markdown]
 # ## 4. What may be imitated? (10 minutes)
 #
-# `response` should be `<think>…</think><answer>…</answer>`, its answer `answer`, its thoughts in `language`. Return the first reason to drop it:
-# `"out of form"`, `"wrong answer"`, `"no working"` (nothing but white space is thought), `"mixed languages"`; and None to keep it.
+# `response` should be `<think>…</think><answer>…</answer>` and nothing else, its answer `answer`, letter by letter, its thoughts in `language`.
+# Return the first reason to drop it: `"out of form"`, `"wrong answer"`, `"no working"` (nothing but white space is thought),
+# `"mixed languages"` (not every word is in the language, or there is no word); and None to keep it.
 # `rewards.consistency(thoughts, language)` is the reward of exercise 1.
+#
+# Be strict, as in chapter 10: white space outside the tags is out of form, and a space beside the answer makes it another one. The
+# package is more lenient in these two cases.
 
 
 # %% tags=["exercise"]

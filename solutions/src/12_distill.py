@@ -48,7 +48,8 @@ check("12.keep", keep)
 # ## 2. Soft lessons (10 minutes)
 #
 # `student` and `teacher` are logits (b, t, v), `mask` (b, t) is True where a token of the answer follows. Return KL(teacher || student),
-# averaged over the places where the mask is True. Gradients go to the student alone. Padding may hold anything, NaN included.
+# averaged over the places where the mask is True. Gradients go to the student alone. All other places, a prompt before the answer and
+# padding behind it, may hold anything, NaN included, and spoil neither the loss nor its gradient.
 #
 # By hand: a teacher of 0.5 and 0.5 and a student of 0.25 and 0.75 give 0.5 ln 2 + 0.5 ln (2/3) = 0.144 nats.
 
@@ -57,8 +58,8 @@ check("12.keep", keep)
 def soft(student, teacher, mask):
     """Return KL(teacher || student) as one number, in nats per token that counts."""
     ### BEGIN SOLUTION
-    log_s, log_t = student.log_softmax(-1), teacher.detach().log_softmax(-1)
-    return (log_t.exp() * (log_t - log_s)).sum(-1)[mask].mean()
+    log_s, log_t = student[mask].log_softmax(-1), teacher.detach()[mask].log_softmax(-1)
+    return (log_t.exp() * (log_t - log_s)).sum(-1).mean()
     ### END SOLUTION
 
 
@@ -81,8 +82,8 @@ claim("yours is the package's", abs(float(soft(s, t, mask) - forward_kl(s, t, ma
 def on_policy(student, teacher, mask):
     """Return KL(student || teacher) as one number, in nats per token that counts."""
     ### BEGIN SOLUTION
-    log_s, log_t = student.log_softmax(-1), teacher.detach().log_softmax(-1)
-    return (log_s.exp() * (log_s - log_t)).sum(-1)[mask].mean()
+    log_s, log_t = student[mask].log_softmax(-1), teacher.detach()[mask].log_softmax(-1)
+    return (log_s.exp() * (log_s - log_t)).sum(-1).mean()
     ### END SOLUTION
 
 
@@ -228,7 +229,8 @@ check("12.explain", price)
 # ## About the answers
 #
 # - **1.** The limit comes last; the rule and the duplicates may change places.
-# - **2.** Its gradient is simply the student's probabilities minus the teacher's: words, with the teacher's distribution in place of one word.
+# - **2.** `student[mask]` comes first: log_softmax of NaN passes NaN back, even where its result is thrown away.
+#   The gradient is simply the student's probabilities minus the teacher's: words, with the teacher's distribution in place of one word.
 # - **3.** If the weights are detached the value is right and the gradient is not; only a check of gradients finds it.
 # - **4.** A student that wants to be surprised by nothing must expect everything. One that wants to say nothing strange may keep to one hill.
 # - **5.** The hill on which the on-policy student ends depends on where it began. Start it at 1, then at 3: is it still the larger one?

@@ -37,6 +37,11 @@ def _mixture(g: torch.Generator) -> ModelConfig:
     )
 
 
+def _same(got: Any, expected: int) -> bool:
+    """Whether a count is right, but for what floats round."""
+    return bool(abs(got - expected) < 0.5)
+
+
 @checker(
     "00.active",
     hints=(
@@ -53,12 +58,12 @@ def claims(attempt: Attempt, g: torch.Generator) -> Iterator[Claim]:
     dense = replace(preset("toy-llama"), n_layers=draw(g, 1, 5))
     yield Claim(
         "a dense model activates all it has, when both tables count",
-        attempt(dense, 2) == accounting.parameters(dense).total,
+        _same(attempt(dense, 2), accounting.parameters(dense).total),
         "attention, dense feed-forwards, norms and both tables, each once; moe is None here.",
     )
     yield Claim(
         "every table counted adds vocab x dim",
-        attempt(c, 2) - attempt(c, 1) == attempt(c, 1) - attempt(c, 0) == c.vocab * c.dim,
+        all(_same(attempt(c, n + 1) - attempt(c, n), c.vocab * c.dim) for n in (0, 1)),
         "`tables` is 0, 1 or 2, and a table has vocab * dim numbers.",
     )
     expert = 3 * c.dim * m.hidden * c.n_moe
@@ -66,7 +71,7 @@ def claims(attempt: Attempt, g: torch.Generator) -> Iterator[Claim]:
     def changed(**fields: Any) -> Any:
         return attempt(replace(c, moe=replace(m, **fields)), 1) - attempt(c, 1)
 
-    more = changed(n_routed=m.n_routed + 5)
+    more, rows = changed(n_routed=m.n_routed + 5), 5 * c.dim * c.n_moe
     yield Claim(
         "experts that are not chosen do not count",
         more < expert,
@@ -74,26 +79,28 @@ def claims(attempt: Attempt, g: torch.Generator) -> Iterator[Claim]:
     )
     yield Claim(
         "more experts to choose from cost a token the router's rows, and nothing else",
-        more == 5 * c.dim * c.n_moe,
-        "the router scores every expert, chosen or not, so all of its rows count.",
+        _same(more, rows),
+        "a share of the experts that is the same for every model? Take top_k of n_routed."
+        if more > rows
+        else "the router scores every expert, chosen or not, so all of its rows count.",
     )
     yield Claim(
         "one more expert per token adds one expert in each MoE layer",
-        changed(top_k=m.top_k + 1) == expert,
+        _same(changed(top_k=m.top_k + 1), expert),
         "three matrices of dim x hidden, in n_layers - n_dense layers.",
     )
     yield Claim(
         "one more shared expert adds one expert in each MoE layer",
-        changed(n_shared=m.n_shared + 1) == expert,
+        _same(changed(n_shared=m.n_shared + 1), expert),
         "shared experts see every token: all of them count, beside the chosen ones.",
     )
     yield Claim(
         "a wider dense feed-forward is felt in the first n_dense layers only",
-        attempt(replace(c, hidden=c.hidden + 1), 1) - attempt(c, 1) == 3 * c.dim * c.n_dense,
+        _same(attempt(replace(c, hidden=c.hidden + 1), 1) - attempt(c, 1), 3 * c.dim * c.n_dense),
         "layers from n_dense on have experts in place of the dense feed-forward.",
     )
     yield Claim(
         "nothing is missing and nothing counted twice, norms included",
-        attempt(c, 1) == accounting.activated(c, "head only"),
+        _same(attempt(c, 1), accounting.activated(c, "head only")),
         "two norms a layer, one at the end, and one on each latent of MLA, each once.",
     )

@@ -33,10 +33,17 @@ def claims(attempt: dict[str, Any], g: torch.Generator) -> Iterator[Claim]:
             close(float(said), billions, rtol=2e-3),
             "every table has 129,280 x 7,168 entries, 0.927 billion. Write 36.6 and not 36.6e9.",
         )
+    names = ", ".join(map(repr, counts))
+    yield Claim(
+        "'rounds to 37' is answered by a name",
+        isinstance(attempt["rounds to 37"], str) and attempt["rounds to 37"] in counts,
+        f"write one of the three names: {names}.",
+    )
     yield Claim(
         "you named the count that rounds to 37",
         attempt["rounds to 37"] == "head only",
         "round all three to whole billions: 36, 37 and 38.",
     )
     why = "write a sentence with the count that the report must mean, and say what it counts."
-    yield from explains(attempt, (36.626, 36_626, 36_626_000_000), hint=why)
+    ways = [x * unit for x in (36.626, 37) for unit in (1, 1e3, 1e9)]
+    yield from explains(attempt, tuple(ways), hint=why)

@@ -1,6 +1,7 @@
 """00.measure: bytes that a built model keeps of a token."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -9,7 +10,7 @@ from minids.check import Attempt, Claim, checker, close
 from minids.check.sizes import draw
 from minids.config import GQAConfig, MLAConfig, ModelConfig
 from minids.model.cache import Cache
-from minids.model.transformer import Transformer
+from minids.model.transformer import Output, Transformer
 
 
 class _Wasteful(Transformer):
@@ -19,6 +20,16 @@ class _Wasteful(Transformer):
         cache = super().new_cache(batch, max_len, pad)
         cache.layers = 3 * cache.layers
         return cache
+
+
+class _Listening(Transformer):
+    """Stands for a model that counts the tokens it reads of each text."""
+
+    heard = 0
+
+    def forward(self, tokens: Tensor, *args: Any, **kwargs: Any) -> Output:
+        self.heard += tokens.shape[1]
+        return super().forward(tokens, *args, **kwargs)
 
 
 def _toy(g: torch.Generator, attention: GQAConfig | MLAConfig) -> ModelConfig:
@@ -86,4 +97,13 @@ def claims(attempt: Attempt, g: torch.Generator) -> Iterator[Claim]:
         "a model whose cache keeps three times too much is found out",
         close(attempt(_Wasteful(latent), 7), 12.0 * width),
         "measure the cache; a formula from the config cannot notice what the model really keeps.",
+    )
+    listening = _Listening(grouped)
+    attempt(listening, 5)
+    short, listening.heard = listening.heard, 0
+    attempt(listening, 12)
+    yield Claim(
+        "the model reads n tokens, so more where n is larger",
+        listening.heard > short > 0,
+        "n is an argument: build the cache and the tokens for n, and divide by n.",
     )

@@ -45,6 +45,11 @@ def claims(attempt: Attempt, g: torch.Generator) -> Iterator[Claim]:
         "bytes are numbers times bits: both caches need their own bits.",
     )
     yield Claim(
+        "half the numbers at half the bits save 75",
+        close(attempt(n, bits, 2 * n, 2 * bits), 75.0, rtol=0.05),
+        "savings do not add up: multiply numbers by bits first, and compare after that.",
+    )
+    yield Claim(
         "a cache that grew saves less than nothing",
         attempt(2 * n, bits, n, bits) < 0,
         "no abs and no max: where the new cache is larger, the saving is negative.",

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterator
+from typing import Any
 
 import torch
 
@@ -20,16 +21,24 @@ from minids.check.sizes import draw
     ),
 )
 def claims(attempt: Attempt, g: torch.Generator) -> Iterator[Claim]:
+    def loss(*inputs: Any) -> float:
+        return float(attempt(*inputs))
+
     v = draw(g, 7, 11)
     first, some = torch.tensor([0]), torch.randint(1, v, (30,), generator=g)  # 0 is not in some
     some[0] = v - 1  # the largest token, in every piece of some
     circle, wide = torch.arange(8 * v) % v, v + 4
+    nothing = loss(first, some, wide, 0.5)
+    yield Claim(
+        "the loss is in nats",
+        not any(close(nothing, math.log(wide, base)) for base in (2, 10)),
+        "the natural logarithm: no log2, no log10.",
+    )
     yield Claim(
         "what is only in the held-out text is not learned",
-        float(attempt(first, circle, v, 0.1)) > 0.9 * math.log(v),
+        loss(first, circle, v, 0.1) > 0.9 * math.log(v),
         "count the training text alone: looking at the test is cheating.",
     )
-    nothing = float(attempt(first, some, wide, 0.5))
     yield Claim(
         "a pair that was never seen costs something finite",
         math.isfinite(nothing),
@@ -37,7 +46,7 @@ def claims(attempt: Attempt, g: torch.Generator) -> Iterator[Claim]:
     )
     yield Claim(
         "a longer held-out text costs no more per token, if all tokens are alike",
-        close(attempt(first, some[:12], wide, 0.5), nothing),
+        close(loss(first, some[:12], wide, 0.5), nothing),
         "a mean over the pairs, not a sum: divide by their number, one less than the tokens.",
     )
     yield Claim(
@@ -46,7 +55,7 @@ def claims(attempt: Attempt, g: torch.Generator) -> Iterator[Claim]:
         "alpha in every place, divided by alpha * vocab, is 1 / vocab, also if some tokens never "
         "occur: natural logarithm.",
     )
-    forward = float(attempt(circle, circle[: 3 * v], v, 1e-6))
+    forward = loss(circle, circle[: 3 * v], v, 1e-6)
     yield Claim(
         "what follows depends on the token before",
         abs(forward / math.log(v) - 1) > 0.2,
@@ -60,15 +69,22 @@ def claims(attempt: Attempt, g: torch.Generator) -> Iterator[Claim]:
     )
     yield Claim(
         "the same circle read backwards is a surprise",
-        float(attempt(circle, circle[: 3 * v].flip(0), v, 1e-6)) > 3,
+        loss(circle, circle[: 3 * v].flip(0), v, 1e-6) > 3,
         "count (before, after) in training, and look up (before, after) in the held-out text.",
     )
     broken = circle[:6].clone()
     broken[5] = broken[0]
     yield Claim(
         "the last token of the held-out text counts, too",
-        float(attempt(circle, broken, v, 0.1)) > 1.5 * float(attempt(circle, circle[:6], v, 0.1)),
+        loss(circle, broken, v, 0.1) > 1.5 * loss(circle, circle[:6], v, 0.1),
         "n tokens have n - 1 pairs: held_out[:-1] beside held_out[1:], and no pair is left out.",
+    )
+    twice = loss(torch.tensor([0, 1, 0, 1, 0, 2]), torch.tensor([0, 1]), 3, 0.5)
+    yield Claim(
+        "a pair that comes twice counts twice",
+        not close(twice, -math.log((1 + 0.5) / (2 + 3 * 0.5))),
+        "`+=` with index tensors counts equal pairs once: index_put_(..., accumulate=True), "
+        "bincount or a loop.",
     )
     weights = torch.rand(v, v, generator=g) ** 4
     chain = [0]
@@ -82,10 +98,10 @@ def claims(attempt: Attempt, g: torch.Generator) -> Iterator[Claim]:
         seen = sum(p == (before, after) for p in zip(chain[:149], chain[1:150], strict=True))
         return -math.log((seen + alpha) / (followed[before] + alpha * v))
 
-    got = attempt(train, held_out, v, alpha)
+    got = loss(train, held_out, v, alpha)
     yield Claim(
         "another alpha gives another loss",
-        not close(attempt(train, held_out, v, 3 * alpha), float(got)),
+        not close(loss(train, held_out, v, 3 * alpha), got),
         "alpha is an argument: write no number of your own in its place.",
     )
     yield Claim(
@@ -98,7 +114,7 @@ def claims(attempt: Attempt, g: torch.Generator) -> Iterator[Claim]:
     other = max(range(v), key=lambda token: abs(followed[token] - followed[last]))
     yield Claim(
         "a held-out text of one pair costs what the row of its first token says",
-        close(attempt(train, torch.tensor([last, other]), v, alpha), cost(last, other)),
+        close(loss(train, torch.tensor([last, other]), v, alpha), cost(last, other)),
         "two tokens are one pair. n(a) is the sum of row a, over all that follows a "
         "(keepdim=True); the last token of the training text has no follower there.",
     )

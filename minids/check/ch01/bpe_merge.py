@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 import torch
 
 from minids.check import Attempt, Claim, checker
+from minids.check.answers import is_whole
 from minids.check.sizes import draw
 
 _BYTES = {bytes([byte]): byte for byte in range(256)}
@@ -53,7 +54,7 @@ def claims(attempt: Attempt, g: torch.Generator) -> Iterator[Claim]:
     out = attempt(piece, _BYTES)
     yield Claim(
         "the result is a list of whole numbers",
-        isinstance(out, list) and all(isinstance(token, int) for token in out),
+        isinstance(out, list) and all(map(is_whole, out)),
         "return the ranks of the tokens, in a list, not the tokens themselves.",
     )
     yield Claim(
@@ -76,6 +77,14 @@ def claims(attempt: Attempt, g: torch.Generator) -> Iterator[Claim]:
         attempt(b"abcd", _ranks(b"abc", b"cd")) == [97, 98, 257],
         "taking the longest token that fits is another method: no two neighbours make abc here.",
     )
+    three = "好".encode()
+    letters = [chr(byte).encode() for byte in three]  # what UTF-8 makes of letters 229, 165, 189
+    yield Claim(
+        "好 is three bytes, as long as nothing joins two of them",
+        attempt(three + b"a", _ranks(three, *letters)) == [*three, 97],
+        "start from bytes, not from letters: 好 is one letter and three bytes, and no chr or "
+        "encode makes single bytes of them again.",
+    )
     yield Claim(
         "merging goes on until no neighbours form a token",
         attempt(b"ababab", _ranks(b"ab", b"abab")) == [257, 256],
@@ -87,6 +96,11 @@ def claims(attempt: Attempt, g: torch.Generator) -> Iterator[Claim]:
         and attempt(b"abc", _ranks(b"ab", b"bc")) == [256, 99]
         and attempt(b"abcd", _ranks(b"cd", b"ab", b"bcd")) == [257, 256],
         "the order is that of the ranks, not that of the text, nor of the lengths.",
+    )
+    yield Claim(
+        "the ranks count, in whatever order the dictionary is written",
+        attempt(b"abc", {b"ab": 257, b"bc": 256} | _BYTES) == [97, 256],
+        "a dictionary may list tokens in any order: compare the numbers, ranks[token].",
     )
     yield Claim(
         "a merge may make a token of lower rank possible",

@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterator
 
 import torch
+from torch.nn.functional import cross_entropy
 
 from minids.check import Attempt, Claim, checker, close, shaped
 from minids.check.sizes import draw
@@ -21,10 +22,11 @@ from minids.check.sizes import draw
 )
 def claims(attempt: Attempt, g: torch.Generator) -> Iterator[Claim]:
     b, t, v = 3, draw(g, 6, 9), draw(g, 11, 17)
-    tokens = torch.randint(v, (b, t), generator=g)
+    tokens = torch.randint(1, v, (b, t), generator=g)
     tokens[:, 1:] = torch.where(
-        tokens[:, 1:] == tokens[:, :-1], (tokens[:, 1:] + 1) % v, tokens[:, 1:]
+        tokens[:, 1:] == tokens[:, :-1], tokens[:, 1:] % (v - 1) + 1, tokens[:, 1:]
     )
+    tokens[1, 4] = 0  # once, where it counts
     everything = torch.ones(b, t, dtype=torch.bool)
     later = everything.clone()
     later[:, 0] = False
@@ -36,12 +38,20 @@ def claims(attempt: Attempt, g: torch.Generator) -> Iterator[Claim]:
     )
     sure = 30.0 * torch.nn.functional.one_hot(tokens, v).float()
     ahead = torch.cat([sure[:, 1:], sure[:, :1]], dim=1)
+    softened = cross_entropy(ahead[:, :-1].softmax(-1).flatten(0, 1), tokens[:, 1:].flatten())
+    yield Claim(
+        "one softmax is enough",
+        not close(attempt(ahead, tokens, later), softened),
+        "cross_entropy takes logits and makes the softmax itself: give it logits, not "
+        "probabilities.",
+    )
     yield Claim(
         "who knows the next token pays nothing, and who repeats the last one pays much",
         float(attempt(ahead, tokens, later)) < 1e-3 and float(attempt(sure, tokens, later)) > 5,
         "place t predicts token t + 1. Without the shift, copying the input would cost nothing.",
     )
     logits = 2 * torch.randn(b, t, v, generator=g)
+    logits[1, 3, 0] -= 10  # the 0 comes as a surprise
     counts = torch.zeros(b, t, dtype=torch.bool)
     counts[1, draw(g, 1, 2) :], counts[2, draw(g, 1, t - 2)] = True, True
     expected, n, grad = 0.0, 0, torch.zeros(b, t, v)
@@ -55,6 +65,12 @@ def claims(attempt: Attempt, g: torch.Generator) -> Iterator[Claim]:
         "a token that does not count may be any other: `counts` belongs to the target",
         close(attempt(logits, changed, counts), float(got)),
         "shift counts together with the tokens: counts[:, 1:].",
+    )
+    surprise = -logits[1, 3].log_softmax(-1)[0].item()
+    yield Claim(
+        "token 0 is a word like any other",
+        not close(got, (expected - surprise) / (n - 1)),
+        "`counts` alone says what counts: ignore_index=0, or tokens times counts, drops a word.",
     )
     yield Claim(
         "every token that counts weighs the same, in a row with many or few of them",

@@ -68,6 +68,11 @@ def claims(attempt: Attempt, g: torch.Generator) -> Iterator[Claim]:
         attempt(c, n, batch, 32) == cache.nbytes,
         "a key AND a value are kept, each head_dim wide; in bytes, not in bits or numbers.",
     )
+    yield Claim(
+        "numbers have 16 bits where nothing else is said",
+        attempt(c, n, batch) == here,
+        "keep the default of the task: bits=16.",
+    )
     big = preset("deepseek-llm-67b")
     yield Claim(
         "one token of DeepSeek LLM 67B keeps 389,120 bytes at 16 bits",

@@ -109,6 +109,15 @@ def claims(attempt: Attempt, g: torch.Generator) -> Iterator[Claim]:
         "among several new tokens, the i-th sees all that was kept and i + 1 new ones: "
         "torch.ones(new, all).tril(all - new).",
     )
+    start = [part[:, :, :2] for part in parts]
+    _, kept = _in_pieces(attempt, start, [2])
+    _in_pieces(attempt, [part + 1 for part in parts], [t])
+    ends = [attempt(*(part[:, :, 2:3] for part in parts), kept, turn)[0] for _ in range(2)]
+    yield Claim(
+        "an old past can be continued later, and more than once",
+        all(close(end, expected[:, :, 2:3]) for end in ends),
+        "what was kept comes in as `past`: take it from there, and keep nothing elsewhere.",
+    )
     small = _three(g, 1, 4, 1, 3, 2, 2)
     yield Claim(
         "one key head, a batch of 1 and the narrowest head work too",

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from minids import accounting
 from minids.check import Attempt, Claim, checker
+from minids.check.answers import is_number, is_whole
 from minids.check.ch02.common import small_llama
 from minids.check.sizes import draw
 from minids.config import GQAConfig
@@ -41,10 +42,15 @@ def claims(attempt: Attempt, g: torch.Generator) -> Iterator[Claim]:
     weights = accounting.parameters(c).total
     model = Transformer(c)
     found = attempt(model, batch)
+    if isinstance(found, Tensor) and found.numel() == 1:
+        found = found.item()
+    whole = is_number(found) and found == found // 1
     yield Claim(
         "the answer is a whole number of tokens, 1 or more",
-        isinstance(found, int) and found >= 1,
-        "use // and not /, and add what is missing.",
+        is_whole(found) and found >= 1,
+        f"{found} is a whole number, but a float: int(...) makes it an int."
+        if whole and not is_whole(found)
+        else "use // and not /, and add what is missing.",
     )
     yield Claim(
         "at that length the cache outweighs the weights",
@@ -54,7 +60,8 @@ def claims(attempt: Attempt, g: torch.Generator) -> Iterator[Claim]:
     yield Claim(
         "one token earlier it does not",
         (found - 1) * batch * row <= weights,
-        "the smallest such length; every text of the batch, every layer, keys and values.",
+        "the smallest such length, without rounding to the nearest; every text of the batch, every "
+        "layer, keys and values.",
     )
     even = replace(
         c, vocab=22, dim=28, n_layers=3, attention=GQAConfig(n_heads=2, n_kv_heads=1, head_dim=2)
@@ -64,6 +71,11 @@ def claims(attempt: Attempt, g: torch.Generator) -> Iterator[Claim]:
         "where 455 tokens weigh exactly as much as the weights, the answer is 456",
         attempt(Transformer(even), 1) == 456,
         "as heavy is not heavier: // and then + 1, which is not rounding up.",
+    )
+    yield Claim(
+        "where 56.9 tokens would weigh as much, the answer is 57",
+        attempt(Transformer(even), 8) == 57,
+        "do not round to the nearest: // rounds down, and then + 1.",
     )
     yield Claim(
         "twice the batch needs half the tokens",

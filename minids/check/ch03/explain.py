@@ -9,17 +9,43 @@ import torch
 from minids.check import Claim, checker, close
 from minids.check.answers import number_entries, sentence
 
-# One expert, or k = 1, is not yet a gate of 1.
+# Of whom it may be said.
+_GATE = re.compile(
+    r"""gate | \bp\s*(/|over|divided\s+by)\s*p\b | itself | divid | normali | probabilit
+    | weight | factor | ratio | fraction | \bit\s+(is|stays|equals|never)\b""",
+    re.VERBOSE,
+)
+
+# What may be said. One expert, or k = 1, is not yet a gate of 1.
 _CONSTANT = re.compile(
-    r"""constant | never\s+(changes|moves|varies) | always\s+the\s+same
-    | p\s*(/|over|divided\s+by)\s*p\b
-    | gate\b.{0,40}(\bnot|\bcannot|n't)\s+(change|depend|vary|move)
-    | (\b(always|is|are|equals?|stays?|becomes?|remains?|be|gives?|to|at|of|gate|value|exactly)\b
+    r"""(?<!non-)constant(?!\s+(of\s+)?(3|three|output)) | \bfixed\b
+    | never\s+(changes|moves|varies) | always\s+the\s+same
+    | \bp\s*(/|over|divided\s+by)\s*p\b | \b(over|divided\s+by)\s+itself\b
+    | \bindependent\s+of\b
+    | gate\b.{0,40}(\bnot|\bcannot|n't)\s+(change|depend|vary|move|respond|react)
+    | (\b(always|is|are|equals?|stays?|becomes?|remains?|be|gives?|to|at|of|gate|value|exactly
+          |yields?|produces?|makes?|leaves?|into)\b
       | (?<!k)(?<!k\s)=)
-      (\s+\w+)?\s*\b(1|one)\b(?!\s+(chosen|single|expert|token|of\b))
+      (\s+(?!(not|never|no|only)\b)\w+){0,2}
+      \s*\b((1|one|unity)\b|100\s*(%|per\s?cent))(?![.,]\d*[1-9])
+      (?!\s+(chosen|single|expert|token|of\b))
     | \b(1|one)\b,?\s+(whatever|regardless|no\s+matter|independent|for\s+(any|all|every))""",
     re.VERBOSE,
 )
+
+# What stands right before it where it is denied, or said of somebody else.
+_NOT_SO = re.compile(
+    r"""(\b(not|never|hardly|no\s+longer)|n't)
+        (\s+(at\s+all|always|really|simply|quite|exactly|a|the|stay|remain|be))*\s*$
+    | \b(slope|derivative|gradient)(\s+of\s+(the\s+|its\s+)?\w+)?(\s+(is|stays|remains)(\s+a)?)?\s*$
+    | \blogits?\s+(is|are|stays?|remains?)\s*$""",
+    re.VERBOSE,
+)
+
+
+def _names_the_constant_gate(words: str) -> bool:
+    said = [x for x in _CONSTANT.finditer(words) if not _NOT_SO.search(words[: x.start()])]
+    return bool(said) and _GATE.search(words) is not None
 
 
 @checker(
@@ -62,6 +88,6 @@ def claims(attempt: dict[str, Any], g: torch.Generator) -> Iterator[Claim]:
     yield sentence(attempt)
     yield Claim(
         "it names the constant gate",
-        _CONSTANT.search(attempt["because"].lower()) is not None,
+        _names_the_constant_gate(attempt["because"].lower()),
         "say what value the gate has whatever the logits are.",
     )

@@ -85,6 +85,23 @@ def claims(attempt: Attempt, g: torch.Generator) -> Iterator[Claim]:
         grad is not None and close(grad[0, 1], torch.tanh(x @ weights[1])[0].sum()),
         "multiply by the gate itself, without detach, item or float.",
     )
+    leaves = [w.clone().requires_grad_() for w in (x, *weights)]
+    rows, experts = leaves[0], [_Expert(w) for w in leaves[1:]]
+    total = attempt(rows, gates, experts[:e], experts[e:]).sum()
+    made = sum(gates[:, [i]] * torch.tanh(rows @ w) for i, w in enumerate(leaves[1 : e + 1]))
+    made = made + rows + sum(torch.tanh(rows @ w) for w in leaves[e + 1 :])
+    slopes = (
+        torch.autograd.grad(total, leaves, allow_unused=True) if total.requires_grad else [None]
+    )
+    yield Claim(
+        "the tokens and the experts get their gradients, too",
+        all(
+            got is not None and close(got, slope, rtol=1e-3)
+            for got, slope in zip(slopes, torch.autograd.grad(made.sum(), leaves), strict=False)
+        ),
+        "no torch.no_grad around the experts, and no torch.tensor(x) or detach for the tokens: "
+        "layers below learn through x, and experts through what they return.",
+    )
     one = attempt(x[:1], gates[:1], fresh(0, e), fresh(e, e + 1))
     yield Claim(
         "one token alone gives what it gives among others",

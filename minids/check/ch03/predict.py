@@ -29,6 +29,16 @@ _PREDICT = {
 )
 def claims(attempt: dict[str, Any], g: torch.Generator) -> Iterator[Claim]:
     yield numbers_for(attempt, _PREDICT)
+
+    def exactly(name: str, otherwise: str) -> Claim:
+        near = abs(attempt[name] - _PREDICT[name]) < 1e-6 * _PREDICT[name]
+        hint = (
+            f"exactly is a whole number, and {attempt[name]!r} is near it: math.comb, or // for /."
+        )
+        return Claim(
+            f"{name}, exactly", attempt[name] == _PREDICT[name], hint if near else otherwise
+        )
+
     yield Claim(
         "3 of 24: 2,024 ways",
         attempt["3 of 24"] == _PREDICT["3 of 24"],
@@ -39,14 +49,12 @@ def claims(attempt: dict[str, Any], g: torch.Generator) -> Iterator[Claim]:
         attempt["12 of 96"] > 1000 * 4 * _PREDICT["3 of 24"],
         "cutting each expert in four does not give four times as many ways: ways multiply.",
     )
-    yield Claim(
-        "12 of 96, exactly",
-        attempt["12 of 96"] == _PREDICT["12 of 96"],
+    yield exactly(
+        "12 of 96",
         "no expert is chosen twice, and order does not matter: so it is not 96 ** 12.",
     )
-    yield Claim(
-        "11 of 95, once one expert is shared",
-        attempt["11 of 95"] == _PREDICT["11 of 95"],
+    yield exactly(
+        "11 of 95",
         "the shared expert is not chosen: it leaves the pool and the choice.",
     )
     yield Claim(

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from minids.check import Attempt, Claim, checker, close, shaped
-from minids.check.ch04.common import count_flops, latent_inputs, mixed_head_by_head
+from minids.check.ch04.common import count_flops, has_gradient, latent_inputs, mixed_head_by_head
 
 
 @checker(
@@ -58,6 +58,13 @@ def claims(attempt: Attempt, g: torch.Generator) -> Iterator[Claim]:
         and close(attempt(**still), mixed_head_by_head(still), rtol=1e-3),
         "one scale for the sum of both parts: (n + p) ** -0.5, the rope width counts too.",
     )
+    alike = w | {"latent": w["latent"][:, :1].expand(-1, 8, -1).clone()}
+    yield Claim(
+        "latents that are all the same give this one back, however many of them a query sees",
+        close(attempt(**alike), mixed_head_by_head(alike), rtol=1e-3),
+        "the weights of what a query sees sum to 1: mask with -inf BEFORE the softmax, so that "
+        "masked places take part in none.",
+    )
     yield Claim(
         "no query looks into the future: of t new tokens, number i sees s - t + i + 1",
         close(out, mixed_head_by_head(w), rtol=1e-3),
@@ -71,6 +78,12 @@ def claims(attempt: Attempt, g: torch.Generator) -> Iterator[Claim]:
         and close(attempt(**square), mixed_head_by_head(square), rtol=1e-3),
         "nothing may depend on the number of heads or on s > t.",
     )
+    yield Claim(
+        "gradients flow through it",
+        has_gradient(attempt, w1),
+        "stay in torch, without numpy, detach() or no_grad(): what leaves torch cannot be trained, "
+        "nor counted.",
+    )
     many = latent_inputs(g, 1, 4, 1, 499, sizes=(32, 16, 8, 16))
     rebuilding = 2 * 4 * 499 * 32 * (16 + 16)
     yield Claim(
@@ -78,6 +91,12 @@ def claims(attempt: Attempt, g: torch.Generator) -> Iterator[Claim]:
         4 * count_flops(lambda: attempt(**many)) < rebuilding,
         "keys or values are rebuilt for every token: multiply the query by key_up instead, and the "
         "mixed latent by value_up.",
+    )
+    both = latent_inputs(g, 1, 4, 2, 499, sizes=(32, 16, 8, 16))
+    yield Claim(
+        "and two new tokens cost less than half of it",
+        2 * count_flops(lambda: attempt(**both)) < rebuilding,
+        "with several new tokens, too, queries are carried: one way for every t, and no key made.",
     )
 
 

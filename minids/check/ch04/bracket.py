@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import torch
 
 from minids.check import Attempt, Claim, checker, close, shaped
-from minids.check.ch04.common import count_flops
+from minids.check.ch04.common import count_flops, has_gradient
 
 
 @checker(
@@ -22,12 +22,12 @@ def claims(attempt: Attempt, g: torch.Generator) -> Iterator[Claim]:
     yield shaped(out, (3, 11), like=q, what="the table of scores")
     yield Claim(
         "a query twice as large has scores twice as large",
-        close(attempt(2 * q, latent, key_up), 2 * out.detach()),
+        torch.allclose(attempt(2 * q, latent, key_up), 2 * out, atol=1e-3),
         "scores come before the softmax, and here nothing comes after them: no softmax.",
     )
     yield Claim(
         "a latent twice as large has scores twice as large",
-        close(attempt(q, 2 * latent, key_up), 2 * out.detach()),
+        torch.allclose(attempt(q, 2 * latent, key_up), 2 * out, atol=1e-3),
         "latents were normed before they were kept: no norm here.",
     )
     yield Claim(
@@ -41,6 +41,12 @@ def claims(attempt: Attempt, g: torch.Generator) -> Iterator[Claim]:
         "one query and one latent work too",
         tuple(one.shape) == (1, 1) and close(one, a_query @ up @ a_latent.T),
         "no squeeze: a table of one row and one column stays a table.",
+    )
+    yield Claim(
+        "gradients flow through it",
+        has_gradient(attempt, {"q": q, "latent": latent, "key_up": key_up}),
+        "stay in torch, without numpy, detach() or no_grad(): what leaves torch cannot be trained, "
+        "nor counted.",
     )
     q, latent, key_up = (torch.randn(*size, generator=g) for size in ((1, 16), (997, 32), (16, 32)))
     rebuilding = 2 * 997 * 32 * 16

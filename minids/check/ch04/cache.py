@@ -2,9 +2,10 @@
 
 from collections import deque
 from collections.abc import Iterator
-from types import ModuleType
+from types import MemberDescriptorType, ModuleType
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -90,6 +91,11 @@ def claims(attempt: Attempt, g: torch.Generator) -> Iterator[Claim]:
         raises(chunks.rewind, ValueError, 99),
         "raise ValueError if length is larger than what is held.",
     )
+    yield Claim(
+        "and so is rewinding to one token before there is any",
+        _refuses_one(attempt(*ups)),
+        "a fresh memory holds no tokens, which is fewer than 1: ValueError, and no other error.",
+    )
     call(chunks.rewind, 0, may_be_none=True)
     yield Claim(
         "rewind(0) forgets all",
@@ -98,8 +104,16 @@ def claims(attempt: Attempt, g: torch.Generator) -> Iterator[Claim]:
     )
 
 
+def _refuses_one(fresh: Any) -> bool:
+    """Whether a memory without tokens raises ValueError, and no other error, for rewind(1)."""
+    try:
+        return raises(fresh.rewind, ValueError, 1)
+    except Exception:
+        return False
+
+
 def _kept(memory: Any) -> int:
-    """Numbers in the tensors that an object holds, wherever it holds them.
+    """Numbers in the tensors and arrays that an object holds, wherever it holds them.
 
     What lies in the same place is counted once, but for a tensor that says a number several times.
     """
@@ -115,14 +129,26 @@ def _kept(memory: Any) -> int:
             room, place = storage.nbytes() // value.element_size(), storage.data_ptr()
             before = held.get(place, 0)
             held[place] = max(before, n, min(room, before + n))
+        elif isinstance(value, np.ndarray):
+            place = value.ctypes.data
+            held[place] = max(held.get(place, 0), value.size)
         elif isinstance(value, list | tuple | set | deque):
             for x in value:
                 look(x)
         elif isinstance(value, dict):
             for x in value.values():
                 look(x)
-        elif hasattr(value, "__dict__"):
-            look(vars(value))
+        else:
+            look(getattr(value, "__dict__", None))
+            for slot in _slots(type(value)):
+                if hasattr(value, slot.__name__):
+                    look(slot.__get__(value))
 
     look(memory)
     return sum(held.values())
+
+
+def _slots(kind: type) -> list[MemberDescriptorType]:
+    """What a class and those that it comes from keep in __slots__."""
+    homes = [vars(c) for c in kind.__mro__ if "__slots__" in vars(c)]
+    return [x for home in homes for x in home.values() if isinstance(x, MemberDescriptorType)]

@@ -8,6 +8,8 @@ import torch
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
+from minids.check import Attempt
+
 
 def flops_by_hand(*inputs: Any, out_shape: Any, **_named: Any) -> int:
     """Operations of a product of two tensors, number by number, and of adding the products up."""
@@ -25,6 +27,15 @@ def count_flops(action: Callable[[], Any]) -> int:
     with FlopCounterMode(display=False, custom_mapping=BY_HAND) as counter:
         action()
     return int(counter.get_total_flops())
+
+
+def has_gradient(attempt: Attempt, inputs: dict[str, Tensor]) -> bool:
+    """Whether gradients flow through it. What numpy computes has none, and is not counted."""
+    leaves = {name: x.clone().requires_grad_() for name, x in inputs.items()}
+    try:
+        return bool(attempt(**leaves).requires_grad)
+    except RuntimeError:  # numpy refuses tensors that require a gradient
+        return False
 
 
 def latent_inputs(

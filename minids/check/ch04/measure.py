@@ -63,8 +63,13 @@ def claims(attempt: Attempt, g: torch.Generator) -> Iterator[Claim]:
     )
     yield Claim(
         "a wasteful way to carry, which does everything twice, is found out",
-        attempt(_twice(absorbed), expanded, total, c) == _crossing(total, c, 2, 1),
+        attempt(_times(2, absorbed), expanded, total, c) == _crossing(total, c, 2, 1),
         "measure what you are given; a formula of the widths cannot notice what really runs.",
+    )
+    yield Claim(
+        "where carrying is dearer from the start, the answer is 1",
+        attempt(_times(50, absorbed), expanded, total, c) == 1,
+        "begin with one new token: even there carrying may take more operations.",
     )
     tie = draw(g, 3, 9)
     yield Claim(
@@ -92,10 +97,9 @@ def _crossing(total: int, c: MLAConfig, carrying: int, rebuilding: int) -> int:
     return new
 
 
-def _twice(attend: Callable[..., Tensor]) -> Callable[..., Tensor]:
+def _times(count: int, attend: Callable[..., Tensor]) -> Callable[..., Tensor]:
     def wasteful(*inputs: Any, **named: Any) -> Tensor:
-        attend(*inputs, **named)
-        return attend(*inputs, **named)
+        return [attend(*inputs, **named) for _ in range(count)][-1]
 
     return wasteful
 

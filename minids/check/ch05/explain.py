@@ -39,7 +39,7 @@ def claims(attempt: dict[str, Any], g: torch.Generator) -> Iterator[Claim]:
     yield Claim(
         "after PI: the angle of the same three tokens",
         close(after, 0.375, rtol=5e-3),
-        "the factor is 8, and the distance is the same three tokens.",
+        "the factor is 8, and the distance is the same three tokens; write three digits.",
     )
     why = "say that number, and between which two distances that training showed it lies."
     yield from explains(attempt, (0.375,), hint=why)

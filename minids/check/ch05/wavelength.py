@@ -24,7 +24,7 @@ def claims(attempt: Attempt, g: torch.Generator) -> Iterator[Claim]:
     yield shaped(out, (width // 2,), what="the tensor of turns")
     yield Claim(
         "a row twice as long has twice the turns",
-        close(attempt(width, theta, 2 * length), 2 * out.detach()),
+        torch.allclose(attempt(width, theta, 2 * length), 2 * out, rtol=1e-4, atol=1e-7),
         "turns are length / wavelength; you may have returned the wavelength.",
     )
     first = float(out[0])

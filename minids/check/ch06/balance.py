@@ -35,6 +35,15 @@ def claims(attempt: Attempt, g: torch.Generator) -> Iterator[Claim]:
     even = (torch.arange(e)[:, None] + torch.arange(k)) % e
     out = attempt(torch.full((e, e), 0.3), even, 1)
     yield shaped(out, (), what="the loss")
+    alone = torch.zeros(6, e)
+    alone[:, :k] = 0.5
+    worst = attempt(alone, torch.tensor([[0, 1]] * 6), 1)
+    yield Claim(
+        "an expert that is chosen twice counts twice",
+        not (close(out, 1 / k) and close(worst, e / k / len(alone))),
+        "`+=` with index tensors counts equal choices once: index_put_(..., accumulate=True), "
+        "bincount or a loop.",
+    )
     yield Claim(
         "an even load that is evenly wanted costs 1",
         close(out, 1.0),
@@ -46,9 +55,6 @@ def claims(attempt: Attempt, g: torch.Generator) -> Iterator[Claim]:
         close(attempt(torch.full((e, e), 0.3), three, 1), 1.0),
         "k is the number of columns of `experts`: read it there.",
     )
-    alone = torch.zeros(6, e)
-    alone[:, :k] = 0.5
-    worst = attempt(alone, torch.tensor([[0, 1]] * 6), 1)
     yield Claim(
         "when all tokens want the same k experts it costs e / k",
         close(worst, e / k),

@@ -1,6 +1,7 @@
 """06.detector: a detector of routers whose bias leaks into the weights."""
 
 from collections.abc import Callable, Iterator
+from itertools import combinations
 from typing import Any
 
 import torch
@@ -36,6 +37,13 @@ def _leaky_a_little(scores: Tensor, bias: Tensor, top_k: int) -> tuple[Tensor, T
     """A hundredth of the leak."""
     experts, _ = _leaky_raw(scores, bias, top_k)
     return experts, (scores + 0.01 * bias).gather(-1, experts)
+
+
+def _leaky_last(scores: Tensor, bias: Tensor, top_k: int) -> tuple[Tensor, Tensor]:
+    """The leak in the last of the chosen alone."""
+    experts, leaky = _leaky_raw(scores, bias, top_k)
+    last = torch.arange(top_k) == top_k - 1
+    return experts, leaky.where(last, scores.gather(-1, experts))
 
 
 def _leaky_for_few(scores: Tensor, bias: Tensor, top_k: int) -> tuple[Tensor, Tensor]:
@@ -75,6 +83,17 @@ def _unordered(scores: Tensor, bias: Tensor, top_k: int) -> tuple[Tensor, Tensor
     return experts, weights / weights.sum(-1, keepdim=True)
 
 
+def _largest_move(calls: list[tuple[Tensor, ...]]) -> float:
+    """The largest move of a weight between two calls, where tokens chose the same experts."""
+    tables = [(s, torch.zeros_like(s).scatter(1, e, w), e.sort(-1).values) for s, e, w in calls]
+    moves = [0.0]
+    for (scores, one, chosen), (others, other, then) in combinations(tables, 2):
+        if torch.equal(scores, others):
+            moved = (one - other).abs().amax(-1).where((chosen == then).all(-1), 0.0)
+            moves.append(moved.max().item())
+    return max(moves)
+
+
 @checker(
     "06.detector",
     hints=(
@@ -92,6 +111,17 @@ def claims(attempt: Attempt, g: torch.Generator) -> Iterator[Claim]:
     def found(router: Callable[..., Any], bias: Tensor = bias) -> float:
         answer = attempt(router, scores, bias, 4)
         return float(answer) if isinstance(answer, float | int | Tensor) else float("nan")
+
+    def compared(router: Callable[..., Any]) -> tuple[float, float]:
+        """What was found, and the largest move in all that the router was asked."""
+        calls: list[tuple[Tensor, ...]] = []
+
+        def asked(scores: Tensor, bias: Tensor, top_k: int) -> tuple[Tensor, Tensor]:
+            experts, weights = router(scores, bias, top_k)
+            calls.append((scores, experts, weights))
+            return experts, weights
+
+        return found(asked), _largest_move(calls)
 
     yield Claim(
         "it returns one number, 0 or larger",
@@ -143,6 +173,12 @@ def claims(attempt: Attempt, g: torch.Generator) -> Iterator[Claim]:
         found(_leaky_a_little) < 0.5 * full,
         "return by how MUCH weights move, and not whether they do.",
     )
+    results = [compared(router) for router in (_leaky_raw, _leaky, _leaky_a_little)]
+    yield Claim(
+        "it returns one move: no weight moved by more",
+        all(answer < 1.001 * move for answer, move in results),
+        "the largest |w1 - w2| of a single weight: no sum and no norm over experts or tokens.",
+    )
     yield Claim(
         "a leak is seen whether it raises weights or lowers them",
         all(found(_leaky_one_way(bias, x)) > 0.05 * full for x in (1, -1)),
@@ -152,6 +188,17 @@ def claims(attempt: Attempt, g: torch.Generator) -> Iterator[Claim]:
         "a leak in few of the tokens is as large as one in all",
         found(_leaky_for_few) > 0.25 * full,
         "the largest move of any token is asked for: max, not a mean over them.",
+    )
+    yield Claim(
+        "it returns all of a leak, and a weak one is no less a leak",
+        all(answer > 0.4 * move for answer, move in results),
+        "no threshold; subtract weight by weight first, and take the largest afterwards: the "
+        "largest weights before and after need not belong to one token.",
+    )
+    yield Claim(
+        "a leak into the last of the chosen is seen, too",
+        found(_leaky_last) > 0.05 * full,
+        "look at all k weights of a token, not only at the first of them.",
     )
     yield Claim(
         "it is caught also while all biases are 0, as in the first step of a run",

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 
 from minids.check import Claim, checker, close
-from minids.check.answers import entries, explains
+from minids.check.answers import explains, number_entries
 
 
 @checker(
@@ -20,7 +20,7 @@ from minids.check.answers import entries, explains
     ),
 )
 def claims(attempt: dict[str, Any], g: torch.Generator) -> Iterator[Claim]:
-    yield entries(attempt, "mean", "spread", "batches")
+    yield number_entries(attempt, "mean", "spread", "batches")
     yield Claim(
         "what an expert gets on average",
         attempt["mean"] == 128,

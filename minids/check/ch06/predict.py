@@ -38,7 +38,7 @@ def claims(attempt: dict[str, Any], g: torch.Generator) -> Iterator[Claim]:
     yield Claim(
         "the nodes visited by chance, to half a percent",
         close(float(attempt["nodes by chance"]), chance, rtol=5e-3),
-        "8 x (1 - the chance that a node is missed); without replacement, as experts differ.",
+        "4 x (1 - the chance that a node is missed); without replacement, as experts differ.",
     )
     yield Claim(
         "the worst MaxVio of 128 experts, 8 chosen",

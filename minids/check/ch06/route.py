@@ -72,8 +72,15 @@ def claims(attempt: Attempt, g: torch.Generator) -> Iterator[Claim]:
         close(weights.sum(-1), torch.ones(t)),
         "divide by the sum over the chosen experts, not over all.",
     )
-    ratio = weights / weights[:, :1]
     of_scores = scores.gather(-1, experts)
+    right = of_scores / of_scores.sum(-1, keepdim=True)
+    yield Claim(
+        "each weight stands at the place of its expert",
+        close(weights, right) or not close(weights.sort(-1).values, right.sort(-1).values),
+        "expert i and weight i belong together: who sorts the experts gathers the weights after "
+        "that, or sorts them in the same way.",
+    )
+    ratio = weights / weights[:, :1]
     yield Claim(
         "two chosen experts count in proportion to their scores, whatever their biases",
         close(ratio, of_scores / of_scores[:, :1]),
@@ -102,6 +109,13 @@ def claims(attempt: Attempt, g: torch.Generator) -> Iterator[Claim]:
         and bool(slopes[0].abs().sum() > 1e-3)
         and (slopes[1] is None or bool(slopes[1].abs().max() < 1e-5)),
         "the weights are made of scores: do not detach them.",
+    )
+    again = wanted.gather(-1, experts)
+    first = (again[:, 0] / again.sum(-1)).sum()
+    yield Claim(
+        "the gradient also passes through the sum that divides",
+        close(slopes[0], torch.autograd.grad(first, wanted)[0], rtol=1e-3),
+        "a score that rises lowers the other weights: do not detach the sum.",
     )
     one, one_weight = pair(attempt(scores[:1], bias, 1))
     yield Claim(

@@ -77,6 +77,19 @@ def claims(attempt: Attempt, g: torch.Generator) -> Iterator[Claim]:
         and _kept(attempt, p, q, [a, b], [0.1, 0.55])[0] == 1,
         "a coin of its own for each draft: coins[i].",
     )
+    likes = torch.tensor([[0.3, 0.7], [0.3, 0.7], [0.5, 0.5]])
+    doubts = torch.tensor([[0.6, 0.4], [0.6, 0.4]])
+    yield Claim(
+        "two drafts of ratio one half are kept if both coins are 0.4",
+        _kept(attempt, likes, doubts, [0, 0], [0.4, 0.4])[0] == 2,
+        "each draft is judged by its own ratio; what was kept before does not count again.",
+    )
+    never = torch.tensor([[0.0, 1.0], [0.5, 0.5]])
+    yield Claim(
+        "a token that p never writes is dropped, even by a coin of 0",
+        _kept(attempt, never, torch.tensor([[0.5, 0.5]]), [0], [0.0])[0] == 0,
+        "a coin can be 0, and so can a ratio: keep if the coin is smaller, < and not <=.",
+    )
     kept, rest = _kept(attempt, p, q, [b, c], [0.9, 0.1])
     yield Claim(
         "the first draft that is dropped ends it: nothing behind it counts",

@@ -17,7 +17,7 @@ from minids.check import Attempt, Claim, checker
     ),
 )
 def claims(attempt: Attempt, g: torch.Generator) -> Iterator[Claim]:
-    a, b, c, d, e = torch.randperm(90, generator=g)[:5].tolist()
+    a, b, c, d, e = (1 + torch.randperm(90, generator=g)[:5]).tolist()
     cases = {
         "right": ([a, b, c], [a, b]),
         "wrong": ([a, b, c], [d, b]),
@@ -55,4 +55,17 @@ def claims(attempt: Attempt, g: torch.Generator) -> Iterator[Claim]:
         and out["half"] == [a, b]
         and attempt([b, c, d, e], [b, c, a]) == [b, c, d],
         "best[kept], where kept drafts were right: the choice at that very place.",
+    )
+    yield Claim(
+        "a text may say the same token twice",
+        attempt([a, a, b], [a, a]) == [a, a, b]
+        and attempt([a, b, c], [a, a]) == [a, b]
+        and attempt([a, b, a, c], [a, a, b]) == [a, b],
+        "compare place by place: whoever looks a token up by its value finds the other place where "
+        "it stands.",
+    )
+    yield Claim(
+        "token 0 is a token like any other",
+        attempt([0, 0, a], [0, 0]) == [0, 0, a] and attempt([0], []) == [0],
+        "0 is a token, and no sign that a draft is missing: compare it with best, too.",
     )

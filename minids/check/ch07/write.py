@@ -89,11 +89,23 @@ def claims(attempt: Attempt, g: torch.Generator) -> Iterator[Claim]:
         out = pair(call(attempt, counted, draft, prompt, n))
         return *out, counted
 
-    new, passes, counted = run(knows)
+    told: list[Any] = []
+
+    def listens(text: Any) -> list[int]:
+        told.append(list(text) if isinstance(text, list) else text)
+        return whole[len(text) : len(text) + 3]
+
+    new, passes, counted = run(listens)
     yield Claim(
         "the answer is a pair: the new tokens and the number of passes",
         isinstance(new, list) and isinstance(passes, int) and passes == counted.passes,
         "return a pair: a list of n_new tokens, and how often the model was called.",
+    )
+    yield Claim(
+        "the drafter is given the text so far: the prompt, and every token that is known behind it",
+        all(isinstance(text, list) and text[:5] == prompt for text in told),
+        "draft(text) wants one list of tokens: the whole prompt, and behind it all that was "
+        "written, up to the newest.",
     )
     yield Claim(
         "it writes exactly n_new tokens",

@@ -29,6 +29,10 @@ def _breaks_at_the_end(x: Tensor) -> Tensor:
     return 0 * x if float(x.abs().max()) >= 2**20 else 1 * x
 
 
+def _breaks_at_eight_alone(x: Tensor) -> Tensor:
+    return 0 * x if 8 <= float(x.abs().max()) < 16 else 1 * x
+
+
 @checker(
     "08.measure",
     hints=(
@@ -73,6 +77,11 @@ def claims(attempt: Attempt, g: torch.Generator) -> Iterator[Claim]:
         "a rounding that breaks at 2**20 alone gives 2**20",
         call(attempt, _breaks_at_the_end, may_be_none=True) == 2**20,
         "the last size counts, too: range(20) ends with 19.",
+    )
+    yield Claim(
+        "a rounding that breaks at 8 and nowhere else gives 8",
+        call(attempt, _breaks_at_eight_alone, may_be_none=True) == 8,
+        "damage need not grow with size: try every one, from the smallest.",
     )
     yield Claim(
         "a rounding that is broken from the start gives 1",

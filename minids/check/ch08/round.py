@@ -70,6 +70,12 @@ def claims(attempt: Attempt, g: torch.Generator) -> Iterator[Claim]:
         "17 lies between 16 and 18: to 16, whose last bit is 0. Adding half a step and cutting off "
         "always goes up.",
     )
+    beside = torch.tensor([17.001, 18.999, -17.001])
+    yield Claim(
+        "a number just beside a tie goes to the nearer neighbour: 17.001 to 18",
+        same_tensor(attempt(beside), torch.tensor([18.0, 18.0, -18.0])),
+        "round once: whoever rounds to 16 bits first makes a tie of 17.001.",
+    )
     one = torch.tensor([[0.3]])
     yield Claim(
         "one number alone and a zero work too",

@@ -24,17 +24,29 @@ def claims(attempt: Attempt, g: torch.Generator) -> Iterator[Claim]:
     numbers, scale = pair(attempt(x, 8))
     yield shaped(scale, (3, 3), like=x, what="the table of scales")
     yield shaped(numbers, (3, 20), like=x, what="the numbers")
+    row = torch.randn(3, 12, generator=g)
+    counts = {size: pair(attempt(row, size)) for size in (6, 5, 12)}
+    yield Claim(
+        "a row of 12 in tiles of 6 has two scales, in tiles of 5 three, in tiles of 12 one",
+        all(
+            getattr(scales, "shape", ()) == (3, tiles) and getattr(q, "shape", ()) == (3, 12)
+            for (q, scales), tiles in zip(counts.values(), (2, 3, 1), strict=True)
+        ),
+        "a tile has `size` entries, and no tile is made of filling alone: `-n % size` is 0 where "
+        "size divides n; `size - n % size` is size.",
+    )
+    near = 1e-4 * float(scale.abs().max())
     twice = pair(attempt(2 * x, 8))
     yield Claim(
         "entries twice as large have a scale twice as large",
-        close(twice[1], 2 * scale),
+        torch.allclose(twice[1], 2 * scale, rtol=0, atol=near),
         "a scale follows its tile: the larger the entries, the larger the scale they are divided "
         "by.",
     )
     mirrored = pair(attempt(-x, 8))
     yield Claim(
         "a tile and its mirror image share a scale",
-        close(mirrored[1], scale),
+        torch.allclose(mirrored[1], scale, rtol=0, atol=near),
         "the largest magnitude, not the largest entry: abs() first.",
     )
     spoiled = x.clone()
@@ -89,6 +101,17 @@ def claims(attempt: Attempt, g: torch.Generator) -> Iterator[Claim]:
         "gradients of 1e-12 keep their digits",
         close(1e12 * tiny[1].repeat_interleave(8, 1)[:, :20] * tiny[0], x, rtol=0.07),
         "the floor of a scale must lie far below what gradients can be: 1e-30, not 1e-4.",
+    )
+    yield Claim(
+        "and their scales are the largest magnitudes over 448, too",
+        close(1e12 * tiny[1] / largest, torch.full((3, 3), 1 / 448), rtol=1e-3),
+        "a floor of 1e-12 is as large as these gradients are, and whatever is added to a scale "
+        "is a floor, too: 1e-30 as the least magnitude will do.",
+    )
+    yield Claim(
+        "the scale of a tile of zeros is far below any gradient",
+        float(scale_0[1, 1]) < 1e-20,
+        "a tile of zeros has the scale of the least magnitude, 1e-30 over 448, and not 1.",
     )
     one = torch.full((1, 1), -3.0)
     yield Claim(

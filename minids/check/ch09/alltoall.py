@@ -71,8 +71,13 @@ def claims(attempt: Attempt, g: torch.Generator) -> Iterator[Claim]:
     )
     v3 = [attempt(7168, 4, n, 1.03125, 2.0, 50e9, 160e9) for n in (8, 12, 14)]
     yield Claim(
+        "with V3's links and 4 nodes a token takes 1.74 microseconds to 8 experts and back",
+        alike(v3[0], 4 * 7168 * 3.03125 / 50e9),
+        "return seconds as they are, 1.74e-6 here: rounded, nothing is left of them.",
+    )
+    yield Claim(
         "with V3's links and 4 nodes, 12 experts cost no more than 8, and 14 do",
-        close(v3[1], v3[0]) and v3[2] > 1.05 * v3[0],
+        alike(v3[1], v3[0]) and v3[2] > 1.05 * v3[0],
         "up to 4 x 160 / 50 = 12.8 experts InfiniBand is the slower link.",
     )
     nodes, experts, dim = draw(g, 1, 6), draw(g, 1, 20), draw(g, 10, 90)

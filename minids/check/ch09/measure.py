@@ -22,6 +22,10 @@ def _share(schedule: Callable[[int, int], Any], times: Times) -> Callable[[int, 
     return idle
 
 
+def _like_a_root(stages: int, micros: int) -> float:
+    return 1 / float(2 + micros - stages) ** 0.5
+
+
 @checker(
     "09.measure",
     hints=(
@@ -71,6 +75,16 @@ def claims(attempt: Attempt, g: torch.Generator) -> Iterator[Claim]:
         "exactly that share is allowed",
         attempt(measured["1F1B"], stages, just) == found["1F1B"],
         "at most means that equal is fine: > or >=?",
+    )
+    yield Claim(
+        "a schedule that no formula knows: idle(4, micros) = 1 / (micros - 2) ** 0.5",
+        attempt(_like_a_root, 4, 0.2) == 27,
+        "you do not know which schedule it is: measure with more micro-batches, too, and not once.",
+    )
+    yield Claim(
+        "a schedule that needs many: 196 micro-batches for four stages",
+        attempt(lambda stages, micros: stages / (micros + stages), 4, 0.02) == 196,
+        "do not give up: go on until devices idle little enough, however many it takes.",
     )
     yield Claim(
         "if as many micro-batches as stages do, that is the answer",

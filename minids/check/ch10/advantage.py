@@ -75,6 +75,21 @@ def claims(attempt: Attempt, g: torch.Generator) -> Iterator[Claim]:
         bool((flat.abs() < 1e-6).all()),
         "zero over zero: add a small eps to the deviation.",
     )
+    beside = torch.tensor([[1.0, 0.0, 0.0, 0.0], [0.0] * 4, [1.0] * 4])
+    mixed = attempt(beside, may_be_nan=True)
+    yield Claim(
+        "groups of equal rewards beside one that is not: zeros there, 1.73 here",
+        close(mixed[0, 0], math.sqrt(3), rtol=2e-3) and bool((mixed[1:].abs() < 1e-3).all()),
+        "one row may be flat and the next not: an `if` for all rows at once suits neither. Add a "
+        "small eps to the deviation of every row.",
+    )
+    equal = [torch.full((1, size), x) for size in range(3, 13) for x in (0.1, 0.7)]
+    yield Claim(
+        "three to twelve equal rewards of 0.1 or 0.7 stay near 0",
+        all(float(attempt(rewards).abs().max()) < 0.2 for rewards in equal),
+        "the mean of seven times 0.1 is rounded, so about 1e-8 is left of the rewards and of their "
+        "deviation: an eps of 1e-8 or a test for a deviation of 0 lets it grow. Take 1e-4.",
+    )
     one = attempt(torch.tensor([[2.0], [-1.0]]))
     yield Claim(
         "a group of one gives zero",

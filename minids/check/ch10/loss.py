@@ -43,9 +43,10 @@ def claims(attempt: Attempt, g: torch.Generator) -> Iterator[Claim]:
 
     def grad(shift: torch.Tensor, adv: torch.Tensor = advantages) -> torch.Tensor:
         logp = (old + shift).requires_grad_()
-        attempt(logp, old, adv, mask, 0.2).backward()
-        assert logp.grad is not None
-        return logp.grad
+        value = attempt(logp, old, adv, mask, 0.2)
+        if value.requires_grad:
+            value.backward()
+        return torch.zeros(n, t) if logp.grad is None else logp.grad
 
     loss = attempt(old + 0.0, old, advantages, mask, 0.2)
     yield shaped(loss, (), like=old)
@@ -57,9 +58,16 @@ def claims(attempt: Attempt, g: torch.Generator) -> Iterator[Claim]:
     )
     lengths = mask.sum(-1, keepdim=True)
     expected = -(advantages[:, None] / lengths / n).expand(n, t).where(mask, 0.0)
+    start = grad(torch.zeros(n, t))
+    yield Claim(
+        "it has a gradient for logp",
+        bool((start != 0).any()),
+        "keep the tensors in the graph: no detach, item, float or numpy on the way. The ratio must "
+        "carry the gradient: exp(logp - logp_old).",
+    )
     yield Claim(
         "its gradient is that of REINFORCE: minus A over length over n for each token",
-        close(grad(torch.zeros(n, t)), expected),
+        close(start, expected),
         "every token of a rollout shares its weight: divide by its own length, not by all tokens. "
         "The ratio must carry the gradient: exp(logp - logp_old).",
     )
@@ -94,6 +102,17 @@ def claims(attempt: Attempt, g: torch.Generator) -> Iterator[Claim]:
         close(got, want) and close(pull, its, rtol=1e-3),
         "the ratio is exp(logp - logp_old), token by token; the bounds are 1 - eps and 1 + eps; "
         "eps is an argument.",
+    )
+    behind = (torch.arange(t) >= torch.tensor([[1], [4], [2]])) & (torch.arange(t) < t - 1)
+    now = torch.where(behind, old + 0.1, torch.full_like(old, 9.0))
+    yield Claim(
+        "written tokens may stand behind a prompt, which does not count",
+        close(
+            attempt(now, old, advantages, behind, 0.2),
+            _clipped(now, old, advantages, behind, 0.2),
+        ),
+        "x[i, :n] takes the first n places of a row, wherever its mask is True: pick with the mask "
+        "itself, by x[i][mask[i]] or where(mask, 0).",
     )
     dirty = torch.where(mask, old, torch.full_like(old, torch.nan))
     logp = dirty.clone().requires_grad_()

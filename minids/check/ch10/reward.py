@@ -55,12 +55,26 @@ def claims(attempt: Attempt, g: torch.Generator) -> Iterator[Claim]:
         all(earns(attempt(_GOOD.format("", x), str(n)), 0) for x in (f"0{n}", f"{n}.0", f"{n} ")),
         "compare the texts as they are: no int(), no float(), no strip().",
     )
+    yield Claim(
+        "an answer may be any text: -7, 1+1 and yes earn 1 where they are asked for",
+        all(earns(attempt(_GOOD.format("", x), x), 1) for x in ("-7", "1+1", "yes")),
+        "answers are not only digits: [^<>]* between the tags. And no pattern that is made of the "
+        "answer, in which + and . mean something else: compare with ==.",
+    )
+    yield Claim(
+        "letter by letter: 7x5 is not 7.5, and Yes is not yes",
+        earns(attempt(_GOOD.format("", "7x5"), "7.5"), 0)
+        and earns(attempt(_GOOD.format("", "Yes"), "yes"), 0),
+        "compare the texts with ==: in a pattern a dot stands for any letter, and lower() makes "
+        "unlike texts equal.",
+    )
     shapeless = [
         str(n), f"<answer>{n}</answer>", f"<think></think>{n}", right + "!", "Well: " + right,
         f"<think></think><answer>{n + 1}</answer><answer>{n}</answer>",
         f"<think></think><answer>{n}</answer><answer>{n + 1}</answer>",
         f"<answer>{n}</answer><think></think>", f"<think></think><answer>{n}",
         f"<think><answer>{n}</answer></think><answer>{n}</answer>",
+        *(_GOOD.format(thoughts, n) for thoughts in ("a</think>b", "</answer>", "<b>so</b>")),
     ]  # fmt: skip
     for text in shapeless:
         yield Claim(

@@ -45,6 +45,12 @@ def claims(attempt: Attempt, g: torch.Generator) -> Iterator[Claim]:
         close(attempt(run, "english"), 0.2),
         "Chinese is written without spaces: each character is a word, so split() is too coarse.",
     )
+    yield Claim(
+        "any Chinese character is a word, not only a figure's: 好, 我 and 加 are",
+        attempt("好我加", "chinese") == 1
+        and close(attempt("好我加" + spoken(g, "ee"), "chinese"), 0.6),
+        "a list of ten figures does not know them: take the whole range from \\u4e00 to \\u9fff.",
+    )
     numbers = f"{spoken(g, 'ec')} [12]+{draw(g, 30, 99)}^1=5_6, 7，"
     yield Claim(
         "figures and signs are neutral",
@@ -63,4 +69,10 @@ def claims(attempt: Attempt, g: torch.Generator) -> Iterator[Claim]:
         and attempt("SIX", "english") == 1
         and attempt("I", "english") == 1,
         "capital letters are letters too, and one letter alone is a word: [a-zA-Z]+.",
+    )
+    yield Claim(
+        "a sign or a figure ends a word: twenty-one好 and x2y好 have two English words of three",
+        all(close(attempt(text, "english"), 2 / 3) for text in ("twenty-one好", "x2y好", "it's好")),
+        "a word is a run of letters, and figures and signs are none, between two letters either: "
+        "[a-zA-Z]+.",
     )

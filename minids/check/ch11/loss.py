@@ -50,15 +50,29 @@ def claims(attempt: Attempt, g: torch.Generator) -> Iterator[Claim]:
     known = inputs[0].clone()
     rows = torch.arange(3)[:, None]
     known[rows, torch.arange(8)[None], inputs[1][:, 1:]] = 50.0
+    sure = float(attempt(known, *inputs[1:]))
+    doubly = float(_response_loss(known.softmax(-1), *inputs[1:]))
+    yield Claim(
+        "the logits are made probabilities once, and not twice",
+        abs(sure - doubly) > 1e-3 * doubly,
+        "cross_entropy takes logits, and log_softmax as well: no softmax before them.",
+    )
     yield Claim(
         "a model that is sure of every next token has no loss",
-        float(attempt(known, *inputs[1:])) < 1e-3,
+        sure < 1e-3,
         "what is predicted at a place is the NEXT token: shift tokens against logits.",
     )
     x = inputs[0].clone().requires_grad_()
-    attempt(x, *inputs[1:]).backward()
-    assert x.grad is not None
-    felt = (x.grad.abs().sum(-1) > 0).tolist()
+    value = attempt(x, *inputs[1:])
+    if value.requires_grad:
+        value.backward()
+    pull = torch.zeros_like(x) if x.grad is None else x.grad
+    yield Claim(
+        "it has a gradient for the logits",
+        bool((pull != 0).any()),
+        "keep the tensors in the graph: no detach, item, float or numpy on the way.",
+    )
+    felt = (pull.abs().sum(-1) > 0).tolist()
     place = torch.arange(9)
     wanted = (place >= inputs[2][:, None] - 1) & (place < inputs[3][:, None] - 1)
     yield Claim(

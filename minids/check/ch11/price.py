@@ -67,6 +67,15 @@ def claims(attempt: Attempt, g: torch.Generator) -> Iterator[Claim]:
         "how far chance reaches depends on the number of seeds: multiple(n - 1) with n = "
         "len(alone), which is 2.78 for five.",
     )
+    eight = [0.1, 0.5, 0.9, 0.3, 0.7, 0.2, 0.4, 0.6]
+    ladder = [0.6 * i / 7 - 0.3 for i in range(8)]
+    far, near = (attempt(eight, _less(eight, [x + y for y in ladder])) for x in (0.185, 0.167))
+    yield Claim(
+        "eight seeds: with prices from -0.3 to 0.3 around it 0.185 is outside, 0.167 inside",
+        not far["inside"] and bool(near["inside"]),
+        "4.3 and 2.8 are two examples: multiple(n - 1) knows every number of seeds, and says 2.36 "
+        "for eight.",
+    )
     better = attempt(alone, [a + 0.5 for a in alone])
     yield Claim(
         "a gain is a negative price, and outside as well",

@@ -50,11 +50,26 @@ def claims(attempt: Attempt, g: torch.Generator) -> Iterator[Claim]:
         said(FORM.format(clean, f"0{n}")) == "wrong answer",
         "compare the texts: int() takes 07 for 7.",
     )
+    yield Claim(
+        "7x5 is not 7.5, and a space behind makes another answer",
+        attempt(FORM.format(clean, "7x5"), "7.5", "english", may_be_none=True) == "wrong answer"
+        and said(FORM.format(clean, f"{n} ")) == "wrong answer",
+        "letter by letter: in a pattern made of the answer a dot stands for any letter, and "
+        "strip() takes spaces away. Compare with ==.",
+    )
     broken = f"<answer>{clean}</think><answer>{n}</answer>"
     yield Claim(
         "what is out of form is dropped, although the answer is right",
         said(broken) == "out of form" and said(FORM.format(clean, n) + "!") == "out of form",
         "match the whole response: 'out of form' comes first.",
+    )
+    yield Claim(
+        "so is white space outside the tags, and tags in capital letters",
+        said(FORM.format(clean, n) + "\n") == "out of form"
+        and said(" " + FORM.format(clean, n)) == "out of form"
+        and said(FORM.format(clean, n).replace("think", "THINK")) == "out of form",
+        "nothing else means no line break either: `$` lets one through, fullmatch does not. And no "
+        "re.I: <THINK> is not <think>.",
     )
     yield Claim(
         "so is what has tags among its thoughts",
@@ -68,8 +83,9 @@ def claims(attempt: Attempt, g: torch.Generator) -> Iterator[Claim]:
     )
     yield Claim(
         "a right answer without thoughts is dropped",
-        said(FORM.format("", n)) == "no working" and said(FORM.format(" ", n)) == "no working",
-        "there is nothing to imitate: 'no working'; white space is no thought.",
+        all(said(FORM.format(x, n)) == "no working" for x in ("", " ", "\n\t")),
+        "there is nothing to imitate: 'no working'; white space is no thought, and line breaks and "
+        "tabs are white space: ask whether think.strip() is empty.",
     )
     yield Claim(
         "one word in the other language is enough to be dropped",
@@ -81,6 +97,12 @@ def claims(attempt: Attempt, g: torch.Generator) -> Iterator[Claim]:
         "thoughts wholly in the other language are dropped too",
         said(FORM.format(spoken(g, "ccc"), n)) == "mixed languages",
         "the language asked for is an argument: pure is not enough.",
+    )
+    yield Claim(
+        "figures and signs are thoughts, without a word of the language asked for",
+        said(FORM.format(f"{n}+0={n}", n)) == "mixed languages",
+        "only white space is 'no working'. Where no word stands consistency is 0, below 1: 'mixed "
+        "languages'.",
     )
     yield Claim(
         "of two faults the first is told: a wrong answer before no working and mixed languages",

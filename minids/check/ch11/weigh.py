@@ -6,7 +6,7 @@ from typing import Any
 import torch
 
 from minids.check import Claim, checker
-from minids.check.answers import answers_for, explains
+from minids.check.answers import answers_for, explains, is_number
 
 WEIGHED: dict[str, tuple[float, str]] = {
     "right and mixed, accuracy alone": (
@@ -46,8 +46,12 @@ def claims(attempt: dict[str, Any], g: torch.Generator) -> Iterator[Claim]:
     yield answers_for(attempt, (*WEIGHED, "because"))
     for name, (expected, why) in WEIGHED.items():
         told = attempt[name]
-        ok = isinstance(told, int | float) and abs(told - expected) <= 0.02 * abs(expected)
-        yield Claim(f"{name}, within 2 %", ok, why)
+        yield Claim(
+            f"{name}: the answer is a number",
+            is_number(told),
+            f"you wrote {told!r}: write a plain number, such as 0.5.",
+        )
+        yield Claim(f"{name}, within 2 %", bool(abs(told - expected) <= 0.02 * abs(expected)), why)
     why = (
         "from which weight on do wrong answers in one language earn more than right mixed ones? "
         "Write the number in figures, as 0.5."

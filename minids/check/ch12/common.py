@@ -5,6 +5,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from minids.check import Attempt, Claim, close
 
@@ -28,17 +29,15 @@ def divergence_by_hand(p: Tensor, q: Tensor, mask: Tensor) -> Tensor:
     return total / mask.sum()
 
 
-def with_dirty_padding(attempt: Attempt, *args: Any, **how: Any) -> tuple[Any, bool]:
-    """The loss when padding is NaN, and whether it and its gradient are numbers."""
-    student, teacher, mask = args
+def with_dirty_padding(attempt: Attempt, *given: Tensor) -> tuple[Tensor, Any]:
+    """The loss when padding is NaN, and its gradient for the student; None where there is none."""
+    student, teacher, mask = given
     dirty = [x.masked_fill(~mask[..., None], torch.nan) for x in (student, teacher)]
     x = dirty[0].clone().requires_grad_()
-    loss = attempt(x, dirty[1], mask, **how, may_be_nan=True)
-    if not isinstance(loss, Tensor) or loss.grad_fn is None:
-        return loss, False
-    loss.backward()
-    fine = x.grad is not None and bool(x.grad[mask].isfinite().all())
-    return loss, fine and bool(torch.isfinite(loss))
+    loss = attempt(x, dirty[1], mask, may_be_nan=True)
+    if loss.requires_grad:
+        loss.backward()
+    return loss, x.grad
 
 
 def pulls(attempt: Attempt, student: Tensor, teacher: Tensor, mask: Tensor) -> tuple[Any, Any]:
@@ -74,16 +73,29 @@ def claims_of_either(
         back is None or not back.any(),
         "the teacher is not taught: teacher.detach().",
     )
-    dirty, fine = with_dirty_padding(attempt, *given)
+    dirty, pull = with_dirty_padding(attempt, *given)
     yield Claim(
         "what stands in the padding never matters, not even NaN",
-        fine and close(dirty, loss),
-        "NaN * 0 is NaN: pick with each[mask], or each.where(mask, 0).",
+        close(dirty, loss),
+        "NaN * 0 is NaN: pick with the mask, student[mask] and teacher[mask].",
+    )
+    yield Claim(
+        "nor does it for the gradient, which is a number everywhere",
+        pull is not None and bool(pull.isfinite().all()),
+        "log_softmax of NaN passes NaN back, even if its result is thrown away by [mask] or where: "
+        "pick first, student[mask], and take log_softmax of what is left.",
     )
     yield Claim(
         "one row of one token works",
         close(attempt(*one), right),
         "no squeeze: sum over the last axis alone.",
+    )
+    student, teacher = (F.pad(x, (0, 0, 1, 1), value=torch.nan) for x in one[:2])
+    yield Claim(
+        "the token that counts may stand behind a prompt",
+        close(attempt(student, teacher, F.pad(one[2], (1, 1)), may_be_nan=True), right),
+        "x[i, :n] takes the first n places of a row, wherever its mask is True: pick with the mask "
+        "itself, student[mask].",
     )
     yield Claim(
         "logits in the hundreds work too: 300 against 80",

@@ -23,7 +23,7 @@ def claims(attempt: Attempt, g: torch.Generator) -> Iterator[Claim]:
         return answer.split()[-1] == question
 
     said = {
-        str(n): [f"{n} is {n + 1}", *(f"{x} {n}" for x in "eebefcad")],
+        str(n): [f"{n} is {n + 1}", *(f"{x} {n}" for x in "eebfcead")],
         str(n + 1): [f"a {n}", "none"],
         str(n + 2): [f"x {n + 2}"],
         str(n + 3): [],
@@ -70,8 +70,14 @@ def claims(attempt: Attempt, g: torch.Generator) -> Iterator[Claim]:
     yield Claim(
         "what was said again later is not new, and changes no order",
         attempt(groups[:1], right, 9) == [(str(n), f"{x} {n}") for x in "ebfcad"],
-        "compare with everything that is kept of this question, not with the neighbour alone; and "
+        "compare with everything that is kept of this question, not with a neighbour alone; and "
         "keep the order: no set, no sorting.",
+    )
+    alike = ["Ja", "ja", "ja "]
+    yield Claim(
+        "texts are the same if they are so letter by letter",
+        attempt([("?", alike)], lambda question, answer: True, 9) == [("?", x) for x in alike],
+        "each different text is kept: no lower() and no strip(), in what you compare or return.",
     )
     both = [("1+3", ["4", "four"]), ("2+2", ["4"])]
     yield Claim(
@@ -84,6 +90,11 @@ def claims(attempt: Attempt, g: torch.Generator) -> Iterator[Claim]:
         "another limit",
         len(attempt(groups, right, 3)) == 4 and len(attempt(groups, right, 1)) == 2,
         "`most` limits the answers to one question, not all of them.",
+    )
+    yield Claim(
+        "`most` may be 0: no pairs",
+        attempt(groups, right, 0) == [],
+        "ask whether there is room before you keep an answer, not after it.",
     )
     yield Claim(
         "no questions, no pairs; nothing right, no pairs",

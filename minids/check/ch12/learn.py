@@ -56,6 +56,8 @@ def claims(attempt: Attempt, g: torch.Generator) -> Iterator[Claim]:
 
     weight, losses = expected()
     optimizer = torch.optim.SGD(student.parameters(), lr=0.5)
+    steps: list[int] = []
+    optimizer.register_step_post_hook(lambda *_: steps.append(1))
     found = attempt(student, teacher, batches, _lopsided, optimizer)
     yield Claim(
         "one loss for each batch, as plain numbers",
@@ -75,7 +77,14 @@ def claims(attempt: Attempt, g: torch.Generator) -> Iterator[Claim]:
         "backward, then optimizer.step().",
     )
     yield Claim(
-        "the teacher has not, and holds no gradient",
+        "each batch makes one step of the optimizer that was given",
+        len(steps) == len(batches),
+        "optimizer.step() inside the loop, once a batch, and not once at its end."
+        if steps
+        else "the student moves, but not by the optimizer that was given: make none of your own.",
+    )
+    yield Claim(
+        "the teacher has not moved, and holds no gradient",
         bool((teacher.weight == kept).all()) and teacher.weight.grad is None,
         "ask the teacher under torch.no_grad().",
     )

@@ -19,7 +19,8 @@ from minids.check.ch12.common import (
     "12.soft",
     hints=(
         "The teacher's probabilities weigh; the difference of the log-probabilities is weighed.",
-        "logits (b, t, v): log_softmax over v, sum over v gives (b, t), mean where mask is True.",
+        "logits (b, t, v): x[mask] is (n, v), the places that count; log_softmax over v, sum over "
+        "v, mean over n.",
         "each = (log_t.exp() * (log_t - log_s)).sum(-1)",
     ),
 )

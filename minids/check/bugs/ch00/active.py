@@ -87,11 +87,24 @@ def active_final_norm_forgotten(c: ModelConfig, tables: int) -> int:
     return active(c, tables) - (c.dim if c.moe else 0)
 
 
+def active_by_a_share(c, tables):
+    p = accounting.parameters(c)
+    idle = p.routed * (1 - c.moe.top_k / c.moe.n_routed) if c.moe else 0
+    return p.total - idle - (2 - tables) * c.vocab * c.dim
+
+
+def active_in_the_share_of_v3(c, tables):
+    p = accounting.parameters(c)
+    always = p.attention + p.dense + p.shared + p.router + p.norms
+    return always + p.routed * 8 // 256 + tables * c.vocab * c.dim
+
+
 RIGHT: list[Any] = [
     active,
     active_by_subtraction,
     active_without_the_sleeping,
     active_layer_by_layer,
+    active_by_a_share,
 ]
 
 WRONG: list[tuple[str, Any, str]] = [
@@ -102,6 +115,7 @@ WRONG: list[tuple[str, Any, str]] = [
     ("no shared experts", active_without_shared, "shared experts see every token"),
     ("shared experts among the chosen", active_shared_among_chosen, "shared experts see"),
     ("the router's chosen rows", active_router_rows, "all of its rows count"),
+    ("the share of V3", active_in_the_share_of_v3, "top_k of n_routed"),
     ("a dense feed-forward in every layer", active_dense_everywhere, "first n_dense layers"),
     ("norms twice", active_norms_twice, "both tables count"),
     ("no norm at the end", active_final_norm_forgotten, "norms included"),

@@ -19,13 +19,18 @@ WHICH_IN_FULL = WHICH | {
     "because": "The head counts and the embedding does not: 36,626,193,408 parameters.",
 }
 
-RIGHT: list[Any] = [WHICH, WHICH_TO_THE_LAST, WHICH_IN_FULL]
+WHICH_ROUNDED = WHICH | {
+    "because": "The 37 billion count the head, which is multiplied whole, and no embedding.",
+}
+
+RIGHT: list[Any] = [WHICH, WHICH_TO_THE_LAST, WHICH_IN_FULL, WHICH_ROUNDED]
 
 WRONG: list[tuple[str, Any, str]] = [
     ("not in billions", WHICH | {"head only": 36_626_000_000}, "and not 36.6e9"),
     ("all there are", WHICH | {"both tables": 671.026}, "and not 36.6e9"),
     ("a table left in", WHICH | {"no table": 36.626}, "every table has"),
     ("both tables", WHICH | {"rounds to 37": "both tables"}, "36, 37 and 38"),
+    ("a number for a name", WHICH | {"rounds to 37": 36.63}, "one of the three names"),
     ("text", WHICH | {"no table": "36 billion"}, "the answer is a number"),
     (
         "no number",

@@ -67,6 +67,10 @@ def by_formula_with_keys_and_values(model: Any, n: int) -> float:
     return measure(model, n)
 
 
+def measure_four(model: Any, n: int) -> float:
+    return measure(model, 4)
+
+
 RIGHT: list[Any] = [measure, measure_growth]
 
 WRONG: list[tuple[str, Any, str]] = [
@@ -76,6 +80,7 @@ WRONG: list[tuple[str, Any, str]] = [
     ("one layer", measure_one_layer, "one layer is not enough"),
     ("a batch of four as one", measure_a_batch, "for a batch of one"),
     ("numbers, not bytes", measure_elements, "keeps 4 bytes for every number"),
+    ("always four tokens", measure_four, "n is an argument"),
     ("the formula, with 32 bits", by_formula_in_fp32, "do not assume"),
     ("the formula of MHA for a latent cache", by_formula_with_keys_and_values, "keeps latents"),
     ("the formula, and no measurement", by_formula, "what the model really keeps"),

@@ -65,6 +65,10 @@ def saving_never_negative(elements, bits, old_elements, old_bits):
     return max(0, saving(elements, bits, old_elements, old_bits))
 
 
+def saving_summed(elements, bits, old_elements, old_bits):
+    return 100 * (1 - elements / old_elements) + 100 * (1 - bits / old_bits)
+
+
 RIGHT: list[Any] = [saving, saving_in_bytes, saving_factor_by_factor, saving_by_logarithms]
 
 WRONG: list[tuple[str, Any, str]] = [
@@ -74,6 +78,7 @@ WRONG: list[tuple[str, Any, str]] = [
     ("a fraction", saving_as_fraction, "in percent"),
     ("bits forgotten", saving_without_bits, "both caches need their own bits"),
     ("bits swapped", saving_with_bits_swapped, "half the bits"),
+    ("two savings summed", saving_summed, "savings do not add up"),
     ("no sign", saving_without_sign, "no abs and no max"),
     ("never negative", saving_never_negative, "no abs and no max"),
     ("rounded", saving_rounded, "do not round"),

@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import torch
 
 
@@ -101,10 +102,30 @@ def nothing_smoothed(train, held_out, vocab, alpha):
     return float(_surprise_of(p, held_out).mean())
 
 
-RIGHT = [bigram, bigram_with_dictionaries]
+def bigram_in_numpy(train, held_out, vocab, alpha):
+    counts = np.full((vocab, vocab), alpha, dtype=np.float32)
+    np.add.at(counts, (train[:-1].numpy(), train[1:].numpy()), 1)
+    p = counts / counts.sum(1, keepdims=True)
+    return -np.log(p[held_out[:-1].numpy(), held_out[1:].numpy()]).mean()
+
+
+def bigram_in_powers_of_ten(train, held_out, vocab, alpha):
+    return bigram(train, held_out, vocab, alpha) / math.log(10)
+
+
+def bigram_of_pairs_once(train, held_out, vocab, alpha):
+    counts = torch.full((vocab, vocab), alpha)
+    counts[train[:-1], train[1:]] += 1
+    p = counts / counts.sum(1, keepdim=True)
+    return -p[held_out[:-1], held_out[1:]].log().mean()
+
+
+RIGHT = [bigram, bigram_with_dictionaries, bigram_in_numpy]
 
 WRONG = [
     ("bits", bigram_in_bits, "natural logarithm"),
+    ("powers of ten", bigram_in_powers_of_ten, "no log10"),
+    ("equal pairs once", bigram_of_pairs_once, "accumulate=True"),
     ("sum", bigram_summed, "not a sum"),
     ("divided by the tokens", mean_over_the_tokens, "one less than the tokens"),
     ("vocabulary of the texts", vocabulary_of_the_texts, "if some tokens never occur"),

@@ -1,14 +1,24 @@
 """Answers to 01.bpe_merge, right and wrong: merges replayed in the order of learning."""
 
+import numpy as np
 
-def merge(piece, ranks):
-    tokens = [piece[i : i + 1] for i in range(len(piece))]
+
+def _joined(tokens, ranks):
+    """Tokens merged in the order of the ranks."""
     while True:
         known = [i for i in range(len(tokens) - 1) if tokens[i] + tokens[i + 1] in ranks]
         if not known:
             return [ranks[token] for token in tokens]
         best = min(known, key=lambda i: ranks[tokens[i] + tokens[i + 1]])
         tokens[best : best + 2] = [tokens[best] + tokens[best + 1]]
+
+
+def merge(piece, ranks):
+    return _joined([piece[i : i + 1] for i in range(len(piece))], ranks)
+
+
+def merge_in_numpy(piece, ranks):
+    return list(np.array(merge(piece, ranks), dtype=np.int64))
 
 
 def merge_by_rank(piece, ranks, tokens=None):
@@ -95,7 +105,24 @@ def merge_never_empty(piece, ranks):
     return merge(piece, ranks) or [0]
 
 
-RIGHT = [merge, merge_by_rank]
+def merge_of_letters(piece, ranks):
+    return _joined([letter.encode() for letter in piece.decode()], ranks)
+
+
+def merge_of_chr(piece, ranks):
+    return _joined([chr(byte).encode() for byte in piece], ranks)
+
+
+def merge_as_listed(piece, ranks, tokens=None):
+    tokens = [bytes([byte]) for byte in piece] if tokens is None else tokens
+    for token in ranks:
+        for i in range(len(tokens) - 1):
+            if tokens[i] + tokens[i + 1] == token:
+                return merge_as_listed(piece, ranks, [*tokens[:i], token, *tokens[i + 2 :]])
+    return [ranks[token] for token in tokens]
+
+
+RIGHT = [merge, merge_by_rank, merge_in_numpy]
 
 WRONG = [
     ("tokens instead of ranks", merge_to_bytes, "return the ranks"),
@@ -107,5 +134,8 @@ WRONG = [
     ("longest token first, then rank", merge_longest_first, "nor of the lengths"),
     ("longest match", longest_first, "taking the longest token"),
     ("from the right", merge_from_the_right, "the left one goes first"),
+    ("letters for bytes", merge_of_letters, "start from bytes"),
+    ("chr of every byte", merge_of_chr, "start from bytes"),
+    ("the order of the dictionary", merge_as_listed, "may list tokens in any order"),
     ("a token for nothing", merge_never_empty, "has no tokens"),
 ]

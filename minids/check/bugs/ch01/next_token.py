@@ -93,6 +93,15 @@ def shifted_across_rows(logits, tokens, counts):
     return surprise[counts.flatten()[1:]].mean()
 
 
+def next_token_padded_with_0(logits, tokens, counts):
+    targets = (tokens * counts)[:, 1:].flatten()
+    return nn.functional.cross_entropy(logits[:, :-1].flatten(0, 1), targets, ignore_index=0)
+
+
+def next_token_softmax_twice(logits, tokens, counts):
+    return next_token_by_cross_entropy(logits.softmax(-1), tokens, counts)
+
+
 RIGHT = [
     next_token,
     next_token_by_cross_entropy,
@@ -112,6 +121,8 @@ WRONG = [
     ("mean over everything", mean_over_everything, "number of targets that count"),
     ("first token counted", first_token_counted, "nothing comes before it"),
     ("shifted across rows", shifted_across_rows, "cut each row before you count"),
+    ("token 0 for padding", next_token_padded_with_0, "a word like any other"),
+    ("softmax before cross_entropy", next_token_softmax_twice, "takes logits"),
     ("log of softmax", log_of_softmax, "never takes log(0)"),
     ("detached", as_a_number, "no detach"),
 ]

@@ -1,5 +1,6 @@
 """Answers to 01.rms_norm, right and wrong: numbers divided by their root mean square."""
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -67,6 +68,16 @@ def norm_detached(x, gain, eps):
     return x * torch.rsqrt(x.square().mean(-1, keepdim=True) + eps).detach() * gain
 
 
+def norm_in_numpy(x, gain, eps):
+    numbers = x.detach().numpy()
+    root = np.sqrt((numbers**2).mean(-1, keepdims=True) + eps)
+    return torch.from_numpy(numbers / root) * gain
+
+
+def norm_of_zeros(x, gain, eps):
+    return torch.zeros_like(x)
+
+
 RIGHT = [rms_norm, rms_norm_by_dot_product, rms_norm_of_torch, rms_norm_in_double]
 
 WRONG = [
@@ -80,5 +91,7 @@ WRONG = [
     ("gain added", norm_with_gain_added, "multiply, do not add"),
     ("eps outside the root", norm_eps_outside, "under the root"),
     ("no eps", norm_without_eps, "under the root"),
+    ("in numpy", norm_in_numpy, "no layer below learns"),
+    ("zeros", norm_of_zeros, "divide by the root"),
     ("norm detached", norm_detached, "no detach"),
 ]

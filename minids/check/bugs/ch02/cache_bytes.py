@@ -57,6 +57,10 @@ def bytes_of_dim_over_heads(config, context, batch, bits=16):
     return per_token * context * batch * bits / 8
 
 
+def bytes_of_32_bits(config, context, batch, bits=32):
+    return cache_bytes(config, context, batch, bits)
+
+
 RIGHT = [cache_bytes, cache_bytes_by_package]
 
 WRONG = [
@@ -68,6 +72,7 @@ WRONG = [
     ("one text", bytes_of_one_text, "every text of the batch"),
     ("bits for bytes", bits_not_bytes, "in bytes, not in bits"),
     ("always 16 bits", bytes_at_16_bits, "a byte has 8 bits"),
+    ("32 bits if nothing is said", bytes_of_32_bits, "bits=16"),
     ("whole bytes for a number", bytes_of_whole_bytes, "not bits // 8"),
     ("the token to come", bytes_with_the_next_token, "nothing comes on top"),
 ]

@@ -143,6 +143,14 @@ def step_without_past(q, k, v, past, turn):
     return step(q, k, v, past, turn)[0]
 
 
+_MEMORY = {}
+
+
+def step_with_a_memory(q, k, v, past, turn):
+    out, _MEMORY["past"] = step(q, k, v, past and _MEMORY["past"], turn)
+    return out, _MEMORY["past"]
+
+
 RIGHT = [step, step_turning_late, step_by_groups]
 
 WRONG = [
@@ -157,6 +165,7 @@ WRONG = [
     ("looks ahead", step_looking_ahead, "look at later tokens"),
     ("masks as if nothing was kept", step_masked_as_if_first, "tril(all - new)"),
     ("keeps the newest token alone", step_forgetting, "append along the axis"),
+    ("a memory of its own", step_with_a_memory, "keep nothing elsewhere"),
     ("newest first", step_newest_first, "tril(all - new)"),
     ("returns no past", step_without_past, "return mixed, (k, v)"),
 ]

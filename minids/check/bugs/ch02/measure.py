@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import torch
 
 from minids import accounting
@@ -80,11 +81,29 @@ def outweighs_by_one_layer(model, batch):
     return sum(p.nbytes for p in model.parameters()) // cache.layers[0].nbytes + 1
 
 
-RIGHT = [outweighs, outweighs_by_growth]
+def outweighs_in_numpy(model, batch):
+    return np.int64(outweighs(model, batch))
+
+
+def outweighs_in_torch(model, batch):
+    return torch.tensor(outweighs(model, batch))
+
+
+def outweighs_by_float(model, batch):
+    return 1.0 * outweighs(model, batch)
+
+
+def outweighs_rounded(model, batch):
+    return round(outweighs_as_a_fraction(model, batch)) + 1
+
+
+RIGHT = [outweighs, outweighs_by_growth, outweighs_in_numpy, outweighs_in_torch]
 
 WRONG = [
     ("one text for the batch", outweighs_for_one_text, "the smallest such length"),
     ("a fraction", outweighs_as_a_fraction, "a whole number"),
+    ("a whole float", outweighs_by_float, "but a float: int(...)"),
+    ("rounded to the nearest", outweighs_rounded, "to the nearest"),
     ("one too early", outweighs_one_too_early, "strictly more"),
     ("rounded up", outweighs_rounded_up, "as heavy is not heavier"),
     ("numbers against bytes", outweighs_numbers_by_bytes, "strictly more"),

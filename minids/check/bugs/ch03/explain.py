@@ -6,7 +6,34 @@ EXPLAINED = {
     "because": "Over one expert the gate is p / p, which is 1 whatever the logits are.",
 }
 
+HONEST = (
+    "Dividing 0.8 by itself yields unity, so no logit can move the output any more.",
+    "The gate turns into 1 after division by its own sum, whatever the logits are.",
+    "The second gate is the number 1, so its derivative with respect to logits vanishes.",
+    "The second gate is independent of the logits, because the sum has one term only.",
+    "With one chosen expert the second gate is 100 % whichever logits there are.",
+    "It is fixed: the gate over itself, which no logit can change in any way.",
+    "Renormalising a single probability produces a 1, whose derivative is 0 for any logit.",
+    "The second gate does not respond to the logits because it is divided by itself.",
+    "The slope is zero because the gate is 1 and an expert has no part in it.",
+    "The gate of a single chosen expert is 1 whatever the logits of the router are.",
+    "It is 1 whatever the logits are, and what never moves has no derivative.",
+    "The weight for any logits is one, because there is nothing to share it with.",
+    "Normalised over one expert, the gate no longer moves: its value is 1.0 for all logits.",
+)
+
+OPPOSITE = {
+    "never 1": "The gate is never 1, it keeps growing without limit as the logits grow larger.",
+    "not constant": "The gate is not constant at all: it follows each of the logits as before.",
+    "a slope of 1": "The slope is 1 because the softmax is linear in the logit of the expert.",
+    "the slope of the gate": "The slope of the gate is 1 because it grows just as its logit does.",
+    "a constant expert": "The expert returns a constant 3, so the router gets no gradient here.",
+    "not always 1": "The gate isn't always one, since the logits of the router still move it.",
+    "the only one": "The expert behind this gate is the only one that gets any gradient here.",
+}
+
 RIGHT = [
+    *(EXPLAINED | {"because": words} for words in HONEST),
     EXPLAINED,
     {
         "raw": 3 * 0.8 * 0.2,
@@ -33,6 +60,10 @@ WRONG = [
         "one expert, no gate",
         EXPLAINED | {"because": "Only one expert was chosen and the router is not trained well."},
         "whatever the logits are",
+    ),
+    *(
+        (name, EXPLAINED | {"because": words}, "whatever the logits are")
+        for name, words in OPPOSITE.items()
     ),
     ("text", EXPLAINED | {"raw": "0.48"}, "write a plain number"),
     ("an entry left out", {"raw": 0.48}, "three entries"),

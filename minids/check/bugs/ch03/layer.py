@@ -89,6 +89,22 @@ def layer_first_only(x, gates, experts, shared):
     return layer(x, gates * best, experts, shared)
 
 
+def layer_of_frozen_experts(x, gates, experts, shared):
+    with torch.no_grad():
+        fixed = layer(torch.zeros_like(x), torch.zeros_like(gates), experts, [])
+        both = [expert(x) for expert in shared]
+        rows = [gates[:, i].nonzero().flatten() for i in range(len(experts))]
+        made = [expert(x[row]) for expert, row in zip(experts, rows, strict=True)]
+    out = x + sum(both, fixed)
+    for i, (row, y) in enumerate(zip(rows, made, strict=True)):
+        out = out.index_add(0, row, gates[row, i, None] * y)
+    return out
+
+
+def layer_on_a_copy(x, gates, experts, shared):
+    return layer(x, gates, experts, shared) - x + x.detach().clone()
+
+
 RIGHT = [layer, layer_by_table, layer_token_by_token]
 
 WRONG = [
@@ -101,5 +117,7 @@ WRONG = [
     ("gates normalised", layer_normalises, "not made to sum to 1"),
     ("all tokens computed", computes_everything, "pick the rows first"),
     ("gates detached", layer_detaches, "no router would learn"),
+    ("experts under no_grad", layer_of_frozen_experts, "no torch.no_grad"),
+    ("tokens copied", layer_on_a_copy, "no torch.tensor(x)"),
     ("the best expert alone", layer_first_only, "every chosen expert is added"),
 ]

@@ -72,6 +72,21 @@ def special_of_four(chosen, domain, n_experts):
     return float((joint - apart) / -torch.xlogy(p_d, p_d).sum())
 
 
+def special_of_every_number(chosen, domain, n_experts):
+    p = torch.bincount((domain[:, None] * n_experts + chosen).flatten())
+    p = torch.nn.functional.pad(p, (0, -len(p) % n_experts)).view(-1, n_experts) / p.sum()
+    p_d, p_e = p.sum(1, keepdim=True), p.sum(0, keepdim=True)
+    return float(torch.xlogy(p, p / (p_d * p_e)).nansum() / -(p_d * p_d.log()).sum())
+
+
+def special_of_pairs_once(chosen, domain, n_experts):
+    p = torch.zeros(int(domain.max()) + 1, n_experts)
+    p[domain[:, None].expand_as(chosen), chosen] += 1
+    p /= p.sum()
+    p_d, p_e = p.sum(1, keepdim=True), p.sum(0, keepdim=True)
+    return float(torch.xlogy(p, p / (p_d * p_e)).nansum() / -torch.xlogy(p_d, p_d).sum())
+
+
 RIGHT = [special, special_by_entropies]
 
 WRONG = [
@@ -82,5 +97,7 @@ WRONG = [
     ("share of the best domain", special_by_share, "product of the margins"),
     ("correlation", special_by_correlation, "names, not sizes"),
     ("the first choice alone", special_of_first, "it is I / H"),
+    ("a number that no domain has", special_of_every_number, "returns NaN"),
+    ("equal pairs once", special_of_pairs_once, "accumulate=True"),
     ("always four domains", special_of_four, "index 4 is out of bounds"),
 ]

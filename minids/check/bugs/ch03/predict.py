@@ -11,6 +11,11 @@ RIGHT = [NUMBERS, NUMBERS | {"16B, share active": 0.1212}]
 WRONG = [
     ("in order", NUMBERS | {"3 of 24": 12_144}, "in all 6 orders"),
     ("with repetition", NUMBERS | {"12 of 96": 96**12}, "not 96 ** 12"),
+    (
+        "a product of floats",
+        NUMBERS | {"12 of 96": math.prod((96 - i) / (12 - i) for i in range(12))},
+        "exactly is a whole number",
+    ),
     ("four times as many", NUMBERS | {"12 of 96": 8096}, "ways multiply"),
     ("shared one in the pool", NUMBERS | {"11 of 95": math.comb(96, 11)}, "leaves the pool"),
     ("shared ones forgotten", NUMBERS | {"16B, share active": 6 / 64}, "above and below"),

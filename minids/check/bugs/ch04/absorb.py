@@ -114,6 +114,26 @@ def absorb_heads_summed(q_nope, q_rope, latent, k_rope, key_up, value_up):
     return absorb(q_nope, q_rope, latent, k_rope, key_up.sum(0).expand_as(key_up), value_up)
 
 
+def absorb_only_one_new_token(q_nope, q_rope, latent, k_rope, key_up, value_up):
+    way = absorb if q_nope.shape[2] == 1 else absorb_expands
+    return way(q_nope, q_rope, latent, k_rope, key_up, value_up)
+
+
+def absorb_rebuilds_in_numpy(q_nope, q_rope, latent, k_rope, key_up, value_up):
+    rows, up_k, up_v = latent.numpy()[:, None], key_up.numpy(), value_up.numpy()
+    keys = torch.from_numpy(rows @ up_k.swapaxes(-1, -2))
+    values = torch.from_numpy(rows @ up_v.swapaxes(-1, -2))
+    scores = q_nope @ keys.mT + q_rope @ k_rope.unsqueeze(1).mT
+    scale = (q_nope.shape[-1] + q_rope.shape[-1]) ** -0.5
+    return causal(scores * scale).softmax(-1) @ values
+
+
+def absorb_masks_after_the_softmax(q_nope, q_rope, latent, k_rope, key_up, value_up):
+    weights = sum(_scores(q_nope, q_rope, latent, k_rope, key_up)).softmax(-1)
+    t, s = weights.shape[-2:]
+    return _mixed(weights.tril(s - t), latent, value_up)
+
+
 RIGHT = [absorb, absorb_as_one_key_head]
 
 WRONG = [
@@ -125,6 +145,9 @@ WRONG = [
     ("the future seen", absorb_sees_all, "into the future"),
     ("keys and values rebuilt", absorb_expands, "are rebuilt for every token"),
     ("values rebuilt", absorb_rebuilds_values, "are rebuilt for every token"),
+    ("rebuilt for two new tokens", absorb_only_one_new_token, "one way for every t"),
+    ("rebuilt in numpy", absorb_rebuilds_in_numpy, "without numpy"),
+    ("masked after the softmax", absorb_masks_after_the_softmax, "take part in none"),
     ("latents returned", absorb_returns_latents, "right shape"),
     ("values of the first head", absorb_first_head_for_all, "value_up of each head"),
     ("softmax over the queries", absorb_softmax_over_queries, "softmax over the latents"),

@@ -62,6 +62,14 @@ def bracket_squeezed(q, latent, key_up):
     return bracket(q, latent, key_up).squeeze()
 
 
+def bracket_rebuilt_in_numpy(q, latent, key_up):
+    return torch.from_numpy(q.numpy() @ (latent.numpy() @ key_up.numpy().T).T)
+
+
+def bracket_of_zeros(q, latent, key_up):
+    return torch.zeros(len(q), len(latent))
+
+
 RIGHT = [
     bracket,
     bracket_by_einsum,
@@ -83,5 +91,7 @@ WRONG = [
     ("scaled", bracket_scaled, "plain products: no scale"),
     ("a softmax", bracket_softmax, "no softmax"),
     ("latents normed once more", bracket_normed, "no norm"),
+    ("keys rebuilt in numpy", bracket_rebuilt_in_numpy, "without numpy"),
+    ("all zero", bracket_of_zeros, "plain products"),
     ("squeezed", bracket_squeezed, "no squeeze"),
 ]

@@ -27,9 +27,11 @@ class Memory:
         return absorbed(q_nope, q_rope, latent, k_rope, self.key_up, self.value_up, scale)
 
     def rewind(self, length):
-        if length > self.latent.shape[1]:
-            raise ValueError(f"there are {self.latent.shape[1]} tokens, not {length}")
-        self.latent, self.k_rope = self.latent[:, :length], self.k_rope[:, :length]
+        held = 0 if self.latent is None else self.latent.shape[1]
+        if length > held:
+            raise ValueError(f"there are {held} tokens, not {length}")
+        if held:
+            self.latent, self.k_rope = self.latent[:, :length], self.k_rope[:, :length]
 
 
 class MemoryInOneTensor:
@@ -64,10 +66,12 @@ class MemoryInLists(Memory):
         return self.look(q_nope, q_rope, torch.cat(self.latents, 1), torch.cat(self.keys, 1))
 
     def rewind(self, length):
-        latent, k_rope = torch.cat(self.latents, 1), torch.cat(self.keys, 1)
-        if length > latent.shape[1]:
-            raise ValueError(f"there are {latent.shape[1]} tokens, not {length}")
-        self.latents, self.keys = [latent[:, :length]], [k_rope[:, :length]]
+        held = sum(latent.shape[1] for latent in self.latents)
+        if length > held:
+            raise ValueError(f"there are {held} tokens, not {length}")
+        if held:
+            self.latents = [torch.cat(self.latents, 1)[:, :length]]
+            self.keys = [torch.cat(self.keys, 1)[:, :length]]
 
 
 class KeepsQueries(MemoryInLists):
@@ -96,6 +100,24 @@ class KeysInADeque(Memory):
     def step(self, q_nope, q_rope, latent, k_rope):
         self.rebuilt.append(torch.einsum("bsr,hnr->bhsn", latent, self.key_up))
         return super().step(q_nope, q_rope, latent, k_rope)
+
+
+class KeysInASlot(Memory):
+    __slots__ = ("rebuilt",)
+
+    def __init__(self, key_up, value_up):
+        super().__init__(key_up, value_up)
+        self.rebuilt = []
+
+    def step(self, q_nope, q_rope, latent, k_rope):
+        self.rebuilt.append(torch.einsum("bsr,hnr->bhsn", latent, self.key_up))
+        return super().step(q_nope, q_rope, latent, k_rope)
+
+
+class KeysInNumpy(KeysInADeque):
+    def step(self, q_nope, q_rope, latent, k_rope):
+        self.rebuilt.append(torch.einsum("bsr,hnr->bhsn", latent, self.key_up).numpy())
+        return Memory.step(self, q_nope, q_rope, latent, k_rope)
 
 
 class KeysAndValues(Memory):
@@ -171,6 +193,13 @@ class RewindsAnywhere(Memory):
         self.latent, self.k_rope = self.latent[:, :length], self.k_rope[:, :length]
 
 
+class RewindsOnlyWhatIsThere(Memory):
+    def rewind(self, length):
+        if length > self.latent.shape[1]:
+            raise ValueError(f"there are {self.latent.shape[1]} tokens, not {length}")
+        super().rewind(length)
+
+
 class SharedByAll(MemoryInOneTensor):
     stores = []
 
@@ -197,6 +226,8 @@ WRONG = [
     ("a rotary key spread over the heads", RopeKeyExpanded, "ONE rotary key"),
     ("queries kept", KeepsQueries, "old queries are more"),
     ("keys kept in a deque", KeysInADeque, "more than it needs"),
+    ("keys kept in a slot", KeysInASlot, "more than it needs"),
+    ("keys kept in numpy", KeysInNumpy, "more than it needs"),
     ("the last token alone", KeepsTheLast, "all earlier tokens"),
     ("the newest first", NewestFirst, "after the old ones"),
     ("rewind does nothing", RewindsNothing, "keeps the first `length`"),
@@ -204,6 +235,7 @@ WRONG = [
     ("rewind one too far", RewindsOneShort, "keeps the first `length`"),
     ("rewind to all refused", RewindsToFewer, "keeps them all"),
     ("rewind past the end", RewindsAnywhere, "raise ValueError"),
+    ("a fresh memory forgotten", RewindsOnlyWhatIsThere, "a fresh memory holds no tokens"),
     ("one store for all", SharedByAll, "not in the body of the class"),
     ("new tokens see each other", SeesTheNext, "none of them sees a later"),
 ]

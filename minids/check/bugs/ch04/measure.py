@@ -69,6 +69,13 @@ def as_a_share(carry, rebuild, total, c):
     return stops_paying(carry, rebuild, total, c) / total
 
 
+def from_two(carry, rebuild, total, c):
+    new = 2
+    while _flops(carry, new, total, c) < _flops(rebuild, new, total, c):
+        new += 1
+    return new
+
+
 RIGHT = [stops_paying, stops_paying_by_halves]
 
 WRONG = [
@@ -78,5 +85,6 @@ WRONG = [
     ("the two swapped", swapped, "comes first"),
     ("one too many", one_too_many, "for one fewer it still pays"),
     ("goes on at a tie", goes_on_at_a_tie, "< and not <="),
+    ("from two", from_two, "begin with one new token"),
     ("a share", as_a_share, "a whole number"),
 ]

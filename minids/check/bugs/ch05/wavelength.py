@@ -57,6 +57,10 @@ def turns_for_every_number(width, theta, length):
     return turns(width, theta, length).repeat_interleave(2)
 
 
+def turns_of_zeros(width, theta, length):
+    return torch.zeros(width // 2)
+
+
 RIGHT = [turns, turns_pair_by_pair, turns_by_exponentials, turns_by_products]
 
 WRONG = [
@@ -67,5 +71,6 @@ WRONG = [
     ("pairs counted from one", turns_from_one, "pair 0 has exponent 0"),
     ("the slowest first", turns_growing, "the exponent is negative"),
     ("always base 10,000", turns_fixed_base, "no base of your own"),
+    ("zeros", turns_of_zeros, "length / (2 pi) turns"),
     ("one for every number of the head", turns_for_every_number, "expected shape"),
 ]

@@ -73,6 +73,16 @@ def balance_of_the_package(scores, experts, n_sequences):
     return expert_balance(Routing(experts, scores.gather(1, experts), scores), n_sequences)
 
 
+def balance_of_choices_once(scores, experts, n_sequences):
+    e, total = scores.shape[1], 0.0
+    share = scores / scores.sum(-1, keepdim=True)
+    for rows, wanted in zip(experts.chunk(n_sequences), share.chunk(n_sequences), strict=True):
+        chosen = torch.zeros(e)
+        chosen[rows.flatten()] += 1
+        total = total + (chosen / len(rows) * wanted.mean(0)).sum() * e / rows.shape[1]
+    return total / n_sequences
+
+
 RIGHT = [balance, balance_by_one_hot, balance_of_the_package]
 
 WRONG = [
@@ -80,6 +90,7 @@ WRONG = [
     ("always over the batch", balance_over_all, "average within each"),
     ("summed over sequences", balance_summed, "average within each"),
     ("factor e / k forgotten", balance_without_factor, "multiplied by e / k"),
+    ("equal choices once", balance_of_choices_once, "accumulate=True"),
     ("k always 2", balance_of_two_choices, "the number of columns"),
     ("sign flipped", balance_flipped, "no minus"),
     ("scores not normalised", balance_raw_scores, "divided by their sum"),

@@ -39,6 +39,15 @@ def detector_of_both_sides(router, scores, bias, top_k):
     return float((w1[same] - w2[same]).abs().max() / 2)
 
 
+def detector_token_by_token(router, scores, bias, top_k):
+    moves, other = [0.0], _noisy(bias)
+    for token in scores.split(1):
+        (e1, w1), (e2, w2) = router(token, bias, top_k), router(token, other, top_k)
+        if torch.equal(e1, e2):
+            moves.append(float((w1 - w2).abs().max()))
+    return max(moves)
+
+
 def _differences(router, scores, bias, other, top_k):
     """By how much the weights of tokens move whose choice stays."""
     (e1, w1), (e2, w2) = router(scores, bias, top_k), router(scores, other, top_k)
@@ -106,7 +115,36 @@ def detector_of_scores(router, scores, bias, top_k):
     return float((w - scores.gather(-1, e)).abs().max())
 
 
-RIGHT = [detector, detector_in_steps, detector_of_one_bias, detector_of_both_sides]
+def detector_blind_to_little(router, scores, bias, top_k):
+    moved = detector(router, scores, bias, top_k)
+    return moved if moved > 1e-4 else 0.0
+
+
+def detector_summed(router, scores, bias, top_k):
+    return float(_differences(router, scores, bias, _noisy(bias), top_k).abs().sum(-1).max())
+
+
+def detector_by_norm(router, scores, bias, top_k):
+    return float(_differences(router, scores, bias, _noisy(bias), top_k).norm())
+
+
+def detector_of_first_slot(router, scores, bias, top_k):
+    return float(_differences(router, scores, bias, _noisy(bias), top_k)[:, 0].abs().max())
+
+
+def detector_of_largest_weights(router, scores, bias, top_k):
+    (e1, w1), (e2, w2) = router(scores, bias, top_k), router(scores, _noisy(bias), top_k)
+    same = (e1 == e2).all(-1)
+    return abs(float(w1[same].max() - w2[same].max()))
+
+
+RIGHT = [
+    detector_token_by_token,
+    detector,
+    detector_in_steps,
+    detector_of_one_bias,
+    detector_of_both_sides,
+]
 
 WRONG = [
     ("all tokens compared", detector_of_everything, "a token that chose others"),
@@ -120,5 +158,9 @@ WRONG = [
     ("without abs", detector_without_abs, "a move down is a move"),
     ("without abs, the other way round", detector_without_abs_turned, "a move down is a move"),
     ("bias multiplied", detector_by_a_factor, "by adding to them"),
+    ("blind to weak leaks", detector_blind_to_little, "no threshold"),
+    ("summed over the chosen", detector_summed, "no sum and no norm"),
+    ("a norm", detector_by_norm, "no sum and no norm"),
+    ("the first slot alone", detector_of_first_slot, "not only at the first"),
     ("weights beside scores", detector_of_scores, "compare its weights"),
 ]

@@ -27,5 +27,6 @@ WRONG = [
         EXPLAINED | {"because": "Chance moves every load a little in every batch."},
         "with both numbers",
     ),
+    ("text", EXPLAINED | {"spread": "10.58"}, "write a plain number"),
     ("an entry left out", {"mean": 128}, "four entries"),
 ]

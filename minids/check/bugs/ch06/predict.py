@@ -20,7 +20,7 @@ WRONG = [
     (
         "with replacement",
         NUMBERS | {"nodes by chance": 4 * (1 - (3 / 4) ** 8)},
-        "without replacement",
+        "4 x (1 - the chance that a node is missed); without replacement",
     ),
     ("all choices to one expert", NUMBERS | {"worst MaxVio": 127}, "1/8 of all choices"),
     ("minus 1 forgotten", NUMBERS | {"worst MaxVio": 16}, "minus 1"),

@@ -115,6 +115,17 @@ def route_swapped(scores, bias, top_k):
     return by_scores(scores, bias, top_k)[::-1]
 
 
+def route_by_a_detached_sum(scores, bias, top_k):
+    experts = (scores + bias).topk(top_k, dim=-1).indices
+    weights = scores.gather(-1, experts)
+    return experts, weights / weights.sum(-1, keepdim=True).detach()
+
+
+def route_sorted_experts(scores, bias, top_k):
+    experts, weights = by_scores(scores, bias, top_k)
+    return experts.sort(-1).values, weights
+
+
 RIGHT = [by_scores, by_sorting, token_by_token, by_one_hot, by_taking_the_bias_off]
 
 WRONG = [
@@ -132,6 +143,8 @@ WRONG = [
     ("not normalised", route_raw, "the sum over the chosen"),
     ("all count alike", route_equal, "in proportion to their scores"),
     ("weights detached", route_detached, "do not detach"),
+    ("the sum detached", route_by_a_detached_sum, "do not detach the sum"),
+    ("experts sorted, weights not", route_sorted_experts, "belong together"),
     ("top-k over the tokens", route_over_tokens, "topk"),
     ("the two swapped", route_swapped, "right shape"),
 ]

@@ -90,6 +90,24 @@ def no_token_behind_the_last(p, q, drafts, coins):
     return kept, p[kept - 1] if kept == len(drafts) else rest
 
 
+def accept_by_the_product_of_all_ratios(p, q, drafts, coins):
+    chance = 1.0
+    for i, draft in enumerate(drafts.tolist()):
+        chance *= min(1.0, float(p[i, draft] / q[i, draft]))
+        if coins[i] >= chance:
+            rest = (p[i] - q[i]).clamp(min=0)
+            return i, rest / rest.sum()
+    return len(drafts), p[len(drafts)]
+
+
+def accept_at_an_equal_coin(p, q, drafts, coins):
+    for i, draft in enumerate(drafts.tolist()):
+        if coins[i] > p[i, draft] / q[i, draft]:
+            rest = (p[i] - q[i]).clamp(min=0)
+            return i, rest / rest.sum()
+    return len(drafts), p[len(drafts)]
+
+
 RIGHT = [accept, accept_at_once]
 
 WRONG = [
@@ -103,5 +121,7 @@ WRONG = [
     ("not normalised", not_normalised, "sum to 1"),
     ("drafts behind a wrong one", goes_on_after_a_wrong_one, "nothing behind it counts"),
     ("one coin for all", one_coin_for_all, "a coin of its own"),
+    ("the product of all ratios", accept_by_the_product_of_all_ratios, "does not count again"),
+    ("kept at an equal coin", accept_at_an_equal_coin, "< and not <="),
     ("no row behind the last", no_token_behind_the_last, "the last row of p"),
 ]

@@ -54,6 +54,47 @@ def verify_one_late(best, drafts):
     return [*drafts[:kept], best[kept]]
 
 
+def verify_finds_the_place(best, drafts):
+    new = []
+    for draft in drafts:
+        if best[drafts.index(draft)] != draft:
+            break
+        new.append(draft)
+    return [*new, best[len(new)]]
+
+
+def verify_anywhere_in_best(best, drafts):
+    new = []
+    for draft in drafts:
+        if draft not in best:
+            break
+        new.append(draft)
+    return [*new, best[len(new)]]
+
+
+def verify_by_a_dictionary(best, drafts):
+    wanted, new = dict(zip(drafts, best, strict=False)), []
+    for draft in drafts:
+        if wanted[draft] != draft:
+            break
+        new.append(draft)
+    return [*new, best[len(new)]]
+
+
+def verify_place_of_the_first_wrong(best, drafts):
+    wrong = [d for d, b in zip(drafts, best, strict=False) if d != b]
+    return best[: (drafts.index(wrong[0]) if wrong else len(drafts)) + 1]
+
+
+def verify_token_0_is_none(best, drafts):
+    new = []
+    for choice, draft in zip(best, drafts, strict=False):
+        if not draft or choice != draft:
+            break
+        new.append(draft)
+    return [*new, best[len(new)]]
+
+
 RIGHT = [verify, verify_from_the_model]
 
 WRONG = [
@@ -64,5 +105,10 @@ WRONG = [
     ("the wrong draft kept", verify_keeps_the_wrong_one, "a wrong draft is dropped"),
     ("a number", verify_counts, "a list"),
     ("all choices", verify_all_choices, "read a draft that is wrong"),
+    ("the place looked up", verify_finds_the_place, "place by place"),
+    ("anywhere in best", verify_anywhere_in_best, "place by place"),
+    ("a dictionary", verify_by_a_dictionary, "place by place"),
+    ("the place of the first wrong", verify_place_of_the_first_wrong, "place by place"),
+    ("token 0 for none", verify_token_0_is_none, "0 is a token"),
     ("one place late", verify_one_late, "best[i] is the choice in the place of drafts[i]"),
 ]

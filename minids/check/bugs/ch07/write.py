@@ -167,6 +167,18 @@ def write_returns_text(model, draft, prompt, n_new):
     return write(model, draft, prompt, n_new)[0]
 
 
+def write_draft_lacks_the_prompt(model, draft, prompt, n_new):
+    return _passes(model, lambda text: draft(text[len(prompt) :]), prompt, n_new)
+
+
+def write_draft_lacks_the_newest_token(model, draft, prompt, n_new):
+    return _passes(model, lambda text: draft(text[:-1]), prompt, n_new)
+
+
+def write_draft_gets_a_tensor(model, draft, prompt, n_new):
+    return _passes(model, lambda text: draft(torch.tensor(text)), prompt, n_new)
+
+
 RIGHT = [
     write,
     write_prompt_first,
@@ -187,5 +199,8 @@ WRONG = [
     ("the cache emptied", write_forgets_all, "reads nothing twice"),
     ("more tokens than asked", write_too_much, "exactly n_new"),
     ("the drafts as they are", write_the_drafts, "how often the model was called"),
+    ("drafts without the prompt", write_draft_lacks_the_prompt, "the whole prompt"),
+    ("drafts a token late", write_draft_lacks_the_newest_token, "up to the newest"),
+    ("drafts from a tensor", write_draft_gets_a_tensor, "one list of tokens"),
     ("the text alone", write_returns_text, "a pair"),
 ]

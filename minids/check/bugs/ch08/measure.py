@@ -58,6 +58,21 @@ def breaks_never(rounding):
     return None
 
 
+def breaks_by_halves(rounding):
+    low, high = 0, 21
+    while low < high:
+        middle = (low + high) // 2
+        if damage(rounding, 2**middle) > 0.1:
+            high = middle
+        else:
+            low = middle + 1
+    return 2**low if low < 21 else None
+
+
+def breaks_asks_the_end_first(rounding):
+    return breaks(rounding) if damage(rounding, 2**20) > 0.1 else None
+
+
 RIGHT = [breaks, breaks_by_list]
 
 WRONG = [
@@ -68,5 +83,7 @@ WRONG = [
     ("one size too few", breaks_one_size_too_few, "ends with 19"),
     ("never None", breaks_always, "return None"),
     ("starts at two", breaks_from_two, "start at 2**0"),
+    ("by halves", breaks_by_halves, "try every one"),
+    ("the end asked first", breaks_asks_the_end_first, "try every one"),
     ("always None", breaks_never, "an int such as 64"),
 ]

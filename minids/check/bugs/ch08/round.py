@@ -71,6 +71,10 @@ def round_to_zero(x):
     return torch.zeros_like(x)
 
 
+def round_twice(x):
+    return x.clamp(-448, 448).half().to(torch.float8_e4m3fn).float()
+
+
 RIGHT = [round_to_steps, round_by_type, nearest]
 
 WRONG = [
@@ -84,5 +88,6 @@ WRONG = [
     ("whole numbers", round_whole, "three bits of mantissa"),
     ("identity", round_nothing, "nearer of its two neighbours"),
     ("sign lost", round_loses_the_sign, "where does the sign come back"),
+    ("rounded twice", round_twice, "round once"),
     ("all zero", round_to_zero, "comes back as it is"),
 ]

@@ -98,6 +98,51 @@ def tile_high_floor(x, size):
     return _shaped(tiles, tiles.abs().amax(-1).clamp(min=1e-4) / 448, x)
 
 
+def tile_pads_a_whole_tile(x, size):
+    tiles = F.pad(x, (0, size - x.shape[1] % size)).view(len(x), -1, size)
+    return _shaped(tiles, tiles.abs().amax(-1).clamp(min=1e-30) / 448, x)
+
+
+def tile_one_too_many(x, size):
+    whole = (x.shape[1] // size + 1) * size
+    tiles = F.pad(x, (0, whole - x.shape[1])).view(len(x), -1, size)
+    return _shaped(tiles, tiles.abs().amax(-1).clamp(min=1e-30) / 448, x)
+
+
+def tile_loop_one_too_far(x, size):
+    numbers, scales = [], []
+    for i in range(x.shape[1] // size + 1):
+        part = x[:, i * size : (i + 1) * size]
+        scale = part.abs().amax(1, keepdim=True).clamp(min=1e-30) / 448
+        numbers.append(nearest(part / scale))
+        scales.append(scale)
+    return torch.cat(numbers, 1), torch.cat(scales, 1)
+
+
+def tile_of_eight(x, size):
+    return tile(x, 8)
+
+
+def tile_floor_of_gradients(x, size):
+    tiles = _tiles(x, size)
+    return _shaped(tiles, (tiles.abs().amax(-1) / 448).clamp(min=1e-12), x)
+
+
+def tile_adds_a_floor(x, size):
+    tiles = _tiles(x, size)
+    return _shaped(tiles, tiles.abs().amax(-1) / 448 + 1e-12, x)
+
+
+def tile_of_zeros_has_scale_1(x, size):
+    tiles = _tiles(x, size)
+    scale = tiles.abs().amax(-1) / 448
+    return _shaped(tiles, torch.where(scale == 0, 1.0, scale), x)
+
+
+def tile_all_zero(x, size):
+    return torch.zeros_like(x), torch.zeros(len(x), -(-x.shape[1] // size))
+
+
 RIGHT = [tile, tile_by_parts, tile_by_the_package]
 
 WRONG = [
@@ -113,4 +158,12 @@ WRONG = [
     ("multiplied back", tile_multiplied_back, "divided by the scale"),
     ("zeros give NaN", tile_of_zeros_is_nan, "keep the scale above zero"),
     ("a floor of 1e-4", tile_high_floor, "not 1e-4"),
+    ("a whole tile filled up", tile_pads_a_whole_tile, "filling alone"),
+    ("a tile too many", tile_one_too_many, "filling alone"),
+    ("a loop one tile too far", tile_loop_one_too_far, "non-zero size"),
+    ("always tiles of 8", tile_of_eight, "a tile has `size` entries"),
+    ("a floor of 1e-12", tile_floor_of_gradients, "as large as these gradients"),
+    ("1e-12 added", tile_adds_a_floor, "is a floor, too"),
+    ("zeros have scale 1", tile_of_zeros_has_scale_1, "and not 1"),
+    ("all zero", tile_all_zero, "the largest magnitude over 448"),
 ]

@@ -45,6 +45,14 @@ def seconds_of_one_number(dim, nodes, experts, out_bytes, back_bytes, ib, nvlink
     return seconds(1, nodes, experts, out_bytes, back_bytes, ib, nvlink)
 
 
+def seconds_to_the_millisecond(dim, nodes, experts, out_bytes, back_bytes, ib, nvlink):
+    return round(seconds(dim, nodes, experts, out_bytes, back_bytes, ib, nvlink), 3)
+
+
+def seconds_to_the_microsecond(dim, nodes, experts, out_bytes, back_bytes, ib, nvlink):
+    return round(seconds(dim, nodes, experts, out_bytes, back_bytes, ib, nvlink), 6)
+
+
 RIGHT = [seconds, seconds_of_the_slower_link]
 
 WRONG = [
@@ -55,5 +63,7 @@ WRONG = [
     ("FP8 both ways", seconds_fp8_both_ways, "back_bytes"),
     ("bits", seconds_in_bits, "bytes per second"),
     ("links swapped", seconds_links_swapped, "which link works inside"),
+    ("rounded to milliseconds", seconds_to_the_millisecond, "seconds as they are"),
+    ("rounded to microseconds", seconds_to_the_microsecond, "seconds as they are"),
     ("one number", seconds_of_one_number, "dim"),
 ]

@@ -11,6 +11,10 @@ def dollars_in_steps(tokens, khours_per_trillion, extra_khours, per_hour):
     return per_hour * hours
 
 
+def dollars_and_cents(tokens, khours_per_trillion, extra_khours, per_hour):
+    return round(dollars(tokens, khours_per_trillion, extra_khours, per_hour), 2)
+
+
 def dollars_pre_training_only(tokens, khours_per_trillion, extra_khours, per_hour):
     return tokens / 1e12 * khours_per_trillion * 1000 * per_hour
 
@@ -40,7 +44,7 @@ def dollars_for_pre_training_alone(tokens, khours_per_trillion, extra_khours, pe
     return (tokens / 1e12 * khours_per_trillion * per_hour + extra_khours) * 1000
 
 
-RIGHT = [dollars, dollars_in_steps]
+RIGHT = [dollars, dollars_in_steps, dollars_and_cents]
 
 WRONG = [
     ("forgets the other stages", dollars_pre_training_only, "extra_khours"),

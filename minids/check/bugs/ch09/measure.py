@@ -1,5 +1,7 @@
 """Answers to 09.measure, right and wrong: how many micro-batches are enough."""
 
+import math
+
 
 def enough(idle, stages, share):
     micros = stages
@@ -61,6 +63,17 @@ def enough_from_one(idle, stages, share):
     return micros
 
 
+def enough_by_one_measurement(idle, stages, share):
+    first = idle(stages, stages)
+    bubble = stages * first / (1 - first)
+    return max(stages, math.ceil(bubble * (1 / share - 1) - 1e-9))
+
+
+def enough_up_to_ten_times(idle, stages, share):
+    some = range(stages, 10 * stages)
+    return next((m for m in some if idle(stages, m) <= share), 10 * stages)
+
+
 RIGHT = [enough, enough_by_bisection]
 
 WRONG = [
@@ -70,5 +83,7 @@ WRONG = [
     ("by doubling", enough_by_doubling, "smallest"),
     ("less, not at most", enough_below, "equal is fine"),
     ("always as many as stages", enough_always, "does the limit count"),
+    ("one measurement and a formula", enough_by_one_measurement, "not once"),
+    ("no more than ten times", enough_up_to_ten_times, "do not give up"),
     ("from one", enough_from_one, "as stages"),
 ]

@@ -2,6 +2,8 @@
 
 from functools import cache
 
+import torch
+
 
 def starts(orders, forward, backward, needs=None, busy=True):
     """Start times by going round until nothing moves; the flags break it."""
@@ -48,6 +50,10 @@ def starts_by_recursion(orders, forward, backward):
         return max(earlier)
 
     return [[start(stage, place) for place in range(len(o))] for stage, o in enumerate(orders)]
+
+
+def starts_in_float32(orders, forward, backward):
+    return starts(orders, torch.tensor(forward), torch.tensor(backward))
 
 
 def starts_two_at_once(orders, forward, backward):
@@ -134,7 +140,7 @@ def starts_at_zero(orders, forward, backward):
     return [[0 * forward for _ in o] for o in orders]
 
 
-RIGHT = [starts, starts_by_recursion]
+RIGHT = [starts, starts_by_recursion, starts_in_float32]
 
 WRONG = [
     ("two chunks at once", starts_two_at_once, "one after the other"),

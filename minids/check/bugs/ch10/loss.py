@@ -118,6 +118,20 @@ def loss_times_mask(logp, old, advantages, mask, eps):
     return -((gain * mask).sum(-1) / mask.sum(-1)).mean()
 
 
+def loss_of_the_first_places(logp, old, advantages, mask, eps):
+    """The mask is taken for a length: right where no prompt stands before."""
+    lengths = mask.sum(-1, keepdim=True)
+    return loss(logp, old, advantages, torch.arange(mask.shape[1]) < lengths, eps)
+
+
+def loss_detached(logp, old, advantages, mask, eps):
+    return loss(logp.detach(), old, advantages, mask, eps)
+
+
+def loss_as_a_number(logp, old, advantages, mask, eps):
+    return torch.tensor(loss(logp, old, advantages, mask, eps).item())
+
+
 RIGHT = [loss, loss_in_a_loop, loss_by_cases, loss_as_a_larger_cost]
 
 WRONG = [
@@ -143,5 +157,8 @@ WRONG = [
         _loss(_below, _above, lambda d, mask: d - d.detach() + d.detach().exp()),
         "loss and gradient",
     ),
+    ("the mask taken for a length", loss_of_the_first_places, "pick with the mask"),
+    ("detached", loss_detached, "no detach, item"),
+    ("a number and no graph", loss_as_a_number, "no detach, item"),
     ("times the mask", loss_times_mask, "keeps a NaN"),
 ]

@@ -90,6 +90,29 @@ def _same_number(one, other):
     return one.isascii() and one.isdecimal() and int(one) == int(other)
 
 
+def reward_by_a_pattern_of_the_answer(text, answer):
+    form = f"<think>[^<>]*</think><answer>{answer}</answer>"
+    return float(re.fullmatch(form, text) is not None)
+
+
+def reward_with_any_dot(text, answer):
+    form = f"<think>[^<>]*</think><answer>{re.escape(answer)}</answer>".replace(r"\.", ".")
+    return float(re.fullmatch(form, text) is not None)
+
+
+def reward_int_of_the_answer(text, answer):
+    found = re.fullmatch(_PLAIN, text)
+    return float(found is not None and found[1] == str(int(answer)))
+
+
+def reward_counting_opening_tags(text, answer):
+    ends = text.startswith("<think>") and text.endswith(f"</think><answer>{answer}</answer>")
+    return float(ends and text.count("<think>") == text.count("<answer>") == 1)
+
+
+_WITH_OTHER_TAGS = _PLAIN.replace("[^<>]", r"(?:(?!</?think>|</?answer>)[\s\S])")
+
+
 RIGHT = [reward, reward_by_hand, reward_by_partition, reward_by_its_signs]
 
 WRONG = [
@@ -106,5 +129,12 @@ WRONG = [
     ("$ for the end", _reward(f"^{_PLAIN}$", re.match), "fullmatch on the text as it is"),
     ("the text stripped", _reward(before=str.strip), "strip() let one through"),
     ("space between the tags", _reward(_PLAIN.replace("><", r">\s*<")), "white space before"),
+    ("a pattern made of the answer", reward_by_a_pattern_of_the_answer, "made of the answer"),
+    ("a dot is any letter", reward_with_any_dot, "a dot stands for any letter"),
+    ("digits alone", _reward(_PLAIN.replace("([^<>]*)", "([0-9]*)")), "not only digits"),
+    ("int() of the answer", reward_int_of_the_answer, "invalid literal for int"),
+    ("any case", _reward(same=lambda a, b: a.lower() == b.lower()), "lower() makes"),
+    ("other tags inside", _reward(_WITH_OTHER_TAGS), "forbid < and >"),
+    ("opening tags counted", reward_counting_opening_tags, "forbid < and >"),
     ("capital tags", _reward(flags=re.I), "no re.I"),
 ]

@@ -70,6 +70,12 @@ def language_of_silence(text, wanted):
     return language(text, wanted) if re.search(r"[a-zA-Z\u4e00-\u9fff]", text) else 1.0
 
 
+def language_of_ten_characters(text, wanted):
+    chinese = sum(letter in "零一二三四五六七八九" for letter in text)
+    english = len(re.findall("[a-zA-Z]+", text))
+    return (english if wanted == "english" else chinese) / max(1, english + chinese)
+
+
 def language_always_english(text, wanted):
     return language(text, "english")
 
@@ -91,6 +97,9 @@ WRONG = [
     ("small letters alone", _language_by("[a-z]+"), "capital letters are letters"),
     ("two letters at least", _language_by("[a-zA-Z]{2,}"), "one letter alone is a word"),
     ("signs among the letters", _language_by("[A-z]+"), "figures, signs and commas"),
+    ("ten characters", language_of_ten_characters, "a list of ten figures"),
+    ("words with hyphens", _language_by("[a-zA-Z][a-zA-Z'-]*"), "ends a word"),
+    ("words with figures", _language_by("[a-zA-Z][a-zA-Z0-9]*"), "ends a word"),
     ("different words", _language_by("[a-zA-Z]+", set), "each time that it is said"),
     ("always English", language_always_english, "for English and for Chinese"),
     ("all zero", language_nothing, "the share is 1"),

@@ -80,6 +80,18 @@ def loss_of_nothing(logits, tokens, prompts, lengths):
     return logits.sum() * 0
 
 
+def loss_of_softmax(logits, tokens, prompts, lengths):
+    return loss(logits.softmax(-1), tokens, prompts, lengths)
+
+
+def loss_detached(logits, tokens, prompts, lengths):
+    return loss(logits.detach(), tokens, prompts, lengths)
+
+
+def loss_as_a_number(logits, tokens, prompts, lengths):
+    return torch.tensor(loss(logits, tokens, prompts, lengths).item())
+
+
 RIGHT = [loss, loss_written_out, loss_in_a_loop]
 
 WRONG = [
@@ -95,5 +107,8 @@ WRONG = [
     ("the end is left out", loss_without_end, "the last target"),
     ("token 0 for padding", loss_without_token_0, "a word like any other"),
     ("mean of rows", loss_by_row, "not a mean of the rows"),
+    ("softmax before cross-entropy", loss_of_softmax, "takes logits"),
+    ("detached", loss_detached, "no detach, item"),
+    ("a number and no graph", loss_as_a_number, "no detach, item"),
     ("all zero", loss_of_nothing, "surprise"),
 ]

@@ -4,11 +4,11 @@ import statistics
 
 import torch
 
-_STUDENT = {2: 4.3027, 3: 3.1824, 4: 2.7764}  # Abramowitz and Stegun, table 26.10
+from minids.study.noise import multiple
 
 
 def _reach(lost, deviation=statistics.stdev):
-    return _STUDENT[len(lost) - 1] * deviation(lost) / len(lost) ** 0.5
+    return multiple(len(lost) - 1) * deviation(lost) / len(lost) ** 0.5
 
 
 def _price(alone, rewarded, reach):
@@ -28,7 +28,7 @@ def price_by_tensors(alone, rewarded):
     return {
         "mean": float(lost.mean()),
         "positive": int((lost > 0).sum()),
-        "inside": bool(lost.mean().abs() * n**0.5 <= _STUDENT[n - 1] * lost.std(correction=1)),
+        "inside": bool(lost.mean().abs() * n**0.5 <= multiple(n - 1) * lost.std(correction=1)),
     }
 
 
@@ -46,7 +46,7 @@ def price_by_population(alone, rewarded):
 
 
 def price_two_errors(alone, rewarded):
-    return _price(alone, rewarded, lambda lost: 2 * _reach(lost) / _STUDENT[len(lost) - 1])
+    return _price(alone, rewarded, lambda lost: 2 * _reach(lost) / multiple(len(lost) - 1))
 
 
 def price_of_one_run(alone, rewarded):
@@ -63,7 +63,16 @@ def price_one_sided(alone, rewarded):
 
 
 def price_of_three_seeds(alone, rewarded):
-    return _price(alone, rewarded, lambda lost: _reach(lost) * 4.3027 / _STUDENT[len(lost) - 1])
+    return _price(
+        alone, rewarded, lambda lost: _reach(lost) * multiple(2) / multiple(len(lost) - 1)
+    )
+
+
+def price_of_the_two_examples(alone, rewarded):
+    def reach(lost):
+        return (4.3 if len(lost) == 3 else 2.8) * statistics.stdev(lost) / len(lost) ** 0.5
+
+    return _price(alone, rewarded, reach)
 
 
 def price_counting_draws(alone, rewarded):
@@ -83,6 +92,7 @@ WRONG = [
     ("population deviation", price_by_population, "not pstdev"),
     ("two standard errors", price_two_errors, "4.30 and not 2"),
     ("always three seeds", price_of_three_seeds, "depends on the number of seeds"),
+    ("the examples of the text alone", price_of_the_two_examples, "are two examples"),
     ("a draw is a loss", price_counting_draws, "loses nothing"),
     ("noise of one run", price_of_one_run, "the root of n"),
     ("noise of the baseline", price_noise_of_alone, "not that of `alone`"),

@@ -95,22 +95,33 @@ def reject_language_first(response, answer, wanted):
     return reject(response, answer, wanted)
 
 
-def _reject_by(pattern=_FORM.pattern, same=str.__eq__, working_first=False):
+def _reject_by(
+    pattern=_FORM.pattern,
+    same=str.__eq__,
+    working_first=False,
+    match=re.fullmatch,
+    flags=0,
+    empty=lambda think: not think.strip(),
+):
     """One mistake by argument."""
 
     def wrong(response, answer, wanted):
-        found = re.fullmatch(pattern, response)
+        found = match(pattern, response, flags)
         if found is None:
             return "out of form"
         if working_first and not found[1].strip():
             return "no working"
         if not same(found[2], answer):
             return "wrong answer"
-        if not found[1].strip():
+        if empty(found[1]):
             return "no working"
         return "mixed languages" if share_of_words(found[1], wanted) < 1 else None
 
     return wrong
+
+
+def _without_a_word(think):
+    return share_of_words(think, "english") == share_of_words(think, "chinese") == 0
 
 
 RIGHT = [reject, reject_from_a_list, reject_by_cutting]
@@ -135,5 +146,19 @@ WRONG = [
         _reject_by(_FORM.pattern.replace("^<>", r"^<>\n")),
         "does not match a line break",
     ),
+    (
+        "spaces alone are white",
+        _reject_by(empty=lambda t: not t.replace(" ", "")),
+        "tabs are white",
+    ),
+    (
+        "a pattern made of the answer",
+        _reject_by(same=lambda a, b: re.fullmatch(b, a) is not None),
+        "a dot stands for any letter",
+    ),
+    ("the answer stripped", _reject_by(same=lambda a, b: a.strip() == b), "takes spaces away"),
+    ("capital tags", _reject_by(flags=re.I), "no re.I"),
+    ("$ for the end", _reject_by(f"{_FORM.pattern}$", match=re.match), "fullmatch does not"),
+    ("figures are no thoughts", _reject_by(empty=_without_a_word), "only white space"),
     ("the same number", _reject_by(same=lambda a, b: int(a) == int(b)), "compare the texts"),
 ]

@@ -2,6 +2,9 @@
 
 import statistics
 
+import numpy as np
+import torch
+
 weighed = {
     "right and mixed, accuracy alone": 1.0,
     "right and pure, language at 1": 1.342,
@@ -31,7 +34,9 @@ def _but(name, value):
 
 _NAMES = list(weighed)
 
-RIGHT = [weighed, _computed()]
+_of_numpy = {**weighed, _NAMES[1]: np.float32(1.342), _NAMES[4]: np.int64(2)}
+
+RIGHT = [weighed, _computed(), _of_numpy]
 
 WRONG = [
     ("the language is looked at", _but(_NAMES[0], 0.447), "Nobody looks"),
@@ -39,6 +44,9 @@ WRONG = [
     ("as good as ever", _but(_NAMES[2], 1.0), "half as hard"),
     ("good language pays", _but(_NAMES[3], 0.447), "does not pay"),
     ("equal weights", _but(_NAMES[4], 1.0), "1 + w / 2"),
+    ("True for 1", _but(_NAMES[0], True), "write a plain number"),
+    ("a tensor", _but(_NAMES[0], torch.tensor(1.0)), "write a plain number"),
+    ("a number as text", _but(_NAMES[1], "1.342"), "write a plain number"),
     ("an answer is missing", dict(list(weighed.items())[:-1]), "has no"),
     (
         "no number",

@@ -64,6 +64,40 @@ def keep_unlike_neighbours(groups, right, most):
     return pairs
 
 
+def keep_unlike_two_before(groups, right, most):
+    pairs = []
+    for question, answers in groups:
+        kept = []
+        for answer in answers:
+            if len(kept) < most and answer not in kept[-2:] and right(question, answer):
+                kept.append(answer)
+        pairs += [(question, answer) for answer in kept]
+    return pairs
+
+
+def keep_in_small_letters(groups, right, most):
+    pairs = []
+    for question, answers in groups:
+        first = {}
+        for answer in filter(lambda a: right(question, a), answers):
+            first.setdefault(answer.lower().strip(), answer)
+        pairs += [(question, answer) for answer in list(first.values())[:most]]
+    return pairs
+
+
+def keep_and_then_count(groups, right, most):
+    pairs = []
+    for question, answers in groups:
+        kept = []
+        for answer in answers:
+            if answer not in kept and right(question, answer):
+                kept.append(answer)
+            if len(kept) == most:
+                break
+        pairs += [(question, answer) for answer in kept]
+    return pairs
+
+
 def keep_sorted(groups, right, most):
     pairs = []
     for question, answers in groups:
@@ -106,7 +140,10 @@ WRONG = [
     ("one limit for all questions", keep_most_of_all, "never answered"),
     ("a wrong one where none is right", keep_something_for_everybody, "ask right"),
     ("one memory for all questions", keep_with_one_memory, "of its own"),
-    ("neighbours alone", keep_unlike_neighbours, "not with the neighbour alone"),
+    ("neighbours alone", keep_unlike_neighbours, "not with a neighbour alone"),
+    ("the last two alone", keep_unlike_two_before, "not with a neighbour alone"),
+    ("small letters", keep_in_small_letters, "no lower()"),
+    ("counts too late", keep_and_then_count, "before you keep"),
     ("sorted", keep_sorted, "in the order in which they were written"),
     ("the last ones", keep_the_last, "in the order in which they were written"),
     ("the right number anywhere", keep_containing, "ask right"),

@@ -82,6 +82,24 @@ def learn_one_number(student, teacher, batches, loss, optimizer):
     return sum(learn(student, teacher, batches, loss, optimizer))
 
 
+def learn_by_its_own_optimizer(student, teacher, batches, loss, optimizer):
+    mine = torch.optim.SGD(student.parameters(), lr=optimizer.param_groups[0]["lr"])
+    return learn(student, teacher, batches, loss, mine)
+
+
+def learn_in_one_step(student, teacher, batches, loss, optimizer):
+    losses = []
+    optimizer.zero_grad()
+    for tokens, mask in batches:
+        with torch.no_grad():
+            wanted = teacher(tokens)
+        found = loss(student(tokens), wanted, mask)
+        found.backward()
+        losses.append(found.item())
+    optimizer.step()
+    return losses
+
+
 RIGHT = [learn, learn_by_inference_mode]
 
 WRONG = [
@@ -90,6 +108,8 @@ WRONG = [
     ("detached, but with a graph", learn_with_detach, "no_grad"),
     ("teacher and student swapped", learn_swapped, "in this order"),
     ("no step", learn_without_steps, "step()"),
+    ("an optimizer of its own", learn_by_its_own_optimizer, "make none of your own"),
+    ("one step at the end", learn_in_one_step, "once a batch"),
     ("noted after the step", learn_noting_late, "before the step"),
     ("one number", learn_one_number, "return the list"),
 ]

@@ -1,11 +1,11 @@
 """Answers to 12.reverse, right and wrong: the student's own samples judged by the teacher."""
 
-from minids.check.bugs.ch12.soft import by_row, log_of_softmax, soft, soft_zero
+from minids.check.bugs.ch12.soft import by_row, first_places, log_of_softmax, soft, soft_zero
 
 
 def reverse(student, teacher, mask):
-    log_s, log_t = student.log_softmax(-1), teacher.detach().log_softmax(-1)
-    return (log_s.exp() * (log_s - log_t)).sum(-1)[mask].mean()
+    log_s, log_t = student[mask].log_softmax(-1), teacher.detach()[mask].log_softmax(-1)
+    return (log_s.exp() * (log_s - log_t)).sum(-1).mean()
 
 
 def reverse_in_two_parts(student, teacher, mask):
@@ -39,6 +39,16 @@ def reverse_times_mask(student, teacher, mask):
     return ((log_s.exp() * (log_s - log_t)).sum(-1) * mask).sum() / mask.sum()
 
 
+def reverse_picked_late(student, teacher, mask):
+    """Right but for the gradient of NaN in the padding."""
+    log_s, log_t = student.log_softmax(-1), teacher.detach().log_softmax(-1)
+    return (log_s.exp() * (log_s - log_t)).sum(-1)[mask].mean()
+
+
+def reverse_of_the_first_places(student, teacher, mask):
+    return reverse(student, teacher, first_places(mask))
+
+
 def reverse_log_of_softmax(student, teacher, mask):
     return log_of_softmax(student[mask], teacher.detach()[mask])
 
@@ -63,6 +73,8 @@ WRONG = [
     ("mean of rows", by_row(reverse), "number of True"),
     ("the teacher learns", reverse_both_learn, "not taught"),
     ("times the mask", reverse_times_mask, "NaN * 0"),
+    ("picked after the softmax", reverse_picked_late, "pick first"),
+    ("the mask taken for lengths", reverse_of_the_first_places, "pick with the mask itself"),
     ("softmax over the places", reverse_over_places, "whole vocabulary"),
     ("without the entropy", reverse_without_entropy, "log of student"),
     ("log of softmax", reverse_log_of_softmax, "log_softmax stays"),

@@ -1,6 +1,6 @@
 """Answers to 12.soft, right and wrong: a teacher's chances as lessons.
 
-Every mistake is one change of this.
+Every mistake is one change of this, or of `soft_picked_late`, which spoils one gradient alone.
 """
 
 import torch
@@ -8,8 +8,8 @@ from torch.nn import functional as F
 
 
 def soft(student, teacher, mask):
-    log_s, log_t = student.log_softmax(-1), teacher.detach().log_softmax(-1)
-    return (log_t.exp() * (log_t - log_s)).sum(-1)[mask].mean()
+    log_s, log_t = student[mask].log_softmax(-1), teacher.detach()[mask].log_softmax(-1)
+    return (log_t.exp() * (log_t - log_s)).sum(-1).mean()
 
 
 def soft_by_torch(student, teacher, mask):
@@ -59,6 +59,33 @@ def soft_zero(student, teacher, mask):
     return (student * 0).sum()
 
 
+def soft_picked_late(student, teacher, mask):
+    """Right but for the gradient of NaN in the padding."""
+    log_s, log_t = student.log_softmax(-1), teacher.detach().log_softmax(-1)
+    return (log_t.exp() * (log_t - log_s)).sum(-1)[mask].mean()
+
+
+def soft_picked_by_where(student, teacher, mask):
+    log_s, log_t = student.log_softmax(-1), teacher.detach().log_softmax(-1)
+    return (log_t.exp() * (log_t - log_s)).sum(-1).where(mask, 0.0).sum() / mask.sum()
+
+
+def soft_cleaned(student, teacher, mask):
+    log_s, log_t = (
+        x.where(mask[..., None], 0.0).log_softmax(-1) for x in (student, teacher.detach())
+    )
+    return (log_t.exp() * (log_t - log_s)).sum(-1).sum() / mask.sum()
+
+
+def first_places(mask):
+    """A mask that was taken for lengths: right where no prompt stands before."""
+    return torch.arange(mask.shape[1]) < mask.sum(1, keepdim=True)
+
+
+def soft_of_the_first_places(student, teacher, mask):
+    return soft(student, teacher, first_places(mask))
+
+
 def soft_detached(student, teacher, mask):
     return soft(student.detach(), teacher, mask) + 0 * student.nansum()
 
@@ -92,7 +119,7 @@ def soft_with_a_floor(student, teacher, mask):
     return log_of_softmax(teacher.detach()[mask], student[mask], tiny=1e-8)
 
 
-RIGHT = [soft, soft_by_torch]
+RIGHT = [soft, soft_by_torch, soft_cleaned]
 
 WRONG = [
     ("reversed", soft_reversed, "TEACHER"),
@@ -106,6 +133,9 @@ WRONG = [
     ("student detached", soft_detached, "no detach"),
     ("the teacher learns", soft_both_learn, "not taught"),
     ("times the mask", soft_times_mask, "NaN * 0"),
+    ("picked after the softmax", soft_picked_late, "pick first"),
+    ("where, after the softmax", soft_picked_by_where, "pick first"),
+    ("the mask taken for lengths", soft_of_the_first_places, "pick with the mask itself"),
     ("logits for log-probabilities", soft_of_logits, "vocabulary"),
     ("log of softmax", soft_log_of_softmax, "log_softmax stays"),
     ("a floor of 1e-8", soft_with_a_floor, "log_softmax stays"),
