@@ -8,9 +8,9 @@ from minids.config import ConfigError
 IGNORED = frozenset(
     "architectures attention_dropout auto_map aux_loss_alpha bos_token_id eos_token_id ep_size "
     "pad_token_id device_aux_loss_alpha dtype initializer_range initializer_range_paper "
-    "max_window_layers moe_layer_freq mlp_bias pretraining_tp quantization_config "
-    "relative_expert_size return_dict seq_aux sliding_window torch_dtype transformers_version "
-    "use_cache use_mrope use_sliding_window output_router_logits layer_types "
+    "moe_layer_freq mlp_bias pretraining_tp "
+    "relative_expert_size return_dict seq_aux torch_dtype transformers_version "
+    "use_cache use_mrope output_router_logits "
     "num_local_experts qk_head_dim".split()
 )
 """Fields that describe training, serving or the file itself, not the shape of the model."""

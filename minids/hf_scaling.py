@@ -1,18 +1,41 @@
 """The field `rope_scaling` of a `config.json`, read and written."""
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
 from minids.config import ConfigError, Llama3RopeConfig, YarnConfig
 
+_FIELDS = {
+    "default": "",
+    "llama3": "factor original_max_position_embeddings low_freq_factor high_freq_factor",
+    "yarn": "factor original_max_position_embeddings beta_fast beta_slow mscale mscale_all_dim "
+    "attention_factor",
+}
 
-def read_scaling(s: Mapping[str, Any] | None) -> YarnConfig | Llama3RopeConfig | None:
-    """Return what a `rope_scaling` field asks for; ConfigError for a kind not built here."""
+
+def read_scaling(
+    s: Mapping[str, Any] | None, *, latent: bool
+) -> YarnConfig | Llama3RopeConfig | None:
+    """Return what a `rope_scaling` field asks for; ConfigError for what is not built here.
+
+    `latent`: whether it is for latent attention, where YaRN's factor means something else.
+    """
     if s is None:
         return None
     kind = s.get("rope_type", s.get("type"))
+    given = {k for k, v in s.items() if v is not None} - {"rope_type", "type", "rope_theta"}
+    unknown = sorted(given - set(_FIELDS.get(kind, " ".join(given)).split()))
+    if unknown:
+        raise ConfigError(
+            f"rope_scaling has unknown fields: {', '.join(unknown)}. Passed over they would change "
+            "the model silently; remove them if they say nothing"
+        )
     if kind == "default":
         return None
+    for field in ("factor", "original_max_position_embeddings"):
+        if kind in _FIELDS and not isinstance(s.get(field), int | float):
+            raise ConfigError(f"rope_scaling.{field}={s.get(field)!r} must be a number")
     if kind == "llama3":
         return Llama3RopeConfig(
             factor=s["factor"],
@@ -22,21 +45,44 @@ def read_scaling(s: Mapping[str, Any] | None) -> YarnConfig | Llama3RopeConfig |
         )
     if kind != "yarn":
         raise ConfigError(f"rope_scaling type {kind!r} is not supported: use yarn or llama3")
-    if s.get("mscale", 1.0) != s.get("mscale_all_dim", 1.0):
-        raise ConfigError(
-            f"mscale={s.get('mscale')} differs from mscale_all_dim={s.get('mscale_all_dim')}: "
-            "DeepSeek's models use one value for both"
-        )
     return YarnConfig(
         factor=s["factor"],
         original=s["original_max_position_embeddings"],
         beta_fast=s.get("beta_fast", 32),
         beta_slow=s.get("beta_slow", 1),
-        mscale=s.get("mscale", 1.0),
+        mscale=_latent_slope(s) if latent else _slope(s),
     )
 
 
-def write_scaling(s: YarnConfig | Llama3RopeConfig | None) -> dict[str, Any] | None:
+def _latent_slope(s: Mapping[str, Any]) -> float:
+    """With both fields equal all scores are sharpened; otherwise the rotary part alone would be."""
+    if s.get("mscale") is None or s.get("mscale") != s.get("mscale_all_dim"):
+        raise ConfigError(
+            f"mscale={s.get('mscale')} and mscale_all_dim={s.get('mscale_all_dim')}: DeepSeek's "
+            "models give one value for both; others sharpen the rotary part alone, which is not "
+            "built here"
+        )
+    return float(s["mscale"])
+
+
+def _slope(s: Mapping[str, Any]) -> float:
+    """What transformers makes of these fields: a factor on queries and keys, 0.1 ln s + 1."""
+    factor, slope = s.get("attention_factor"), s.get("mscale")
+    if factor is not None:
+        if s["factor"] <= 1:
+            return 1.0
+        found = (factor - 1) / (0.1 * math.log(s["factor"]))
+        return float(slope) if slope and math.isclose(slope, found, rel_tol=1e-9) else found
+    if not slope or not s.get("mscale_all_dim"):
+        return 1.0
+    if slope != s["mscale_all_dim"]:
+        raise ConfigError(f"mscale={slope} differs from mscale_all_dim={s['mscale_all_dim']}")
+    return 0.0
+
+
+def write_scaling(
+    s: YarnConfig | Llama3RopeConfig | None, *, latent: bool
+) -> dict[str, Any] | None:
     """Return the field that `read_scaling` reads back unchanged."""
     if s is None:
         return None
@@ -45,4 +91,9 @@ def write_scaling(s: YarnConfig | Llama3RopeConfig | None) -> dict[str, Any] | N
         names = {"low_freq_factor": s.low_freq, "high_freq_factor": s.high_freq}
         return shared | names | {"rope_type": "llama3"}
     names = {"beta_fast": s.beta_fast, "beta_slow": s.beta_slow}
-    return shared | names | {"mscale": s.mscale, "mscale_all_dim": s.mscale, "type": "yarn"}
+    if latent:
+        return shared | names | {"mscale": s.mscale, "mscale_all_dim": s.mscale, "type": "yarn"}
+    if s.factor > 1 and s.mscale != 1.0:
+        names["attention_factor"] = 0.1 * s.mscale * math.log(s.factor) + 1
+        names["mscale"] = s.mscale
+    return shared | names | {"type": "yarn"}

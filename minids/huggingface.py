@@ -26,6 +26,8 @@ def from_hf(source: Mapping[str, Any], *, name: str = "model") -> ModelConfig:
     read.expect("hidden_act", {"silu"}, "only SwiGLU feed-forwards are built here")
     read.expect("moe_layer_freq", {1}, "every layer after the dense ones must have experts")
     read.expect("mlp_bias", {False}, "no model here has feed-forward biases")
+    _refuse_windows(read)
+    _refuse_quantisation(read)
     n_layers = read.need("num_hidden_layers")
     attention = _attention(read)
     moe = _moe(read)
@@ -48,7 +50,9 @@ def from_hf(source: Mapping[str, Any], *, name: str = "model") -> ModelConfig:
         n_dense=n_dense,
         context=read.need("max_position_embeddings"),
         rope_theta=float(read.get("rope_theta", 10_000.0)),
-        rope_scaling=read_scaling(read.get("rope_scaling", None)),
+        rope_scaling=read_scaling(
+            read.get("rope_scaling", None), latent=isinstance(attention, MLAConfig)
+        ),
         mtp_depth=read.get("num_nextn_predict_layers", 0),
         tied=read.get("tie_word_embeddings", False),
         norm_eps=read.get("rms_norm_eps", 1e-6),
@@ -66,11 +70,34 @@ def _as_before_version_5(source: Mapping[str, Any]) -> dict[str, Any]:
     out = dict(source)
     rope = out.pop("rope_parameters", None)
     if rope:
-        out.setdefault("rope_theta", rope["rope_theta"])
-        out.setdefault("rope_scaling", rope)
+        for field, value in (("rope_theta", rope.get("rope_theta")), ("rope_scaling", rope)):
+            if out.get(field) is None and value is not None:
+                out[field] = value
     if out.get("model_type") == "deepseek_v3" and out.get("n_routed_experts"):
         out = {"topk_method": "noaux_tc", "scoring_func": "sigmoid"} | out
     return out
+
+
+def _refuse_windows(read: Fields) -> None:
+    """ConfigError if some layer sees less than everything before it."""
+    window, kinds = read.get("sliding_window", None), read.get("layer_types", None) or ()
+    read.get("max_window_layers", None)
+    used = read.get("use_sliding_window", read.get("model_type", None) != "qwen2")
+    narrow = window is not None and window < read.need("max_position_embeddings")
+    if set(kinds) - {"full_attention"} or (used and narrow and not kinds):
+        raise ConfigError(
+            f"sliding_window={window}: attention is not cut to a window here. Set it to null, and "
+            f"max_position_embeddings to {window} or less, where the two are the same"
+        )
+
+
+def _refuse_quantisation(read: Fields) -> None:
+    """ConfigError for weights that are stored otherwise than DeepSeek-V3's."""
+    q = read.get("quantization_config", None)
+    if q and (q.get("quant_method") != "fp8" or q.get("weight_block_size") != [128, 128]):
+        raise ConfigError(
+            f"quantization_config={q}: only FP8 in blocks of 128 x 128 can be multiplied out"
+        )
 
 
 def _attention(read: Fields) -> GQAConfig | MLAConfig:
@@ -138,6 +165,14 @@ def _moe(read: Fields) -> MoEConfig | None:
     if method == "greedy" and n_groups > 1:
         raise ConfigError(f"topk_method='greedy' ignores groups, but n_group={n_groups}")
     group_score, biased = _CHOICES[method]
+    if biased:  # its class implies others than a plain router
+        for field in ("norm_topk_prob", "routed_scaling_factor", "n_group", "topk_group"):
+            read.need(field)
+    if read.get("model_type", None) == "deepseek_v3":
+        read.expect("scoring_func", {"sigmoid"}, "this class knows no other")
+    normalise = fields["norm_topk_prob"]
+    if normalise not in (None, False, True):
+        raise ConfigError(f"norm_topk_prob={normalise!r} must be true or false")
     hidden = fields["moe_intermediate_size"]
     if hidden is None:  # the 2B validation model: a quarter of SwiGLU's 8/3 d
         relative = read.need("relative_expert_size")
@@ -148,8 +183,8 @@ def _moe(read: Fields) -> MoEConfig | None:
         top_k=fields["num_experts_per_tok"],
         hidden=hidden,
         scores=fields["scoring_func"] or ("sigmoid" if biased else "softmax"),
-        normalise=bool(fields["norm_topk_prob"]),
-        scale=float(fields["routed_scaling_factor"] or 1.0),
+        normalise=bool(normalise),
+        scale=1.0 if (s := fields["routed_scaling_factor"]) is None else float(s),
         n_groups=n_groups,
         kept_groups=kept,
         group_score=group_score,  # type: ignore[arg-type]
@@ -171,7 +206,7 @@ def to_hf(config: ModelConfig) -> dict[str, Any]:
         "num_attention_heads": a.n_heads,
         "max_position_embeddings": c.context,
         "rope_theta": c.rope_theta,
-        "rope_scaling": write_scaling(c.rope_scaling),
+        "rope_scaling": write_scaling(c.rope_scaling, latent=isinstance(a, MLAConfig)),
         "tie_word_embeddings": c.tied,
         "rms_norm_eps": c.norm_eps,
         "hidden_act": "silu",
@@ -193,8 +228,10 @@ def to_hf(config: ModelConfig) -> dict[str, Any]:
     out["model_type"] = kind
     if c.mtp_depth:
         out["num_nextn_predict_layers"] = c.mtp_depth
-    if m is None:
-        return out
+    if m is None:  # transformers' DeepseekV3 has experts from layer 3 on unless told otherwise
+        return out | ({} if isinstance(a, GQAConfig) else {"first_k_dense_replace": c.n_layers})
+    if isinstance(a, MLAConfig):
+        _refuse_other_routers(m)
     greedy = "group_limited_greedy" if m.n_groups > 1 else "greedy"
     return out | {
         "first_k_dense_replace": c.n_dense,
@@ -209,3 +246,16 @@ def to_hf(config: ModelConfig) -> dict[str, Any]:
         "topk_group": m.kept_groups,
         "topk_method": "noaux_tc" if m.biased else greedy,
     }
+
+
+def _refuse_other_routers(m: MoEConfig) -> None:
+    """ConfigError for a router that neither of transformers' classes computes."""
+    v3 = (m.scores, m.group_score if m.n_groups > 1 else "top2") == ("sigmoid", "top2")
+    v2 = (m.scores, m.group_score if m.n_groups > 1 else "max", m.normalise) == (
+        "softmax", "max", False,
+    )  # fmt: skip
+    if not (v3 if m.biased else v2):
+        raise ConfigError(
+            "transformers has no class for this router: with a bias scores are sigmoids and groups "
+            "scored by their best two, without one softmax, unnormalised, by their best"
+        )

@@ -10,6 +10,7 @@ Left out: weights split over devices, and quantisation other than DeepSeek's FP8
 import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -84,7 +85,7 @@ def load_pretrained(
     path = folder / "config.json"
     if not path.is_file():
         raise FileNotFoundError(f"{path} is missing: give a folder as Hugging Face lays it out")
-    c = from_hf(json.loads(path.read_text(encoding="utf-8")), name=name or folder.name)
+    c = from_hf(json.loads(path.read_text(encoding="utf-8")), name=name or folder.resolve().name)
     return with_weights(c, from_hf_weights(_Files(folder), c, dtype=dtype)).eval()
 
 
@@ -150,6 +151,12 @@ def _take(weights: Mapping[str, Tensor], source: Source, shape: torch.Size) -> T
                 f"{name} has the shape {tuple(tensor.shape)}, the config says {want}"
             )
         scale = f"{name}_scale_inv"
+        coded = tensor.element_size() == 1 or not tensor.is_floating_point()
+        if coded and scale not in weights:
+            raise WeightsError(
+                f"{name} holds {tensor.dtype} and {scale} is missing: numbers without their scales "
+                "mean nothing. Download the missing part, or take weights in bf16"
+            )
         parts.append(dequantise(tensor, weights[scale]) if scale in weights else tensor)
     return parts[0] if len(parts) == 1 else torch.cat(parts)
 
@@ -165,9 +172,10 @@ class _Files(Mapping[str, Tensor]):
 
     def __init__(self, folder: Path) -> None:
         index = folder / "model.safetensors.index.json"
+        listed: dict[str, str] = {}
         if index.is_file():
-            listed = json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()
-            paths = [folder / name for name in sorted(set(listed))]
+            listed = json.loads(index.read_text(encoding="utf-8"))["weight_map"]
+            paths = [folder / name for name in sorted(set(listed.values()))]
         else:
             paths = sorted(folder.glob("*.safetensors"))
         lost = [path.name for path in paths if not path.is_file()]
@@ -176,8 +184,19 @@ class _Files(Mapping[str, Tensor]):
                 f"{folder} lacks {', '.join(lost) or '*.safetensors'}: download it again. Other "
                 "formats are not read, because a pickle runs code"
             )
-        opened = [safe_open(path, framework="pt") for path in paths]
-        self._files = {name: file for file in opened for name in file.keys()}  # noqa: SIM118
+        self._files: dict[str, Any] = {}
+        where: dict[str, str] = {}
+        for path in paths:
+            file = safe_open(path, framework="pt")
+            for name in file.keys():  # noqa: SIM118
+                if listed.get(name, path.name) != path.name:
+                    continue  # left over from another save: the index names the file that counts
+                if name in where:
+                    raise WeightsError(
+                        f"{name} lies in {where[name]} and in {path.name}: move the files of one "
+                        "model away"
+                    )
+                self._files[name], where[name] = file, path.name
 
     def __getitem__(self, name: str) -> Tensor:
         return self._files[name].get_tensor(name)

@@ -62,7 +62,10 @@ def test_r1_has_the_shape_of_v3():
         ({"num_key_value_heads": 8}, "contradicts kv_lora_rank"),
         ({"n_routed_experts": None}, "n_shared_experts is set without n_routed_experts"),
         ({"kv_lora_rank": None}, "set without kv_lora_rank"),
-        ({"rope_scaling": V3["rope_scaling"] | {"mscale": 0.7}}, "differs from mscale_all_dim"),
+        (
+            {"rope_scaling": V3["rope_scaling"] | {"mscale": 0.7}},
+            "DeepSeek.s models give one value for both",
+        ),
         ({"rope_scaling": {"type": "dynamic", "factor": 2}}, "'dynamic' is not supported"),
         ({"attention_bias": True}, "attention_bias=True"),
         ({"intermediate_size": None}, "intermediate_size is missing"),

@@ -3,6 +3,7 @@
 axes: n rows (rollouts), t tokens of the longest prompt plus what was written, v vocabulary
 """
 
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -208,8 +209,8 @@ def _check(
         )
     if each < 1:
         raise ValueError(f"each={each}: continue every prompt at least once")
-    if temperature < 0:
-        raise ValueError(f"temperature={temperature} must be 0 (greedy) or positive")
+    if not (temperature == 0 or 1e-6 <= temperature < math.inf):
+        raise ValueError(f"temperature={temperature} must be 0 (greedy), or from 1e-6 on")
     if top_k is not None and top_k < 1:
         raise ValueError(f"top_k={top_k} keeps no token: use 1 or more, or None for all")
     if top_p is not None and not 0 < top_p <= 1:

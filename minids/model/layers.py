@@ -37,7 +37,7 @@ class RMSNorm(nn.Module):
         gain = self.weight
         if x.is_cpu and x.dtype == gain.dtype:
             # Without gradients a Function is overhead alone: decoding one token is a fifth faster.
-            if torch.is_grad_enabled():
+            if torch.is_grad_enabled() and x.dtype in (torch.float32, torch.float64):
                 return _RMSNorm.apply(x, gain, self.eps)
             if x.numel() <= FEW and x.dtype == torch.float32:
                 return rms_norm_in_few_calls(x, gain, self._least)

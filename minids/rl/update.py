@@ -120,7 +120,7 @@ def learn(
     seen: list[Tensor] = []
     for _ in range(s.epochs):
         order = torch.randperm(len(rows), generator=generator, device=device)
-        for part in rows[order].tensor_split(s.minibatches):
+        for part in rows[order].tensor_split(min(s.minibatches, len(rows))):
             some = learnt.rows(part)
             gains = advantages[part, : some.mask.shape[1]]
             seen.append(_update(model, reference, optimizer, some, gains, s, rate, kind, world))

@@ -46,8 +46,13 @@ def valley(scales: Sequence[float], losses: Sequence[float]) -> Valley:
     """Return the least-squares parabola in ln M through three sizes or more."""
     if len(scales) < 3:
         raise ValueError(f"a parabola needs three sizes or more, got {len(scales)}")
-    bend, slope, start = np.polyfit(np.log(scales), losses, 2)
-    if bend <= 0:
+    x = np.log(scales)
+    if len(set(scales)) < 3 or not np.isfinite([*x, *losses]).all():
+        raise ValueError(
+            f"a parabola needs three sizes that differ, and finite losses: {scales}, {losses}"
+        )
+    bend, slope, start = np.polyfit(x, losses, 2)
+    if bend * np.ptp(x) ** 2 <= 1e-9 * max(1.0, float(np.ptp(losses))):  # a line, but for rounding
         best = int(np.argmin(losses))
         return Valley(float(scales[best]), float(losses[best]), 0.0)
     bottom = -slope / (2 * bend)

@@ -65,6 +65,9 @@ class Difference(NamedTuple):
     @property
     def verdict(self) -> str:
         """Whether the difference counts, and on how many seeds it has the sign of the mean."""
+        if not math.isfinite(self.mean + self.reach):
+            lost = sum(not math.isfinite(value) for value in self.each)
+            return f"not known: {lost or 'all'} of {len(self.each)} are no numbers"
         if self.mean == 0:
             return "inside the band, equal"
         same = sum(value * self.mean > 0 for value in self.each)

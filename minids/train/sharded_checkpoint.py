@@ -59,6 +59,12 @@ def save(
     All processes must call it, each writes its part; the first one seals and prunes. `extra` may
     hold what checkpoint.save takes, but no tensors: ValueError. If one fails, OSError in all.
     """
+    later = world.told_by_first(lambda: [s for s in checkpoint.steps(folder) if s > step])
+    if later:
+        raise CheckpointError(
+            f"{folder} already holds step {later[-1]}, later than the step {step} to be saved. "
+            "Go on from there, or save to another folder"
+        )
     tensors, lost = _tensors(model, optimizer), dict[str, Tensor]()
     noted = {"format": checkpoint.SHARDED, "step": step, "processes": world.size}
     noted |= {"config": encode(model.c, "config", {}), "extra": encode(extra, "extra", lost)}

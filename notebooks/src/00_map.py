@@ -666,7 +666,7 @@ claim(
 )
 claim(
     "B is invisible in any rounded figure: only an exact count finds it",
-    round(exhibits["B"][0] / 1e9, 2) == round(right.total / 1e9, 2),
+    round(exhibits["B"][0] / 1e9, 2) == round(exhibits["B"][1] / 1e9, 2),
 )
 claim(
     "C is one billion too high: it rounds to a figure that V3 never published",
