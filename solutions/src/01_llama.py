@@ -203,7 +203,7 @@ b7 = preset("deepseek-llm-7b")
 with torch.device("meta"):
     block = sum(p.numel() for p in Transformer(b7).layers[0].parameters())
 claim("a block that was built has as many parameters", block == numbers["block"], f"{block:,}")
-rates = [accounting.scaling_laws(budget).lr for budget in (1e18, 1e21)]
+rates = [accounting.scaling_laws(budget).lr for budget in (1e18, 1e22)]
 claim("the formulas agree", math.isclose(rates[1] / rates[0], numbers["learning rate"]))
 
 # %% [markdown]
