@@ -249,3 +249,11 @@ def test_configs_and_counting_import_fast_and_without_torch():
     seconds, torch_loaded = zip(*(run.split() for run in runs), strict=True)
     assert set(torch_loaded) == {"False"}
     assert min(map(float, seconds)) < 0.15
+
+
+@pytest.mark.parametrize("mode", ["train", "prefill", "decode"])
+def test_a_bias_is_no_matrix_product_and_costs_no_flops(mode):
+    c = preset("r1-distill-qwen-1.5b")
+    plain = replace(c, attention=replace(c.attention, qkv_bias=False))
+    assert accounting.parameters(c).total > accounting.parameters(plain).total
+    assert accounting.flops_per_token(c, 100, mode) == accounting.flops_per_token(plain, 100, mode)

@@ -292,3 +292,11 @@ def test_a_few_lessons_can_be_read_again_and_again():
 
 def test_a_response_has_the_form_of_the_template():
     assert told("seven", "7") == "<think>seven</think><answer>7</answer><|end|>"
+
+
+@pytest.mark.parametrize("sign", ["+", "*"])
+def test_either_order_of_a_sum_or_product_is_on_the_same_side(sign):
+    for a in range(10):
+        for b in range(a):
+            one, other = (Problem(f"{x}{sign}{y}", "", "") for x, y in ((a, b), (b, a)))
+            assert is_held_out(one) == is_held_out(other)

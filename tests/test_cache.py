@@ -99,3 +99,12 @@ def test_a_dtype_or_batch_that_does_not_match_is_refused_by_name():
         cache.append(kv(1, batch=1), kv(1, batch=1))
     with pytest.raises(ValueError, match="on cpu, the new tokens are torch.float32 on meta"):
         cache.append(kv(1, device="meta"), kv(1, device="meta"))
+
+
+def test_what_was_read_keeps_its_gradient_when_more_is_appended():
+    cache, x = KVCache(1, 4, 3, 4), torch.ones(1, 3, 2, 4, requires_grad=True)
+    before, _ = cache.append(x, x)
+    read = before.square().sum()
+    after, _ = cache.append(2 * x, 2 * x)
+    (read + after.square().sum()).backward()
+    assert (x.grad == 2 + 2 + 8).all()

@@ -340,3 +340,23 @@ def test_nobody_is_told_to_delete_what_merely_cannot_be_read(tmp_path, monkeypat
     with pytest.raises(CheckpointError, match="cannot be read.*keep it") as caught:
         load(tmp_path)
     assert "or delete" not in str(caught.value) and path.exists()
+
+
+def test_the_same_step_saved_again_costs_nothing_until_the_new_one_is_in_place(
+    tmp_path, monkeypatch
+):
+    one, other = (Transformer(preset("toy-llama"), seed=seed) for seed in (0, 1))
+    checkpoint.save(tmp_path, one, step=3)
+    real = Path.rename
+
+    def rename(self, target):
+        if self.name.startswith(".writing-"):
+            raise OSError("the disk is gone")
+        return real(self, target)
+
+    monkeypatch.setattr(Path, "rename", rename)
+    with pytest.raises(OSError, match="the disk is gone"):
+        checkpoint.save(tmp_path, other, step=3)
+    found = checkpoint.load(tmp_path)
+    assert found.step == 3
+    assert all(torch.equal(found.weights[k], w) for k, w in one.state_dict().items())

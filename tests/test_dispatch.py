@@ -8,6 +8,7 @@ from minids.systems.dispatch import (
     BF16_BYTES,
     FP8_BYTES,
     Placement,
+    Traffic,
     destinations,
     device_load,
     devices_visited,
@@ -217,3 +218,8 @@ def test_what_cannot_be_placed_is_refused():
         devices_visited(
             choosing([5], n_experts=6), Placement(hosted=torch.tensor([[0, 1]]), n_nodes=1)
         )
+
+
+def test_both_networks_work_at_once_so_the_slower_one_counts():
+    assert Traffic(0, 0, ib_bytes=50e9, nvlink_bytes=320e9).seconds(4) == pytest.approx(2 / 4)
+    assert Traffic(0, 0, ib_bytes=150e9, nvlink_bytes=160e9).seconds(4) == pytest.approx(3 / 4)

@@ -202,3 +202,34 @@ def test_an_update_that_would_ruin_the_weights_is_not_made():
     with pytest.raises(Diverged, match="lower `lr`"):
         next(distill.soft(student, teacher, some(teacher, 2), batch=2, lr=1e-3, seed=0))
     assert torch.equal(before.nan_to_num(), weights(student).nan_to_num())
+
+
+def test_on_policy_asks_and_draws_anew_in_every_step(monkeypatch):
+    numbers, drawn = [], []
+    real = distill.generate
+
+    def ask(i):
+        numbers.append(i)
+        return ASK(0)  # one question for all, so that chance alone makes a difference
+
+    def watched(*args, **how):
+        drawn.append(real(*args, **how))
+        return drawn[-1]
+
+    monkeypatch.setattr(distill, "generate", watched)
+    how = {"tokens": 60, "batch": 4, "max_new": 6, "lr": 0.0, "seed": 0}
+    assert len(list(distill.on_policy(tiny(1), tiny(0), ask, CODEC, **how))) > 1
+    assert numbers == list(range(4 * len(drawn)))
+    assert drawn[0].answers() != drawn[1].answers()
+
+
+@pytest.mark.parametrize("kind", ["soft", "on-policy"])
+def test_the_gradient_of_a_lesson_is_clipped_and_told_as_it_was(kind, monkeypatch):
+    monkeypatch.setattr(distill, "CLIP", 1e-3)
+    teacher, student = tiny(0), tiny(1)
+    if kind == "soft":
+        step = next(distill.soft(student, teacher, some(teacher, 8), batch=4, lr=1e-3, seed=0))
+    else:
+        step = next(on_policy(student, teacher))
+    left = torch.stack([p.grad.norm() for p in student.parameters()]).norm()
+    assert step.grad_norm > 2e-3 and left.item() == pytest.approx(1e-3, rel=1e-3)

@@ -128,3 +128,12 @@ def test_more_parts_than_rows_or_nothing_that_counts_is_refused(parts, batch):
         batch = batch._replace(mask=torch.zeros_like(batch.mask))
     with pytest.raises(ValueError, match="a batch of 5 rows"):
         gradients_of(DENSE, batch, accumulate=parts)
+
+
+@pytest.mark.parametrize("name", ["loss", "balance"])
+def test_an_extra_loss_cannot_take_the_place_of_another(name):
+    def taken(model, output, batch):
+        return {name: output.logits.sum()}
+
+    with pytest.raises(ValueError, match=f"extra_losses gave {name}"):
+        gradients_of(EXPERTS, some_batch(), balance=0.1, extra_losses=taken)

@@ -2,6 +2,7 @@
 
 import copy
 import math
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -12,6 +13,7 @@ from minids.model.balance import load
 from minids.model.layers import init_weights
 from minids.model.transformer import Transformer
 from minids.presets import preset, shrink
+from minids.rl import update
 from minids.rl.advantages import (
     centred_advantages,
     flat_groups,
@@ -593,3 +595,104 @@ def test_the_toys_test_questions_are_in_none_of_its_lessons():
     assert recipe.settings.max_new >= max(
         len(CODEC.encode(text(i)[1], special=True)) for i in range(1000)
     )
+
+
+def test_equal_steps_teach_nothing_where_their_mean_is_off_in_the_last_digit():
+    one = torch.ones(7, 1)
+    assert process_advantages(0.1 * one, 0 * one.long(), one.bool(), group=7).eq(0).all()
+
+
+def test_the_first_update_is_on_policy_at_every_temperature():
+    how = small(temperature=0.6, minibatches=1)
+    step = next(grpo(tiny(), ASK, CODEC, lengths(), steps=1, settings=how))
+    assert step.parts["clipped"] == 0 and step.parts["kl"] == pytest.approx(0, abs=1e-5)
+
+
+def test_every_step_asks_questions_of_its_own():
+    numbers = []
+
+    def ask(i):
+        numbers.append(i)
+        return ASK(i)
+
+    list(grpo(tiny(), ask, CODEC, R1_ZERO, steps=3, settings=small()))
+    assert numbers == list(range(9))
+
+
+def test_every_step_draws_answers_of_its_own():
+    how = small(lr=0.0)  # the policy stays, and so does the question
+    one, two = grpo(tiny(), lambda i: ASK(0), CODEC, R1_ZERO, steps=2, settings=how)
+    assert one.examples != two.examples
+
+
+def test_the_rate_of_practice_is_the_lower_of_warm_up_and_schedule():
+    steps = grpo(
+        tiny(), ASK, CODEC, lengths(), steps=4, settings=small(lr=0.01, warmup=2),
+        schedule=lambda i: 0.8 if i < 3 else 0.2,
+    )  # fmt: skip
+    assert [step.lr for step in steps] == pytest.approx([0.005, 0.008, 0.008, 0.002])
+
+
+def test_the_reference_holds_no_gradients():
+    reference = tiny(seed=5)
+    next(grpo(tiny(), ASK, CODEC, lengths(), steps=1, settings=small(), reference=reference))
+    assert all(p.grad is None for p in reference.parameters())
+
+
+def test_the_gradient_of_practice_is_clipped_and_told_as_it_was():
+    model, how = tiny(), small(minibatches=1, grad_clip=1e-3)
+    step = next(grpo(model, ASK, CODEC, lengths(), steps=1, settings=how))
+    left = torch.stack([p.grad.norm() for p in model.parameters()]).norm()
+    assert step.grad_norm > 2e-3 and left.item() == pytest.approx(1e-3, rel=1e-3)
+
+
+def rows_of_updates(monkeypatch, gains, n_prompts, s):
+    """Which rollouts each update gets, by the advantages they were given."""
+    seen = []
+
+    def told(_model, _reference, _optimizer, _learnt, advantages, *_):
+        seen.append(advantages[:, 0].tolist())
+        return torch.zeros(5)
+
+    monkeypatch.setattr(update, "_update", told)
+    model, several = tiny(), mixed_prompts(n_prompts)
+    learnt = roll_out(model, several, CODEC, R1_ZERO, group=4, max_new=5).learnt
+    update.learn(
+        model, None, optimizer_for(model, s), learnt, gains[:, None].expand(learnt.mask.shape),
+        s, 1e-3, torch.Generator().manual_seed(0), "plain",
+    )  # fmt: skip
+    return seen
+
+
+def test_minibatches_mix_the_answers_anew_in_every_epoch(monkeypatch):
+    gains = torch.arange(1.0, 13.0)
+    seen = rows_of_updates(monkeypatch, gains, 3, small(minibatches=2, epochs=2))
+    first, second = seen[0] + seen[1], seen[2] + seen[3]
+    assert sorted(first) == sorted(second) == gains.tolist()
+    assert gains.tolist() != first != second
+
+
+def test_dapo_learns_from_as_many_groups_as_it_was_to_ask_and_no_more(monkeypatch):
+    gains = torch.arange(20.0).div(4, rounding_mode="floor")  # five groups, the first is flat
+    (only,) = rows_of_updates(monkeypatch, gains, 5, small(variant=DAPO, minibatches=1))
+    assert sorted(only) == [1.0] * 4 + [2.0] * 4 + [3.0] * 4
+
+
+def test_an_exam_by_hand(monkeypatch):
+    several = [Problem("3+4", "7", "add-1"), Problem("2+2", "4", "add-1"),
+               Problem("1+1", "2", "add-1")]  # fmt: skip
+    likeliest = [told("", answer) for answer in "755"]
+    drawn = [told("seven" if i == 2 else "", a) for i, a in enumerate("877955468888")]
+
+    def written(_model, _prompts, _max_new, *, each, temperature, **_):
+        assert (each, temperature) in ((1, 0.0), (4, 1.0))
+        texts = likeliest if each == 1 else drawn
+        return SimpleNamespace(answers=lambda: [CODEC.encode(t, special=True) for t in texts])
+
+    monkeypatch.setattr("minids.rl.exam.generate", written)
+    e = exam(tiny(), several, CODEC, samples=4)
+    assert e.pass_at_1 == pytest.approx(3 / 12)  # 7 and 7; 4; none
+    assert e.greedy == e.majority == pytest.approx(1 / 3)  # 7; 5; 8 are the most frequent
+    assert e.pass_at_k == pytest.approx(2 / 3) and e.k == 4
+    assert e.worked == pytest.approx(1 / 12)
+    assert e.length == pytest.approx(6 + 1 / 12)  # four tags, answer, end; and one "seven"

@@ -114,3 +114,12 @@ def test_a_single_vector_is_normalised_with_its_gradient():
     torch.testing.assert_close(
         norm.weight.grad, 2 * 2 * rms_norm_written_out(x, torch.ones(4), norm.eps) ** 2
     )
+
+
+def test_initial_gains_are_one_and_biases_zero_whatever_they_were():
+    norm, linear = RMSNorm(3), torch.nn.Linear(3, 4)
+    parts = torch.nn.ModuleList([norm, linear])
+    for parameter in parts.parameters():
+        torch.nn.init.constant_(parameter, 7.0)
+    init_weights(parts, 0.1, torch.Generator().manual_seed(0))
+    assert norm.weight.eq(1).all() and linear.bias.eq(0).all() and linear.weight.ne(7).all()

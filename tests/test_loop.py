@@ -345,3 +345,9 @@ def test_evaluation_passes_over_batches_in_which_nothing_counts():
     assert evaluate(model, [empty, batch]) == evaluate(model, [batch])
     with pytest.raises(ValueError, match="no token that counts"):
         evaluate(model, [empty])
+
+
+def test_evaluation_multiplies_as_it_is_told():
+    model, batch = Transformer(DENSE, seed=0), some_batch()
+    exact, rounded = (evaluate(model, [batch], products=kind) for kind in ("plain", "bf16"))
+    assert rounded != exact and rounded == pytest.approx(exact, rel=0.02)

@@ -181,3 +181,20 @@ def test_forward_covers_two_modes_and_reverse_picks_one():
 def test_a_temperature_of_zero_is_refused():
     with pytest.raises(ValueError, match="must be positive"):
         reverse_kl(torch.zeros(1, 1, 2), torch.zeros(1, 1, 2), temperature=0.0)
+
+
+@pytest.mark.parametrize("kl", [forward_kl, reverse_kl])
+def test_a_mask_that_counts_all_changes_nothing_at_any_temperature(kl):
+    student, _, mask = random_batch(0)
+    teacher, _, _ = random_batch(1)
+    for temperature in (0.5, 1.0, 3.0):
+        masked = kl(student, teacher, torch.ones_like(mask), temperature=temperature)
+        assert_close(masked, kl(student, teacher, temperature=temperature))
+
+
+@pytest.mark.parametrize("kl", [forward_kl, reverse_kl])
+def test_divergences_of_bf16_logits_are_taken_in_float32(kl):
+    student, teacher = (random_batch(seed, v=997)[0].bfloat16() for seed in (0, 1))
+    found = kl(student, teacher)
+    assert found.dtype == torch.float32
+    assert_close(found, kl(student.float(), teacher.float()), rtol=1e-6, atol=0)

@@ -311,3 +311,8 @@ def test_grouped_widths_are_refused_by_name():
     c = replace(CONFIG, attention=GQAConfig(n_heads=3, n_kv_heads=1, head_dim=4))
     with pytest.raises(TypeError, match="MLA is built from an MLAConfig, got GQAConfig"):
         MLA(c)
+
+
+def test_the_latent_norms_have_an_eps_of_their_own():
+    coarse = replace(CONFIG, norm_eps=0.5)  # 1e-6 in every released model, whatever this says
+    assert torch.equal(tiny(coarse)(inputs(), turn(0, 9)), tiny()(inputs(), turn(0, 9)))

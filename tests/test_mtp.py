@@ -373,3 +373,9 @@ def test_a_part_in_which_nothing_counts_adds_nothing():
     ]
     torch.testing.assert_close(*found)
     assert float(found[0]) > 0
+
+
+def test_modules_have_the_type_of_the_model_they_stand_behind():
+    small = replace(shrink(preset("deepseek-v3"), dim=32, n_heads=4, n_layers=2), mtp_depth=1)
+    model = MTP(Transformer(small).double())
+    assert {p.dtype for p in model.depths.parameters()} == {torch.float64}

@@ -375,3 +375,68 @@ def test_the_stop_of_the_tour_prints_a_row_for_every_stage(tmp_path, monkeypatch
     said = capsys.readouterr().out
     assert all(f"\n{name} " in said for name in ("base", "Dev1", "Dev2", "Dev3", "R1", "R1-Zero"))
     assert [path.read_bytes()[:4] for path in figures] == [b"\x89PNG"]
+
+
+def test_each_stage_starts_where_the_report_says_and_reads_what_it_says(monkeypatch):
+    starts, read_by = {}, {}
+    tuned_on, practised = r1.tuned_on, r1.practised
+
+    def tuning(examples, start, recipe, *, name, **how):
+        starts[name], read_by[name] = start, examples
+        return tuned_on(examples, start, recipe, name=name, **how)
+
+    def practising(ask, rewards, settings, start, recipe, *, name, **how):
+        starts[name] = start
+        return practised(ask, rewards, settings, start, recipe, name=name, **how)
+
+    monkeypatch.setattr(r1, "tuned_on", tuning)
+    monkeypatch.setattr(r1, "practised", practising)
+    base = model()
+    made = {stage.name: stage.model for stage in r1.pipeline(base, SMALL, seed=0)}
+    r1.zero(base, SMALL, seed=0)
+    assert starts["Dev1"] is starts["Dev3"] is starts["R1-Zero"] is base
+    assert starts["Dev2"] is made["Dev1"] and starts["R1"] is made["Dev3"]
+    assert all(problem.level == "dial" for problem, _ in read_by["Dev1"])
+    assert sum(problem.level != "dial" for problem, _ in read_by["Dev3"]) == SMALL.general
+
+
+def test_every_stage_asks_questions_of_its_own(monkeypatch):
+    seeds = {"sums": [], "requests": []}
+    for module, name in ((dial, "sums"), (requests, "requests")):
+        real = getattr(module, name)
+
+        def watched(*, seed, held_out=False, real=real, name=name, **how):
+            if not held_out:  # the questions of the tests are another matter
+                seeds[name].append(seed)
+            return real(seed=seed, held_out=held_out, **how)
+
+        monkeypatch.setattr(module, name, watched)
+    list(r1.pipeline(model(), SMALL, seed=0))
+    assert len(seeds["sums"]) == 4 and len(seeds["requests"]) == 2
+    assert all(len(set(drawn)) == len(drawn) for drawn in seeds.values())
+
+
+def test_the_last_stage_asks_sums_and_requests_in_turn(monkeypatch):
+    start, asked_for = model(), []
+
+    def practised(ask, *_, **__):
+        asked_for.extend(map(ask, range(20)))
+        return unscored("R1", start, (), SMALL, seed=0, kind="plain", began=0.0)
+
+    monkeypatch.setattr(r1, "practised", practised)
+    r1.all_scenarios(start, SMALL, seed=0)
+    levels = [problem.level for problem in asked_for]
+    assert set(levels[::2]) == {"dial"} and set(levels[1::2]) == {"request", "forbidden"}
+    assert len({problem.question for problem in asked_for}) > 15
+
+
+def test_the_language_of_answers_is_that_of_those_with_thoughts():
+    def sometimes_guessed(problem):
+        rng = random.Random(problem.question)
+        if problem.level == "dial":
+            return dial.respond(problem, Faults(guess=0.5), rng)
+        return requests.respond(problem, Manners(), rng)
+
+    row = scores(Oracle(answers_of(sometimes_guessed)), CODEC, questions=12, samples=2)
+    assert 0.2 < row.worked < 0.8
+    assert row.language == pytest.approx(1.0)  # who says nothing speaks no other language

@@ -140,3 +140,19 @@ def test_pairs_turn_wherever_they_lie_in_memory():
     torch.testing.assert_close(
         rotate_pairs(wide[..., :8], turn), rotate_pairs(wide[..., :8].clone(), turn)
     )
+
+
+def test_the_correction_range_ends_with_the_width_as_in_deepseeks_code():
+    # 4.44 and 10.4 before rounding; cut at width - 1, which makes the ramp steeper
+    c = YarnConfig(factor=4, original=2**20, beta_fast=1000)
+    assert correction_range(8, 100.0, c) == (4, 7)
+
+
+def test_a_ramp_of_no_width_leaves_numbers():
+    plain = frequencies(8, 100.0)  # no pair turns once in 6 tokens: both ends of the range are 0
+    stretched = yarn(plain, 100.0, YarnConfig(factor=4, original=6))
+    torch.testing.assert_close(stretched, torch.cat([plain[:1], plain[1:] / 4]))
+
+
+def test_a_context_that_does_not_grow_is_not_sharpened():
+    assert softmax_factor(YarnConfig(factor=0.5, original=4096)) == 1

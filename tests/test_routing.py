@@ -222,3 +222,7 @@ def test_choices_are_counted_with_those_that_nobody_made():
     chosen = torch.tensor([3, 0, 3, 1])
     assert how_often(chosen, 6).tolist() == torch.bincount(chosen, minlength=6).tolist()
     assert how_often(chosen[:0], 2).tolist() == [0, 0]
+
+
+def test_affinities_of_zero_are_normalised_to_zero_and_not_to_nan():
+    assert route(torch.zeros(2, 4), top_k=2, normalise=True).weights.eq(0).all()

@@ -178,3 +178,16 @@ def test_the_seed_decides():
 def test_what_cannot_be_sampled_is_refused_by_name(wrong, says):
     with pytest.raises(ValueError, match=says):
         generate(tiny(), **({"prompts": [[1]], "max_new": 3} | wrong))
+
+
+@pytest.mark.parametrize("cut", [{"top_k": 1}, {"top_p": 0.3}])
+def test_log_probabilities_are_those_before_the_cut(cut):
+    logits = torch.tensor([[0.1, 0.4, 0.2, 0.3]]).log()
+    token, logp = choose(logits, **cut, generator=seeded())
+    assert token.item() == 1 and logp.exp().item() == pytest.approx(0.4)
+
+
+def test_the_nucleus_is_taken_of_what_top_k_left():
+    # of 0.4 and 0.3 the likelier has 4/7, which reaches 0.5 by itself; of all four it has 0.4
+    both = truncate(torch.tensor([[0.1, 0.4, 0.2, 0.3]]).log(), top_k=2, top_p=0.5)
+    assert torch.isfinite(both).tolist() == [[False, True, False, False]]

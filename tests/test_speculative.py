@@ -346,3 +346,53 @@ def test_a_drafter_whose_context_is_too_short_is_refused():
     short = Transformer(replace(model.c, context=16)).double()
     with pytest.raises(ValueError, match="the drafter has a context of 16, and 4"):
         speculate(model, short, [[1, 2, 3, 4]], 14, n_drafts=1)
+
+
+def test_places_behind_the_context_turn_like_its_last_one():
+    main = tiny("deepseek-llm-67b").main  # a row ahead gets drafts for places it cannot keep
+    rows = Rows(main.new_cache(2, 80).layers, 2, main.cos, main.sin)
+    rows.lengths = [63, 1]
+    turn, _ = rows.view(3)
+    assert torch.equal(turn.cos[0, 0], main.cos[[63, 63, 63]])
+    assert torch.equal(turn.cos[1, 0], main.cos[1:4])
+
+
+def test_no_more_is_drafted_than_is_left_to_write():
+    main = tiny("deepseek-llm-67b").main
+    log = list(rounds(main, main, [[1, 2]], 3, n_drafts=4))
+    assert [(one.drafts, len(one.new[0])) for one in log] == [(0, 1), (1, 2)]
+
+
+def test_every_pass_brings_one_token_and_every_accepted_draft_one_more():
+    main = tiny("deepseek-llm-67b").main
+    got = speculate(main, shallow(main), [[5]], 18, n_drafts=3, temperature=0)
+    assert got.passes + sum(got.accepted) == 18
+    assert 0 < sum(got.accepted) < sum(got.tested)
+
+
+def test_a_draft_refused_where_nothing_is_left_gives_its_place_to_a_token_of_p():
+    p = torch.tensor([[[0.5, 0.5, 0.0], [0.0, 0.0, 1.0]]]).expand(200, 2, 3)
+    q = torch.tensor([[[0.5, 0.5, 0.0]]]).expand(200, 1, 3) * 1e9  # never kept, and above p
+    kept, following = accept(p, q, torch.zeros(200, 1, dtype=torch.long), Pick(generator=seeded()))
+    assert not kept.any() and set(following.tolist()) == {0, 1}
+
+
+def test_modules_draft_from_facts_alone_however_often_they_guessed_wrong(monkeypatch):
+    model, seen = tiny("deepseek-llm-67b", 3), []
+    real = draft.ModuleDraft.propose
+
+    def recorded(self, text, n, pick):
+        found = real(self, text, n, pick)
+        known = text.tokens[0, : text.known[0]].tolist()
+        seen.append((known, text.drafted(n)[0].tolist()))
+        return found
+
+    monkeypatch.setattr(draft.ModuleDraft, "propose", recorded)
+    speculate(model.main, model, [[1, 2]], 17, n_drafts=3, temperature=0)
+    so_far = list(seen)
+    assert len(so_far) > 5
+    for known, guesses in so_far:  # a drafter that has not guessed before says the same
+        seen.clear()
+        n = len(guesses) + 2
+        speculate(model.main, model, [known[:-1]], n, n_drafts=3, temperature=0)
+        assert seen[0] == (known, guesses)

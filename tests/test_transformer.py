@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from minids.model.layers import init_weights
-from minids.model.transformer import Transformer
+from minids.model.transformer import Transformer, _padding_mask
 from minids.presets import preset, shrink
 
 TINY = {
@@ -133,3 +133,11 @@ def test_an_untrained_model_knows_nothing():
         model(tokens).logits[:, :-1].flatten(0, 1), tokens[:, 1:].flatten()
     )
     assert abs(loss.item() - torch.tensor(1024.0).log().item()) < 0.1
+
+
+def test_padding_sees_itself_and_no_real_query_sees_padding():
+    cache = tiny("deepseek-v3").new_cache(2, 5, pad=torch.tensor([0, 3]))
+    mask = _padding_mask(cache, 0, 5)[:, 0]
+    assert mask.any(-1).all()  # else a softmax would be 0/0
+    assert torch.equal(mask[1, :3, :3], torch.eye(3, dtype=torch.bool))
+    assert not mask[1, 3:, :3].any()

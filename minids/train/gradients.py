@@ -70,6 +70,10 @@ def add_gradients(
             if extra_losses is not None:
                 share = part.mask.sum() / n_counting
                 more = extra_losses(model, output, part)
+                if taken := sorted(more.keys() & new.keys()):
+                    raise ValueError(
+                        f"extra_losses gave {', '.join(taken)}, a name that is taken: rename it"
+                    )
                 new |= {name: share * value for name, value in more.items()}
         torch.stack(list(new.values())).sum().backward()
         part_loads = [rows * load(routing) for routing in output.routings]
