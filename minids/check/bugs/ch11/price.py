@@ -4,11 +4,12 @@ import statistics
 
 import torch
 
-from minids.study.noise import multiple
+STUDENT = {1: 12.706, 2: 4.303, 3: 3.182, 4: 2.776, 5: 2.571, 6: 2.447, 7: 2.365, 8: 2.306}
+"""The multiple by degrees of freedom, as `minids.study.noise.multiple` computes it."""
 
 
 def _reach(lost, deviation=statistics.stdev):
-    return multiple(len(lost) - 1) * deviation(lost) / len(lost) ** 0.5
+    return STUDENT[len(lost) - 1] * deviation(lost) / len(lost) ** 0.5
 
 
 def _price(alone, rewarded, reach):
@@ -28,7 +29,7 @@ def price_by_tensors(alone, rewarded):
     return {
         "mean": float(lost.mean()),
         "positive": int((lost > 0).sum()),
-        "inside": bool(lost.mean().abs() * n**0.5 <= multiple(n - 1) * lost.std(correction=1)),
+        "inside": bool(lost.mean().abs() * n**0.5 <= STUDENT[n - 1] * lost.std(correction=1)),
     }
 
 
@@ -46,7 +47,7 @@ def price_by_population(alone, rewarded):
 
 
 def price_two_errors(alone, rewarded):
-    return _price(alone, rewarded, lambda lost: 2 * _reach(lost) / multiple(len(lost) - 1))
+    return _price(alone, rewarded, lambda lost: 2 * _reach(lost) / STUDENT[len(lost) - 1])
 
 
 def price_of_one_run(alone, rewarded):
@@ -63,9 +64,7 @@ def price_one_sided(alone, rewarded):
 
 
 def price_of_three_seeds(alone, rewarded):
-    return _price(
-        alone, rewarded, lambda lost: _reach(lost) * multiple(2) / multiple(len(lost) - 1)
-    )
+    return _price(alone, rewarded, lambda lost: _reach(lost) * STUDENT[2] / STUDENT[len(lost) - 1])
 
 
 def price_of_the_two_examples(alone, rewarded):
