@@ -165,7 +165,7 @@ def peer_step(model: Transformer, cache: Cache) -> Callable[[], Tensor] | None:
         return None
     c = model.c
     fields = {k: v for k, v in to_hf(c).items() if k != "model_type"}
-    config = DeepseekV3Config(**fields, first_k_dense_replace=c.n_layers, rope_interleave=True)
+    config = DeepseekV3Config(**fields, rope_interleave=True)
     peer = DeepseekV3ForCausalLM(config).eval()
     peer.load_state_dict(to_hf_weights(model))
     past = DynamicCache(config=config)

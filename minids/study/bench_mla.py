@@ -120,7 +120,7 @@ def peer(model: Transformer) -> Peer | None:
     except ImportError:
         return None
     fields = {k: v for k, v in to_hf(model.c).items() if k != "model_type"}
-    settings = DeepseekV3Config(**fields, first_k_dense_replace=1, rope_interleave=True)
+    settings = DeepseekV3Config(**fields, rope_interleave=True)
     whole = DeepseekV3ForCausalLM(settings)
     whole.load_state_dict(to_hf_weights(model))
     layer = whole.model.layers[0].self_attn
