@@ -780,7 +780,7 @@ quiz(
             "A round costs almost as much as two steps: the module is half as heavy as the model.",
             "Cost by depth was measured: it falls as the model gets deeper.",
             {
-                "Small models guess badly.": f"Its rounds bring nearly as many tokens as the deep model's, as the figure shows. But here a round costs {costs[2]:.1f} steps, so {costs[2] - 1:.0%} of the drafts must be kept before anything is gained.",
+                "Small models guess badly.": "Its rounds bring nearly as many tokens as the deep model's, as the figure shows. But here a round costs nearly two steps, so most drafts must be kept before anything is gained.",
                 "Its texts are too short.": "The texts of the deep model were as long.",
             },
             costs[depths[0]] > costs[depths[-1]] or scale.kind == "smoke",
