@@ -5,6 +5,7 @@ from typing import Any
 
 from minids.config import ConfigError, GQAConfig, MLAConfig, ModelConfig, MoEConfig
 from minids.hf_fields import Fields
+from minids.hf_refusals import refuse_other_routers, refuse_quantisation, refuse_windows
 from minids.hf_scaling import read_scaling, write_scaling
 
 KINDS = frozenset({"llama", "mistral", "qwen2", "deepseek", "deepseek_v2", "deepseek_v3"})
@@ -26,8 +27,8 @@ def from_hf(source: Mapping[str, Any], *, name: str = "model") -> ModelConfig:
     read.expect("hidden_act", {"silu"}, "only SwiGLU feed-forwards are built here")
     read.expect("moe_layer_freq", {1}, "every layer after the dense ones must have experts")
     read.expect("mlp_bias", {False}, "no model here has feed-forward biases")
-    _refuse_windows(read)
-    _refuse_quantisation(read)
+    refuse_windows(read)
+    refuse_quantisation(read)
     n_layers = read.need("num_hidden_layers")
     attention = _attention(read)
     moe = _moe(read)
@@ -76,28 +77,6 @@ def _as_before_version_5(source: Mapping[str, Any]) -> dict[str, Any]:
     if out.get("model_type") == "deepseek_v3" and out.get("n_routed_experts"):
         out = {"topk_method": "noaux_tc", "scoring_func": "sigmoid"} | out
     return out
-
-
-def _refuse_windows(read: Fields) -> None:
-    """ConfigError if some layer sees less than everything before it."""
-    window, kinds = read.get("sliding_window", None), read.get("layer_types", None) or ()
-    read.get("max_window_layers", None)
-    used = read.get("use_sliding_window", read.get("model_type", None) != "qwen2")
-    narrow = window is not None and window < read.need("max_position_embeddings")
-    if set(kinds) - {"full_attention"} or (used and narrow and not kinds):
-        raise ConfigError(
-            f"sliding_window={window}: attention is not cut to a window here. Set it to null, and "
-            f"max_position_embeddings to {window} or less, where the two are the same"
-        )
-
-
-def _refuse_quantisation(read: Fields) -> None:
-    """ConfigError for weights that are stored otherwise than DeepSeek-V3's."""
-    q = read.get("quantization_config", None)
-    if q and (q.get("quant_method") != "fp8" or q.get("weight_block_size") != [128, 128]):
-        raise ConfigError(
-            f"quantization_config={q}: only FP8 in blocks of 128 x 128 can be multiplied out"
-        )
 
 
 def _attention(read: Fields) -> GQAConfig | MLAConfig:
@@ -231,7 +210,7 @@ def to_hf(config: ModelConfig) -> dict[str, Any]:
     if m is None:  # transformers' DeepseekV3 has experts from layer 3 on unless told otherwise
         return out | ({} if isinstance(a, GQAConfig) else {"first_k_dense_replace": c.n_layers})
     if isinstance(a, MLAConfig):
-        _refuse_other_routers(m)
+        refuse_other_routers(m)
     greedy = "group_limited_greedy" if m.n_groups > 1 else "greedy"
     return out | {
         "first_k_dense_replace": c.n_dense,
@@ -246,16 +225,3 @@ def to_hf(config: ModelConfig) -> dict[str, Any]:
         "topk_group": m.kept_groups,
         "topk_method": "noaux_tc" if m.biased else greedy,
     }
-
-
-def _refuse_other_routers(m: MoEConfig) -> None:
-    """ConfigError for a router that neither of transformers' classes computes."""
-    v3 = (m.scores, m.group_score if m.n_groups > 1 else "top2") == ("sigmoid", "top2")
-    v2 = (m.scores, m.group_score if m.n_groups > 1 else "max", m.normalise) == (
-        "softmax", "max", False,
-    )  # fmt: skip
-    if not (v3 if m.biased else v2):
-        raise ConfigError(
-            "transformers has no class for this router: with a bias scores are sigmoids and groups "
-            "scored by their best two, without one softmax, unnormalised, by their best"
-        )
