@@ -9,6 +9,7 @@ import torch
 from minids.checkpoint import CheckpointError
 from minids.config import ConfigError
 from minids.decode.sample import generate
+from minids.decode.speculative import speculate
 from minids.huggingface import from_hf, to_hf
 from minids.model.fp8_formats import quantise
 from minids.model.layers import RMSNorm
@@ -31,8 +32,11 @@ from minids.weights import WeightsError, from_hf_weights, to_hf_weights
 
 @pytest.mark.parametrize("temperature", [math.nan, 1e-45, math.inf, -1.0])
 def test_a_temperature_that_is_none(temperature):
+    model = Transformer(preset("toy-llama"))
     with pytest.raises(ValueError, match="temperature"):
-        generate(Transformer(preset("toy-llama")), [[1, 2]], 2, temperature=temperature)
+        generate(model, [[1, 2]], 2, temperature=temperature)
+    with pytest.raises(ValueError, match="temperature"):
+        speculate(model, None, [[1, 2]], 2, temperature=temperature)
 
 
 def test_numbers_of_eight_bits_without_their_scales():

@@ -209,6 +209,11 @@ def _check(
         )
     if each < 1:
         raise ValueError(f"each={each}: continue every prompt at least once")
+    refuse_no_choice(temperature, top_k, top_p)
+
+
+def refuse_no_choice(temperature: float, top_k: int | None, top_p: float | None) -> None:
+    """Raise ValueError for settings by which no token can be chosen."""
     if not (temperature == 0 or 1e-6 <= temperature < math.inf):
         raise ValueError(f"temperature={temperature} must be 0 (greedy), or from 1e-6 on")
     if top_k is not None and top_k < 1:

@@ -23,6 +23,7 @@ from torch import Tensor
 from minids.decode.accept import accept, accept_greedy
 from minids.decode.draft import ModelDraft, ModuleDraft, Pick, Text, read
 from minids.decode.rows import Rows, put, window
+from minids.decode.sample import refuse_no_choice
 from minids.model.mtp import MTP
 from minids.model.transformer import Transformer
 
@@ -195,12 +196,7 @@ def _check(
             f"max_new={max_new} behind a prompt of {longest} tokens: ask for 1 or more, and no "
             f"more than the context of {model.c.context} holds"
         )
-    if pick.temperature < 0:
-        raise ValueError(f"temperature={pick.temperature} must be 0 (greedy) or positive")
-    if pick.top_k is not None and pick.top_k < 1:
-        raise ValueError(f"top_k={pick.top_k} keeps no token: use 1 or more, or None for all")
-    if pick.top_p is not None and not 0 < pick.top_p <= 1:
-        raise ValueError(f"top_p={pick.top_p} must lie in (0, 1]")
+    refuse_no_choice(pick.temperature, pick.top_k, pick.top_p)
     if drafter is None:
         return 0
     if n_drafts < 1:
