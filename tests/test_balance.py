@@ -142,6 +142,27 @@ def test_by_sequence_is_the_mean_over_the_sequences_alone():
     torch.testing.assert_close(together, alone.mean())
 
 
+def test_padding_counts_in_no_loss_and_no_load():
+    """Rows of 15, 4 and no tokens, filled up: each counts as if it stood alone."""
+    scores = softmax_scores(logits(45, 8))
+    routing = route(scores, top_k=3)
+    read = torch.arange(15) < torch.tensor([15, 4, 0])[:, None]
+    rows = [Routing(*(part[a:b] for part in routing)) for a, b in ((0, 15), (15, 19))]
+    for loss in (expert_balance, sequence_balance):
+        alone = torch.stack([loss(row, 1) for row in rows]).sum() / 3
+        torch.testing.assert_close(loss(routing, 3, read.flatten()), alone)
+    counts = torch.cat([row.experts.flatten() for row in rows]).bincount(minlength=8)
+    torch.testing.assert_close(load(routing, read.flatten()), counts / counts.sum())
+    assert load(routing, torch.zeros(45, dtype=torch.bool)).tolist() == 8 * [0.0]
+
+
+def test_a_token_that_counts_twice_is_two_tokens():
+    routing = route(softmax_scores(logits(6, 8)), top_k=3)
+    twice = Routing(*(torch.cat([part, part[:2]]) for part in routing))
+    times = torch.tensor([2, 2, 1, 1, 1, 1])
+    torch.testing.assert_close(load(routing, times), load(twice))
+
+
 def test_v3s_loss_does_not_see_the_bias_and_v2s_does():
     scores = sigmoid_scores(logits(64, 8))
     plain = route(scores, top_k=2)

@@ -7,7 +7,7 @@ import torch
 from torch.testing import assert_close
 
 from minids.config import GQAConfig, ModelConfig, MoEConfig
-from minids.model.balance import load, sequence_balance
+from minids.model.balance import sequence_balance
 from minids.model.transformer import Transformer
 from minids.text.batches import Batch
 from minids.train.gradients import add_gradients
@@ -90,18 +90,32 @@ def test_what_does_not_count_has_no_influence():
 def test_the_balance_loss_is_that_of_every_layer_weighed():
     batch, model = some_batch(), Transformer(EXPERTS, seed=0).double()
     routings = model(batch.tokens).routings
-    expected = 0.1 * sum(sequence_balance(r, 5) for r in routings)
+    read = batch.read.flatten()
+    expected = 0.1 * sum(sequence_balance(r, 5, read) for r in routings)
     found, with_balance = gradients_of(EXPERTS, batch, balance=0.1)
     assert_close(found.terms["balance"], expected.detach())
     assert (with_balance - gradients_of(EXPERTS, batch)[1]).abs().max() > 1e-5
 
 
-def test_loads_are_shares_of_all_assignments_of_the_batch():
+def test_loads_are_shares_of_what_the_batch_reads_for_its_targets():
     batch, model = some_batch(), Transformer(EXPERTS, seed=0).double()
-    expected = [load(routing) for routing in model(batch.tokens).routings]
+    rows = [model(row[None, :n]).routings[0].experts
+            for row, n in zip(batch.tokens, (1, 9, 0, 3, 7), strict=True) if n]  # fmt: skip
+    counts = torch.cat(rows).flatten().bincount(minlength=6)
     found, _ = gradients_of(EXPERTS, batch, accumulate=3)
-    assert_close(found.loads, expected)
-    assert [float(share.sum()) for share in found.loads] == pytest.approx([1.0])
+    assert_close(found.loads, [counts / counts.sum()])
+
+
+def test_padding_moves_neither_the_loads_nor_the_balance():
+    """What stands behind the last target of a row is as good as absent."""
+    batch = some_batch()
+    pad = ~batch.read
+    assert 0.2 < pad.float().mean() < 0.8
+    other = batch._replace(tokens=batch.tokens.where(~pad, 5))
+    first, second = (gradients_of(EXPERTS, b, balance=0.1) for b in (batch, other))
+    assert_close(first[0].loads, second[0].loads)
+    assert_close(first[0].terms, second[0].terms)
+    assert_close(first[1], second[1])
 
 
 def test_a_dense_model_has_neither_balance_nor_loads():

@@ -177,6 +177,13 @@ def test_room_for_all_drops_nothing():
     assert kept_by_arrival(routing, factor=8.0).all()
 
 
+def test_a_share_of_whole_places_loses_none_to_rounding():
+    routing = route(softmax_scores(torch.zeros(100, 1)), top_k=1)
+    assert 0.29 * 100 < 29  # in floating point
+    assert kept_by_affinity(routing, 1, factor=0.29).sum() == 29
+    assert kept_by_arrival(routing, factor=0.29).sum() == 29
+
+
 def test_first_choices_queue_before_second_ones():
     # Three tokens on three experts, two places each: the second choice of token 0 comes last.
     scores = torch.tensor([[0.5, 0.4, 0.1], [0.1, 0.6, 0.3], [0.1, 0.6, 0.3]])

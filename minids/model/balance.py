@@ -15,16 +15,24 @@ k experts per token, d devices, m experts of a device
 
 import torch
 from einops import reduce
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from minids.model.routing import Routing, how_often
 
 
-def load(routing: Routing) -> Float[Tensor, " e"]:
-    """Return the share of all assignments that each expert was asked for; they sum to 1."""
-    counts = how_often(routing.experts.flatten(), routing.scores.shape[-1])
-    return counts / routing.experts.numel()
+def load(
+    routing: Routing, times: Int[Tensor, " t"] | Bool[Tensor, " t"] | None = None
+) -> Float[Tensor, " e"]:
+    """Return the share of all assignments that each expert was asked for; they sum to 1.
+
+    `times` is how often each token counts: 0 for padding, which asks for experts, too, and says
+    nothing about the text. None counts each once; with nothing but zeros all shares are 0.
+    """
+    k = routing.experts.shape[-1]
+    each = None if times is None else times.long().repeat_interleave(k)
+    counts = how_often(routing.experts.flatten(), routing.scores.shape[-1], each)
+    return counts / counts.sum().clamp(min=1)
 
 
 def max_violation(load: Float[Tensor, " e"]) -> Float[Tensor, ""]:
@@ -48,49 +56,49 @@ def nudge(
     return bias + speed * gap.sign().where(gap.abs() > 1e-6 * load.mean(), 0.0)
 
 
-def expert_balance(routing: Routing, n_sequences: int = 1) -> Float[Tensor, ""]:
+def expert_balance(
+    routing: Routing, n_sequences: int = 1, read: Bool[Tensor, " t"] | None = None
+) -> Float[Tensor, ""]:
     """Return V1's and V2's expert-level loss: sum over experts of frequency times affinity.
 
     1.0 when even, e / k when all tokens want the same k experts with all their affinity. With
-    one sequence all tokens are one batch; with more it is the mean over the sequences.
+    one sequence all tokens are one batch; with more it is the mean over the sequences. `read` is
+    False on padding, which counts in neither factor; a sequence of padding alone adds 0.
     """
-    chosen = _frequency(routing.experts, routing.scores, n_sequences)
-    return (chosen * _affinity(routing.scores, n_sequences)).sum(-1).mean()
+    chosen = _frequency(routing.experts, routing.scores, n_sequences, read)
+    return (chosen * _affinity(routing.scores, n_sequences, read)).sum(-1).mean()
 
 
-def sequence_balance(routing: Routing, n_sequences: int) -> Float[Tensor, ""]:
+def sequence_balance(
+    routing: Routing, n_sequences: int, read: Bool[Tensor, " t"] | None = None
+) -> Float[Tensor, ""]:
     """Return V3's complementary loss: `expert_balance` of the unbiased choice, by sequence.
 
     The frequency counts the top k of the scores without bias and groups, as printed in the
     report: the loss sees what the router wants, not what the bias makes of it.
     """
     wanted = routing.scores.topk(routing.experts.shape[-1], dim=-1).indices
-    return expert_balance(routing._replace(experts=wanted), n_sequences)
+    return expert_balance(routing._replace(experts=wanted), n_sequences, read)
 
 
-def device_balance(routing: Routing, n_devices: int, n_sequences: int = 1) -> Float[Tensor, ""]:
+def device_balance(routing: Routing, n_devices: int) -> Float[Tensor, ""]:
     """Return V2's device-level loss: as the expert-level one, with devices in place of experts.
 
     Device i holds experts i e / d to (i + 1) e / d. Experts of a device may share unevenly.
     """
-    chosen = _frequency(routing.experts, routing.scores, n_sequences)
-    mean_chosen = _by_device(chosen, n_devices, "mean")
-    affinity = _by_device(_affinity(routing.scores, n_sequences), n_devices, "sum")
-    return (mean_chosen * affinity).sum(-1).mean()
+    mean_chosen = _by_device(_frequency(routing.experts, routing.scores), n_devices, "mean")
+    return (mean_chosen * _by_device(_affinity(routing.scores), n_devices, "sum")).sum()
 
 
-def communication_balance(
-    routing: Routing, n_devices: int, kept_devices: int, n_sequences: int = 1
-) -> Float[Tensor, ""]:
+def communication_balance(routing: Routing, n_devices: int, kept_devices: int) -> Float[Tensor, ""]:
     """Return V2's communication loss: devices should receive equally many tokens.
 
     `kept_devices` is M, the devices that a token may visit. Groups bound what a device sends;
     this evens out what it receives. 1.0 when every device receives M t / d tokens.
     """
     visited = _by_device(_chosen(routing.experts, routing.scores), n_devices, "max")
-    received = _by_sequence(visited, n_sequences) * (n_devices / kept_devices)
-    affinity = _by_device(_affinity(routing.scores, n_sequences), n_devices, "sum")
-    return (received * affinity).sum(-1).mean()
+    received = visited.mean(0) * (n_devices / kept_devices)
+    return (received * _by_device(_affinity(routing.scores), n_devices, "sum")).sum()
 
 
 def _chosen(experts: Int[Tensor, "t k"], scores: Float[Tensor, "t e"]) -> Float[Tensor, "t e"]:
@@ -99,22 +107,34 @@ def _chosen(experts: Int[Tensor, "t k"], scores: Float[Tensor, "t e"]) -> Float[
 
 
 def _frequency(
-    experts: Int[Tensor, "t k"], scores: Float[Tensor, "t e"], n_sequences: int
+    experts: Int[Tensor, "t k"],
+    scores: Float[Tensor, "t e"],
+    n_sequences: int = 1,
+    read: Bool[Tensor, " t"] | None = None,
 ) -> Float[Tensor, "b e"]:
     """How often each sequence chose each expert, over the even share: 1.0 when even."""
     even = experts.shape[-1] / scores.shape[-1]
-    return _by_sequence(_chosen(experts, scores), n_sequences) / even
+    return _by_sequence(_chosen(experts, scores), n_sequences, read) / even
 
 
-def _affinity(scores: Float[Tensor, "t e"], n_sequences: int) -> Float[Tensor, "b e"]:
+def _affinity(
+    scores: Float[Tensor, "t e"], n_sequences: int = 1, read: Bool[Tensor, " t"] | None = None
+) -> Float[Tensor, "b e"]:
     """Mean affinity of each sequence for each expert; a token's sum to 1, also with sigmoids."""
-    return _by_sequence(scores / scores.sum(-1, keepdim=True), n_sequences)
+    return _by_sequence(scores / scores.sum(-1, keepdim=True), n_sequences, read)
 
 
-def _by_sequence(x: Float[Tensor, "t n"], n_sequences: int) -> Float[Tensor, "b n"]:
+def _by_sequence(
+    x: Float[Tensor, "t n"], n_sequences: int, read: Bool[Tensor, " t"] | None
+) -> Float[Tensor, "b n"]:
+    """The mean over the tokens of each sequence, or over those that are `read`."""
     if x.shape[0] % n_sequences:
         raise ValueError(f"{x.shape[0]} tokens do not split into n_sequences={n_sequences}")
-    return reduce(x, "(b t) n -> b n", "mean", b=n_sequences)
+    if read is None:
+        return reduce(x, "(b t) n -> b n", "mean", b=n_sequences)
+    counts = read[:, None].to(x.dtype)
+    total, n = (reduce(y, "(b t) n -> b n", "sum", b=n_sequences) for y in (x * counts, counts))
+    return total / n.clamp(min=1)
 
 
 def _by_device(x: Float[Tensor, "n e"], n_devices: int, how: str) -> Float[Tensor, "n d"]:

@@ -44,12 +44,15 @@ SCORES: dict[str, Callable[[Tensor], Tensor]] = {
 }
 
 
-def how_often(chosen: Int[Tensor, " n"], n_experts: int) -> Int[Tensor, " e"]:
-    """Return how often each expert was chosen.
+def how_often(
+    chosen: Int[Tensor, " n"], n_experts: int, times: Int[Tensor, " n"] | None = None
+) -> Int[Tensor, " e"]:
+    """Return how often each expert was chosen; `times`: what each choice counts, 1 if None.
 
     By adding up: `bincount` would have a GPU wait, to find out how many experts there are.
     """
-    return chosen.new_zeros(n_experts).scatter_add(0, chosen, torch.ones_like(chosen))
+    times = torch.ones_like(chosen) if times is None else times
+    return chosen.new_zeros(n_experts).scatter_add(0, chosen, times)
 
 
 def route(
@@ -121,7 +124,7 @@ def kept_by_affinity(routing: Routing, n_devices: int, factor: float = 1.0) -> B
     first = affinity.argsort(descending=True, stable=True)
     device = routing.experts.flatten() // (n_experts // n_devices)
     rank = _rank_in_queue(device, first)
-    return (rank < int(factor * rank.numel() / n_devices)).view_as(routing.experts)
+    return (rank < _places(factor * rank.numel() / n_devices)).view_as(routing.experts)
 
 
 def kept_by_arrival(routing: Routing, factor: float = 1.0) -> Bool[Tensor, "t k"]:
@@ -133,7 +136,12 @@ def kept_by_arrival(routing: Routing, factor: float = 1.0) -> Bool[Tensor, "t k"
     n = routing.experts.numel()
     places = torch.arange(n, device=routing.experts.device).view_as(routing.experts)
     rank = _rank_in_queue(routing.experts.flatten(), rearrange(places, "t k -> (k t)"))
-    return (rank < int(factor * n / routing.scores.shape[-1])).view_as(routing.experts)
+    return (rank < _places(factor * n / routing.scores.shape[-1])).view_as(routing.experts)
+
+
+def _places(share: float) -> int:
+    """The whole places of a share; 0.29 x 100 is 28.999..., and has 29."""
+    return int(share + 1e-9)
 
 
 def _rank_in_queue(queue: Int[Tensor, " n"], first: Int[Tensor, " n"]) -> Int[Tensor, " n"]:

@@ -1,23 +1,25 @@
 """Rollouts: many answers to each question, scored, and laid out for learning from them.
 
-axes: p prompts, g rollouts of each, n = p g in that order, t columns (tokens), k learnt columns
+axes: p prompts, g rollouts of each, n = p g in that order, t columns (tokens), k learnt columns,
+c = t - 1 columns that are read, e routed experts
 """
 
 from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
-from einops import rearrange
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from minids.decode.sample import Rollouts, Share, generate
+from minids.model.balance import load
 from minids.model.products import Products, products
-from minids.model.routing import Routing
+from minids.model.routing import Routing, how_often
 from minids.model.transformer import Transformer
 from minids.rl.rewards import Rewards
 from minids.text.alphabet import Codec
 from minids.text.arithmetic import Problem
+from minids.text.batches import up_to_the_last
 from minids.text.lessons import asked
 
 WORTH = 0.1
@@ -44,6 +46,12 @@ class Learnt(NamedTuple):
     mask: Bool[Tensor, "n k"]  # True where a target was written by the model
     logp: Float[Tensor, "n k"]  # of each target when it was sampled, nats
 
+    @property
+    def read(self) -> Bool[Tensor, "n c"]:
+        """True on what is read for a learnt target: on padding behind the last one, False."""
+        prompt = self.mask.new_ones(len(self.mask), self.tokens.shape[1] - 1 - self.mask.shape[1])
+        return torch.cat([prompt, up_to_the_last(self.mask)], dim=1)
+
     def rows(self, rows: Int[Tensor, " m"]) -> "Learnt":
         """Return some of the rollouts, without the columns that none of them uses."""
         mask = self.mask[rows]
@@ -63,7 +71,7 @@ class Distribution(NamedTuple):
 
     logp: Float[Tensor, "n k"]  # of each target, nats
     entropy: Float[Tensor, "n k"]  # of the whole distribution at that place, nats; no gradient
-    routings: tuple[Routing, ...]
+    loads: tuple[Float[Tensor, " e"], ...]  # share of assignments by expert, padding left out
 
 
 def roll_out(
@@ -133,16 +141,17 @@ def distribution(model: Transformer, learnt: Learnt, temperature: float = 1.0) -
         begun = model(prompts, cache, last=1)
         cache.take(source)
         output = model(tokens[:, prompts.shape[1] :], cache, last=k)
-        pairs = zip(begun.routings, output.routings, strict=True)
-        routings = tuple(_of_rows(*pair, source) for pair in pairs)
+        routings = tuple(map(_one_after_another, begun.routings, output.routings))
+        of_prompt = how_often(source, len(prompts)).repeat_interleave(prompts.shape[1])
+        times = torch.cat([of_prompt, learnt.read[:, prompts.shape[1] :].flatten()])
     else:
         output = model(tokens, last=k)
-        routings = output.routings
+        routings, times = output.routings, learnt.read.flatten()
     everything = (output.logits.float() / temperature).log_softmax(-1)
     logp = everything.gather(-1, learnt.targets[..., None])[..., 0]
     with torch.no_grad():
         entropy = -torch.linalg.vecdot(everything.exp(), everything)
-    return Distribution(logp, entropy, routings)
+    return Distribution(logp, entropy, tuple(load(routing, times) for routing in routings))
 
 
 def beginnings(tokens: Int[Tensor, "n t"]) -> tuple[Int[Tensor, "p t"], Int[Tensor, " n"]]:
@@ -153,15 +162,8 @@ def beginnings(tokens: Int[Tensor, "n t"]) -> tuple[Int[Tensor, "p t"], Int[Tens
     return different.view(len(number), -1), torch.tensor(source, device=tokens.device)
 
 
-def _of_rows(begun: Routing, output: Routing, source: Int[Tensor, " n"]) -> Routing:
-    """The routing of every token of every row, of those that were read once, too."""
-    n_prompts = int(source.max()) + 1
-
-    def joined(read: Tensor, rest: Tensor) -> Tensor:
-        rows = rearrange(read, "(p t) k -> p t k", p=n_prompts)[source]
-        return torch.cat([rearrange(rows, "n t k -> (n t) k"), rest])
-
-    return Routing(*(joined(*pair) for pair in zip(begun, output, strict=True)))
+def _one_after_another(begun: Routing, rest: Routing) -> Routing:
+    return Routing(*(torch.cat(pair) for pair in zip(begun, rest, strict=True)))
 
 
 def joined(several: Sequence[Scored]) -> Scored:

@@ -15,7 +15,6 @@ from einops import rearrange
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from minids.model.balance import load
 from minids.model.products import Products, products
 from minids.model.transformer import Transformer
 from minids.rl.advantages import group_advantages, over_tokens
@@ -166,9 +165,9 @@ def _update(
         add_up(model, world)
     norm = clip(list(model.parameters()), s.grad_clip)
     entropy = now.entropy[own.mask & counts[mine, None]].sum() / learnt.mask.sum()
-    weight = int(counts.sum()) / len(counts)
+    weight = learnt.read[counts].sum() / learnt.read.sum()
     seen = [told.loss.detach(), told.kl, told.clipped, entropy]
-    seen += [weight * load(routing) for routing in now.routings]
+    seen += [weight * share for share in now.loads]
     loss, kl, clipped, entropy, *loads = world.summed(seen)
     if not math.isfinite(float(loss) + float(norm)):
         optimizer.zero_grad(set_to_none=True)

@@ -26,9 +26,19 @@ class Batch(NamedTuple):
     targets: Int[Tensor, "b t"]
     mask: Bool[Tensor, "b t"]  # True where the target counts
 
+    @property
+    def read(self) -> Bool[Tensor, "b t"]:
+        """True on what is read for a target that counts: on padding behind the last one, False."""
+        return up_to_the_last(self.mask)
+
     def to(self, device: torch.device | str) -> "Batch":
         """Return the same batch on another device."""
         return Batch(*(part.to(device) for part in self))
+
+
+def up_to_the_last(mask: Bool[Tensor, "b t"]) -> Bool[Tensor, "b t"]:
+    """Return True in each row up to its last True, and False behind it."""
+    return mask.flip(-1).cummax(-1).values.flip(-1)
 
 
 def stream(tokenizer: Tokenizer, texts: Iterable[str]) -> Int[Tensor, " n"]:

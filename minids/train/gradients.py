@@ -29,7 +29,8 @@ class Gradients(NamedTuple):
     """What `add_gradients` found on its way; the gradients themselves are in the weights."""
 
     terms: dict[str, Float[Tensor, ""]]  # the loss and what was added to it, without gradients
-    loads: list[Float[Tensor, " e"]]  # share of assignments by expert, for each layer with experts
+    # Share of assignments by expert, padding left out, for each layer with experts.
+    loads: list[Float[Tensor, " e"]]
 
 
 def add_gradients(
@@ -51,6 +52,7 @@ def add_gradients(
     """
     world = world or World.alone()
     n_rows, n_counting = len(batch.tokens), int(batch.mask.sum())
+    n_read = batch.read.sum()
     n_parts = accumulate * world.size
     if n_parts > n_rows or not n_counting:
         raise ValueError(
@@ -60,12 +62,12 @@ def add_gradients(
     terms: dict[str, Tensor] = {}
     loads: list[Tensor] = []
     for part in _parts(world.rows(batch), accumulate):
-        rows = len(part.tokens) / n_rows
+        rows, read = len(part.tokens) / n_rows, part.read.flatten()
         with products(kind, part.tokens.device):
             output = model(part.tokens)
             new = {"loss": next_token(output.logits, part.targets, part.mask, count=n_counting)}
             if balance and output.routings:
-                each = [sequence_balance(r, len(part.tokens)) for r in output.routings]
+                each = [sequence_balance(r, len(part.tokens), read) for r in output.routings]
                 new["balance"] = balance * rows * torch.stack(each).sum()
             if extra_losses is not None:
                 share = part.mask.sum() / n_counting
@@ -76,7 +78,7 @@ def add_gradients(
                     )
                 new |= {name: share * value for name, value in more.items()}
         torch.stack(list(new.values())).sum().backward()
-        part_loads = [rows * load(routing) for routing in output.routings]
+        part_loads = [read.sum() / n_read * load(r, read) for r in output.routings]
         terms = {name: value.detach() + terms.get(name, 0.0) for name, value in new.items()}
         loads = [a + b for a, b in zip(loads, part_loads, strict=True)] if loads else part_loads
     if world.size > 1:
