@@ -8,23 +8,8 @@ to compare or to count. `presets.py` has the published models and shrinks them t
 from dataclasses import dataclass
 from typing import Literal
 
-
-class ConfigError(ValueError):
-    """A config that contradicts itself. The message names the field and what to do."""
-
-
-def _require(condition: bool, message: str) -> None:
-    if not condition:
-        raise ConfigError(message)
-
-
-def _require_whole(config: object, least: int, *fields: str) -> None:
-    for field in fields:
-        value = getattr(config, field)
-        _require(
-            type(value) is int and value >= least,
-            f"{field}={value!r} must be a whole number, {least} or more",
-        )
+from minids.fields import ConfigError as ConfigError
+from minids.fields import require, require_number, require_one_of, require_whole
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,13 +29,14 @@ class GQAConfig:
     qkv_bias: bool = False
 
     def __post_init__(self) -> None:
-        _require_whole(self, 1, "n_heads", "n_kv_heads", "head_dim")
-        _require(
+        require_whole(self, 1, "n_heads", "n_kv_heads", "head_dim")
+        require_one_of(self, "qkv_bias", False, True)
+        require(
             self.n_heads % self.n_kv_heads == 0,
             f"n_kv_heads={self.n_kv_heads} does not divide n_heads={self.n_heads}: "
             "each key head must serve equally many query heads",
         )
-        _require(self.head_dim % 2 == 0, f"RoPE turns pairs: head_dim={self.head_dim} must be even")
+        require(self.head_dim % 2 == 0, f"RoPE turns pairs: head_dim={self.head_dim} must be even")
 
     @property
     def cached_width(self) -> int:
@@ -84,14 +70,14 @@ class MLAConfig:
     value_dim: int
 
     def __post_init__(self) -> None:
-        _require_whole(self, 1, "n_heads", "kv_rank", "nope_dim", "value_dim")
-        _require_whole(self, 0, "rope_dim")
-        _require(self.rope_dim % 2 == 0, f"RoPE turns pairs: rope_dim={self.rope_dim} must be even")
-        _require(
+        require_whole(self, 1, "n_heads", "kv_rank", "nope_dim", "value_dim")
+        require_whole(self, 0, "rope_dim")
+        require(self.rope_dim % 2 == 0, f"RoPE turns pairs: rope_dim={self.rope_dim} must be even")
+        require(
             self.q_rank != 0, "q_rank=0 is no width: write None for a model without query latent"
         )
         if self.q_rank is not None:
-            _require_whole(self, 1, "q_rank")
+            require_whole(self, 1, "q_rank")
 
     @property
     def cached_width(self) -> int:
@@ -135,27 +121,28 @@ class MoEConfig:
     biased: bool = False
 
     def __post_init__(self) -> None:
-        _require_whole(self, 1, "n_routed", "top_k", "hidden", "n_groups", "kept_groups")
-        _require_whole(self, 0, "n_shared")
-        _require(
-            self.scores in ("softmax", "sigmoid"),
-            f"scores={self.scores!r}: a router's affinities are softmax or sigmoid",
-        )
-        _require(
+        require_whole(self, 1, "n_routed", "top_k", "hidden", "n_groups", "kept_groups")
+        require_whole(self, 0, "n_shared")
+        require_number(self, "scale")
+        require_one_of(self, "scores", "softmax", "sigmoid")
+        require_one_of(self, "group_score", "max", "top2")
+        require_one_of(self, "normalise", False, True)
+        require_one_of(self, "biased", False, True)
+        require(
             self.n_routed % self.n_groups == 0,
             f"n_routed={self.n_routed} experts do not split into n_groups={self.n_groups}",
         )
-        _require(
-            0 < self.kept_groups <= self.n_groups,
+        require(
+            self.kept_groups <= self.n_groups,
             f"kept_groups={self.kept_groups} must lie between 1 and n_groups={self.n_groups}",
         )
         reachable = self.n_routed // self.n_groups * self.kept_groups
-        _require(
-            0 < self.top_k <= reachable,
+        require(
+            self.top_k <= reachable,
             f"top_k={self.top_k}, but {self.kept_groups} of {self.n_groups} groups "
             f"hold {reachable} experts",
         )
-        _require(
+        require(
             self.n_groups == 1 or self.group_score == "max" or self.n_routed >= 2 * self.n_groups,
             f"group_score='top2' needs two experts in a group; n_routed={self.n_routed} in "
             f"n_groups={self.n_groups} gives one",
@@ -180,6 +167,11 @@ class YarnConfig:
     beta_slow: float = 1
     mscale: float = 1.0
 
+    def __post_init__(self) -> None:
+        require_whole(self, 1, "original")
+        require_number(self, "factor", "beta_fast", "beta_slow")
+        require_number(self, "mscale", zero=True)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Llama3RopeConfig:
@@ -189,6 +181,10 @@ class Llama3RopeConfig:
     original: int
     low_freq: float = 1.0
     high_freq: float = 4.0
+
+    def __post_init__(self) -> None:
+        require_whole(self, 1, "original")
+        require_number(self, "factor", "low_freq", "high_freq")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -229,14 +225,16 @@ class ModelConfig:
     init_std: float = 0.006
 
     def __post_init__(self) -> None:
-        _require_whole(self, 1, "vocab", "dim", "n_layers", "hidden", "context")
-        _require_whole(self, 0, "n_dense", "mtp_depth")
-        _require(type(self.tied) is bool, f"tied={self.tied!r} must be true or false")
-        _require(
-            0 <= self.n_dense <= self.n_layers,
+        require_whole(self, 1, "vocab", "dim", "n_layers", "hidden", "context")
+        require_whole(self, 0, "n_dense", "mtp_depth")
+        require_number(self, "rope_theta", "norm_eps")
+        require_number(self, "init_std", zero=True)
+        require_one_of(self, "tied", False, True)
+        require(
+            self.n_dense <= self.n_layers,
             f"n_dense={self.n_dense} must lie between 0 and n_layers={self.n_layers}",
         )
-        _require(
+        require(
             self.moe is not None or self.n_dense == 0,
             f"n_dense={self.n_dense} counts the dense layers of a MoE model, but moe is None",
         )

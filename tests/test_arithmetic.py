@@ -76,6 +76,23 @@ def test_the_other_order_of_a_held_out_sum_is_held_out_too():
         assert is_held_out(Problem(f"{b}+{a}", problem.answer, "add-2"))
 
 
+def test_another_order_of_a_held_out_expression_is_held_out_too():
+    for same in (
+        ["(3+4)*5", "5*(3+4)", "(4+3)*5", "5*(4+3)"],
+        ["2*3*40", "40*3*2"],
+        ["1+2-3", "2+1-3"],
+    ):
+        assert len({is_held_out(Problem(question, "", "expression")) for question in same}) == 1
+    level = next(name for name in LEVELS if "expr" in name)
+    for problem in first(level, 200, held_out=True):
+        found = re.fullmatch(r"\((\d+)([+-])(\d+)\)\*(\d+)", problem.question)
+        if found and found[2] == "+":
+            a, _, b, c = found.groups()
+            assert is_held_out(Problem(f"{c}*({b}+{a})", problem.answer, level))
+    held_out = [is_held_out(p) for p in map(problems(level, seed=0), range(200))]
+    assert not any(held_out)
+
+
 def test_about_an_eighth_of_all_two_digit_sums_is_held_out():
     sums = [Problem(f"{a}+{b}", "", "add-2") for a in range(10, 100) for b in range(10, 100)]
     assert 0.11 < sum(map(is_held_out, sums)) / len(sums) < 0.14

@@ -1,14 +1,31 @@
 """Configs: what contradicts itself is refused by name."""
 
+from copy import copy
 from dataclasses import FrozenInstanceError, replace
 
 import pytest
 
-from minids.config import ConfigError, GQAConfig, MLAConfig, ModelConfig, MoEConfig
+from minids.config import (
+    ConfigError,
+    GQAConfig,
+    Llama3RopeConfig,
+    MLAConfig,
+    ModelConfig,
+    MoEConfig,
+    YarnConfig,
+)
 
 GQA = GQAConfig(n_heads=6, n_kv_heads=2, head_dim=10)
 MOE = MoEConfig(n_routed=12, n_shared=1, top_k=3, hidden=7)
 MODEL = ModelConfig(name="m", vocab=11, dim=14, n_layers=3, hidden=5, attention=GQA, context=9)
+
+
+def spoilt(config, **fields):
+    """The config with what no annotation allows, but a file may hold."""
+    config = copy(config)
+    for name, value in fields.items():
+        object.__setattr__(config, name, value)
+    config.__post_init__()
 
 
 @pytest.mark.parametrize(
@@ -31,6 +48,22 @@ MODEL = ModelConfig(name="m", vocab=11, dim=14, n_layers=3, hidden=5, attention=
         (lambda: replace(MOE, hidden=-32), "hidden=-32 must be"),
         (lambda: replace(MOE, n_shared=-3), "n_shared=-3 must be"),
         (lambda: replace(MODEL, n_dense=1), "moe is None"),
+        (lambda: spoilt(GQA, qkv_bias="no"), "qkv_bias='no' must be False or True"),
+        (lambda: spoilt(MOE, normalise="no"), "normalise='no' must be False or True"),
+        (lambda: spoilt(MOE, biased=1), "biased=1 must be False or True"),
+        (lambda: spoilt(MOE, scores="relu"), "scores='relu' must be 'softmax' or 'sigmoid'"),
+        (lambda: spoilt(MOE, group_score="best"), "group_score='best' must be 'max' or 'top2'"),
+        (lambda: replace(MOE, scale=float("nan")), "scale=nan must be a number, above 0"),
+        (lambda: spoilt(MOE, scale="2.5"), "scale='2.5' must be a number"),
+        (lambda: replace(MODEL, rope_theta=-1e4), "rope_theta=-10000.0 must be"),
+        (lambda: replace(MODEL, norm_eps=float("inf")), "norm_eps=inf must be"),
+        (lambda: replace(MODEL, init_std=-0.1), "init_std=-0.1 must be a number, 0 or more"),
+        (lambda: spoilt(MODEL, init_std=True), "init_std=True must be"),
+        (lambda: YarnConfig(factor=0, original=9), "factor=0 must be a number, above 0"),
+        (lambda: YarnConfig(factor=2.0, original=0), "original=0 must be a whole number"),
+        (lambda: YarnConfig(factor=2.0, original=9, mscale=float("nan")), "mscale=nan must be"),
+        (lambda: YarnConfig(factor=2.0, original=9, beta_slow=0), "beta_slow=0 must be"),
+        (lambda: Llama3RopeConfig(factor=float("inf"), original=9), "factor=inf must be"),
         (lambda: replace(MODEL, moe=MOE, n_dense=4), "n_dense=4"),
         (
             lambda: MLAConfig(

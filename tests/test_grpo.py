@@ -174,6 +174,16 @@ def test_the_clip_removes_the_gradient_on_the_side_the_advantage_points_to(ratio
     assert out.clipped.item() == float(not flows and advantage != 0)
 
 
+@pytest.mark.parametrize("gap", [30.0, 100.0, 5000.0])
+def test_a_ratio_beyond_all_numbers_leaves_a_loss(gap):
+    """An advantage of 0 times a ratio of inf would be no number, and would end the run."""
+    logp = torch.tensor([[-0.1, -0.1]], requires_grad=True)
+    old = torch.tensor([[-0.1 - gap, -0.1]])
+    out = policy_loss(logp, old, torch.zeros(1, 2), torch.ones(1, 2, dtype=torch.bool))
+    out.loss.backward()
+    assert out.loss == 0 and logp.grad.eq(0).all()
+
+
 def test_the_clipped_share_counts_tokens():
     old = torch.zeros(2, 3)
     mask = torch.tensor([[True, True, True], [True, False, False]])

@@ -73,7 +73,8 @@ def policy_loss(
     no gradient: the ratio has left the bound on the side that the advantage points to. The loss
     itself says little: on the first update it is 0 up to the KL, because advantages sum to 0.
     """
-    gap = (logp - logp_old).where(mask, 0.0)
+    # e^20 is far outside any clip; from e^89 on it would be inf, and 0 x inf is no number.
+    gap = (logp - logp_old).where(mask, 0.0).clamp(max=20.0)
     ratio = gap.exp()
     gains = advantages.where(mask, 0.0)
     plain = gains * ratio

@@ -6,6 +6,7 @@ So nothing that a test asks was ever practised. How a problem is worked aloud is
 """
 
 import random
+import re
 import zlib
 from collections.abc import Callable
 from typing import NamedTuple
@@ -59,7 +60,7 @@ def is_held_out(problem: Problem) -> bool:
 
 
 def _content(problem: Problem) -> str:
-    """The problem without what makes no difference: the order of what is added or multiplied."""
+    """The problem without the order of what is added or multiplied, which makes no difference."""
     question = problem.question
     if "=" in question:
         target, numbers = question.split("=")
@@ -69,6 +70,9 @@ def _content(problem: Problem) -> str:
         if found and left.isdecimal() and right.isdecimal():
             small, large = sorted((int(left), int(right)))
             return f"{small}{sign}{large}"
+    several, signs = re.findall(r"\d+", question), re.sub(r"[0-9()]", "", question)
+    if len(several) > 2:  # what the same numbers and signs make, in any order, stays together
+        return f"{sorted(map(int, several))}{sorted(signs)}"
     return question
 
 
