@@ -617,6 +617,23 @@ def test_resume_refuses_another_model_a_finished_run_and_a_changed_text(tmp_path
     assert str(book) in refused("train", "--resume", out, "--steps", 4)
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has other locks")
+@pytest.mark.parametrize("command", ["train", "grpo"])
+def test_two_runs_do_not_write_to_one_folder(tmp_path, command):
+    """Another process holds the folder, as a run does; when it has ended, however, it is free."""
+    hold = "import fcntl, sys; f = open(sys.argv[1], 'w'); fcntl.lockf(f, fcntl.LOCK_EX); "
+    hold += "print(flush=True); sys.stdin.read()"
+    (tmp_path / "a").mkdir()
+    lock = [sys.executable, "-c", hold, str(tmp_path / "a" / ".running")]
+    given = ["toy-llama", "--steps", 2] if command == "train" else []
+    given = [command, *given, "--scale", "smoke", "--out", tmp_path / "a"]
+    with subprocess.Popen(lock, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
+        assert other.stdout is not None and other.stdout.readline()
+        assert f"another run is writing to {tmp_path / 'a'}" in refused(*given)
+        other.kill()
+    assert run(*given).exit_code == 0
+
+
 def test_resume_refuses_a_checkpoint_that_train_did_not_write(tmp_path):
     from minids import checkpoint
     from minids.model.transformer import Transformer

@@ -2,9 +2,14 @@
 
 import os
 import shlex
+import sys
 from pathlib import Path
 
 from minids import checkpoint
+from minids.train.world import World
+
+if sys.platform != "win32":  # which has other locks: there, two runs in one folder go unnoticed
+    import fcntl
 
 
 def refuse_used(folder: Path, command: str) -> None:
@@ -29,6 +34,32 @@ def again(folder: Path, command: str) -> str:
     if not checkpoint.steps(folder):
         return "nothing was saved: begin anew"
     return f"go on from the last checkpoint with: {resume_line(folder, command)}"
+
+
+def take(folder: Path, world: World) -> None:
+    """Make the folder, and keep other runs out of it for as long as this process lives.
+
+    ValueError, in all processes of a run, if another one is at work in it.
+    """
+    if not world.told_by_first(lambda: _locked(folder)):
+        raise ValueError(
+            f"another run is writing to {folder}: wait for its end, or name another folder "
+            "with --out"
+        )
+
+
+def _locked(folder: Path) -> bool:
+    """Whether nobody else had the lock; it ends with this process, however that ends."""
+    folder.mkdir(parents=True, exist_ok=True)
+    if sys.platform == "win32":
+        return True
+    handle = os.open(folder / ".running", os.O_RDWR | os.O_CREAT, 0o644)  # never closed: see above
+    try:
+        fcntl.lockf(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(handle)
+        return False
+    return True
 
 
 def refuse_unwritable(folder: Path) -> None:

@@ -17,7 +17,7 @@ from torch import Tensor
 from minids import accounting, checkpoint
 from minids.cli.count import find, humanly, shape
 from minids.cli.fitting import refuse_what_does_not_fit
-from minids.cli.run_folders import refuse_unwritable, refuse_used
+from minids.cli.run_folders import refuse_unwritable, refuse_used, take
 from minids.model.products import Products
 from minids.model.transformer import Transformer
 from minids.study.scale import Kind, Scale, keep_memory, threads
@@ -90,7 +90,7 @@ def fresh(
     )  # fmt: skip
     tokens = _tokens(corpus, tokenizer, plan)
     plan = _agreed(plan, world)
-    folder.mkdir(parents=True, exist_ok=True)
+    take(folder, world)
     world = world.split(shards)
     model = Transformer(config, seed=seed)
     if world.mesh is None:
@@ -117,6 +117,7 @@ def resumed(
     if model is not None and find(model) != saved.config:
         raise ValueError(f"{folder} holds {saved.config.name}, not {model}: leave the model out")
     refuse_unwritable(folder)
+    take(folder, world)
     plan = Plan(**saved.extra)
     plan = plan._replace(steps=steps or plan.steps)
     if plan.steps <= saved.step:

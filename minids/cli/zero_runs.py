@@ -12,7 +12,7 @@ from typing import NamedTuple
 import torch
 
 from minids import checkpoint
-from minids.cli.run_folders import refuse_unwritable, refuse_used
+from minids.cli.run_folders import refuse_unwritable, refuse_used, take
 from minids.cli.runs import scaled
 from minids.model.products import Products, fastest
 from minids.model.transformer import Transformer
@@ -54,7 +54,7 @@ def fresh(*, seed: int, on: Scale, world: World, out: Path | None = None) -> Run
     folder = out or Path("runs") / f"zero-{seed}"
     refuse_used(folder, "grpo")
     kind = world.told(fastest(world.device, exact=True))  # the clock decides: one for all
-    folder.mkdir(parents=True, exist_ok=True)
+    take(folder, world)
     recipe = recipe_for(on)
     model = newborn(recipe, seed=seed).to(world.device)
     return Run(recipe, seed, on.kind, kind, model, None, None, 0, None, 0.0, folder, world)
@@ -70,6 +70,7 @@ def resumed(folder: Path, *, world: World, scale: str | None = None) -> Run:
         raise ValueError(f"{folder} was begun at scale {extra['kind']}: leave --scale out")
     recipe = recipe_for(scaled(extra["kind"]))
     refuse_unwritable(folder)
+    take(folder, world)
     # Copied, not taken over: memory as a file laid it out rounds some products otherwise.
     model, base = newborn(recipe, seed=0), newborn(recipe, seed=0)
     model.load_state_dict(saved.weights)
