@@ -7,28 +7,22 @@ of the model: `mtp_weights` takes it out.
 Left out: weights split over devices, and quantisation other than DeepSeek's FP8.
 """
 
-import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import torch
 from jaxtyping import Float
-from safetensors import safe_open
 from torch import Tensor
 
 from minids.checkpoint import with_weights
 from minids.config import ModelConfig
-from minids.huggingface import from_hf
+from minids.hf_files import read_config
 from minids.model import fp8_formats
 from minids.model.transformer import Transformer
 from minids.names import Source, Table, sources
+from minids.stored_tensors import StoredTensors, WeightsError
 
 BLOCK = 128  # rows and columns that share one scale in DeepSeek's FP8 files
-
-
-class WeightsError(ValueError):
-    """Weights that do not fit the config. The message names the tensors."""
 
 
 def from_hf_weights(
@@ -79,14 +73,15 @@ def load_pretrained(
 ) -> Transformer:
     """Return the model in a local folder of `config.json` and `*.safetensors`, in eval mode.
 
-    Every tensor is read once and converted to `dtype`; FP8 weights are multiplied out.
+    Every tensor is read once and converted to `dtype`; FP8 weights are multiplied out. A file that
+    is missing, cut off or of another kind raises an error that names it.
     """
     folder = Path(folder)
     path = folder / "config.json"
     if not path.is_file():
         raise FileNotFoundError(f"{path} is missing: give a folder as Hugging Face lays it out")
-    c = from_hf(json.loads(path.read_text(encoding="utf-8")), name=name or folder.resolve().name)
-    return with_weights(c, from_hf_weights(_Files(folder), c, dtype=dtype)).eval()
+    c = read_config(path, name=name or folder.resolve().name)
+    return with_weights(c, from_hf_weights(StoredTensors(folder), c, dtype=dtype)).eval()
 
 
 def mtp_weights(weights: Mapping[str, Tensor], c: ModelConfig) -> list[dict[str, Tensor]]:
@@ -157,7 +152,12 @@ def _take(weights: Mapping[str, Tensor], source: Source, shape: torch.Size) -> T
                 f"{name} holds {tensor.dtype} and {scale} is missing: numbers without their scales "
                 "mean nothing. Download the missing part, or take weights in bf16"
             )
-        parts.append(dequantise(tensor, weights[scale]) if scale in weights else tensor)
+        if scale in weights:
+            try:
+                tensor = dequantise(tensor, weights[scale])
+            except WeightsError as error:
+                raise WeightsError(f"{name}: {error}") from None
+        parts.append(tensor)
     return parts[0] if len(parts) == 1 else torch.cat(parts)
 
 
@@ -165,44 +165,3 @@ def _give(tensor: Tensor, source: Source) -> dict[str, Tensor]:
     """The parts of one of our tensors, by Hugging Face's names."""
     parts = tensor.split(source.rows) if source.rows else (tensor,)
     return dict(zip(source.names, parts, strict=True))
-
-
-class _Files(Mapping[str, Tensor]):
-    """The tensors of all safetensors files in a folder, each read when it is asked for."""
-
-    def __init__(self, folder: Path) -> None:
-        index = folder / "model.safetensors.index.json"
-        listed: dict[str, str] = {}
-        if index.is_file():
-            listed = json.loads(index.read_text(encoding="utf-8"))["weight_map"]
-            paths = [folder / name for name in sorted(set(listed.values()))]
-        else:
-            paths = sorted(folder.glob("*.safetensors"))
-        lost = [path.name for path in paths if not path.is_file()]
-        if lost or not paths:
-            raise FileNotFoundError(
-                f"{folder} lacks {', '.join(lost) or '*.safetensors'}: download it again. Other "
-                "formats are not read, because a pickle runs code"
-            )
-        self._files: dict[str, Any] = {}
-        where: dict[str, str] = {}
-        for path in paths:
-            file = safe_open(path, framework="pt")
-            for name in file.keys():  # noqa: SIM118
-                if listed.get(name, path.name) != path.name:
-                    continue  # left over from another save: the index names the file that counts
-                if name in where:
-                    raise WeightsError(
-                        f"{name} lies in {where[name]} and in {path.name}: move the files of one "
-                        "model away"
-                    )
-                self._files[name], where[name] = file, path.name
-
-    def __getitem__(self, name: str) -> Tensor:
-        return self._files[name].get_tensor(name)
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._files)
-
-    def __len__(self) -> int:
-        return len(self._files)

@@ -13,10 +13,10 @@ PACKAGE = Path(minids.__file__).parent
 # Names of files and folders, from the ground up. On one floor nobody imports a neighbour,
 # but a file may import those that stand before it in its own string.
 FLOORS = [
-    ["fields config hf_fields hf_refusals hf_scaling huggingface presets"],  # no torch up to here …
+    ["fields config hf_fields hf_refusals hf_scaling huggingface hf_files presets"],  # no torch up to here …
     ["accounting bill"],  # … and here
     ["text", "model"],
-    ["plain names durable checkpoint weights"],
+    ["plain names durable checkpoint stored_tensors weights"],
     ["train", "decode"],
     ["rl", "systems"],
     ["study check"],

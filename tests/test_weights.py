@@ -1,6 +1,7 @@
 """Real folders of weights are read exactly, and what does not fit is refused by name."""
 
 import json
+import re
 from dataclasses import replace
 
 import pytest
@@ -153,6 +154,41 @@ def test_a_folder_that_lacks_something_says_what(tmp_path):
         load_pretrained(tmp_path)
 
 
+def test_a_config_that_cannot_be_read_is_named(tmp_path):
+    write(tmp_path, to_hf_weights(model_of(QWEN)), QWEN)
+    path = tmp_path / "config.json"
+    whole = path.read_bytes()
+    for content, why in (
+        (whole[:-20], "is not JSON"),
+        (b"\xff\xfe", "is not JSON"),
+        (b"[1]", "holds a list, not fields"),
+        (b"{}", ": hidden_size is missing"),
+    ):
+        path.write_bytes(content)
+        with pytest.raises(ValueError, match=f"{re.escape(str(path))}.*{why}"):
+            load_pretrained(tmp_path)
+
+
+@pytest.mark.parametrize("left", [0, 5, 200, -1])
+def test_a_file_of_tensors_that_was_cut_off_is_named(tmp_path, left):
+    write(tmp_path, to_hf_weights(model_of(QWEN)), QWEN)
+    path = tmp_path / "model.safetensors"
+    path.write_bytes(path.read_bytes()[:left])
+    with pytest.raises(WeightsError, match=f"{re.escape(str(path))} cannot be read as safetensors"):
+        load_pretrained(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "content", ["{", "[]", "{}", '{"weight_map": []}', '{"weight_map": {"a": 1}}']
+)
+def test_an_index_that_cannot_be_read_is_named(tmp_path, content):
+    write(tmp_path, to_hf_weights(model_of(QWEN)), QWEN, shards=2)
+    path = tmp_path / "model.safetensors.index.json"
+    path.write_text(content)
+    with pytest.raises(ValueError, match=re.escape(str(path))):
+        load_pretrained(tmp_path)
+
+
 # ---- what does not fit
 
 
@@ -233,6 +269,15 @@ def test_every_number_is_multiplied_by_the_scale_of_its_block(shape):
 def test_scales_that_do_not_fit_are_refused():
     with pytest.raises(WeightsError, match=r"scales \(1, 1\) do not fit 130 x 4 in blocks of 128"):
         dequantise(torch.zeros(130, 4).to(FP8), torch.ones(1, 1))
+
+
+def test_the_tensor_whose_scales_do_not_fit_is_named():
+    weights = to_hf_weights(model_of(QWEN))
+    name = "model.layers.1.mlp.down_proj.weight"
+    weights[name] = weights[name].to(FP8)
+    weights[f"{name}_scale_inv"] = torch.ones(2, 1)
+    with pytest.raises(WeightsError, match=rf"{name}: scales \(2, 1\) do not fit 16 x 20"):
+        from_hf_weights(weights, QWEN)
 
 
 def test_fp8_folders_give_the_numbers_times_their_scales(tmp_path):

@@ -8,8 +8,8 @@ import typer
 
 from minids import accounting
 from minids.cli.refusal import refusing_bad_input
-from minids.config import ConfigError, GQAConfig, ModelConfig
-from minids.huggingface import from_hf
+from minids.config import GQAConfig, ModelConfig
+from minids.hf_files import read_config
 from minids.presets import PRESETS, preset
 from minids.study import tables
 
@@ -45,20 +45,7 @@ def find(model: str) -> ModelConfig:
         raise ValueError(f"there is no preset {model!r}; there are: {', '.join(PRESETS)}")
     if path.is_dir():
         raise ValueError(f"{model} is a folder; give the config.json inside it")
-    try:
-        source = json.loads(path.read_text(encoding="utf-8-sig"))
-    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise ValueError(f"{model} is not JSON: {error}") from None
-    if not isinstance(source, dict):
-        raise ValueError(f"{model} holds a {type(source).__name__}, not the fields of a config")
-    try:
-        return from_hf(source, name=path.stem)
-    except ConfigError as error:
-        raise ValueError(f"{model}: {error}") from None
-    except (TypeError, KeyError, AttributeError, ArithmeticError) as error:
-        raise ValueError(
-            f"{model}: a field has a value of the wrong kind ({type(error).__name__}: {error})"
-        ) from None
+    return read_config(path, name=path.stem)
 
 
 def figures(config: ModelConfig, *, context: int, bits: float = 16) -> dict[str, Any]:
