@@ -178,6 +178,22 @@ def test_forward_covers_two_modes_and_reverse_picks_one():
     assert reverse_kl(broad, teacher) > reverse_kl(narrow, teacher)
 
 
+@pytest.mark.parametrize("padding", [torch.nan, torch.inf, -torch.inf])
+@pytest.mark.parametrize("kl", [forward_kl, reverse_kl])
+def test_padding_that_is_no_number_reaches_neither_value_nor_gradient(kl, padding):
+    mask = random_batch(0)[2]
+    plain, broken = [], []
+    for found, fill in ((plain, 0.0), (broken, padding)):
+        student, teacher = (
+            random_batch(seed)[0].masked_fill(~mask[..., None], fill) for seed in (0, 1)
+        )
+        student.requires_grad_()
+        value = kl(student, teacher, mask)
+        value.backward()
+        found += [value.detach(), student.grad]
+    assert all(torch.equal(a, b) for a, b in zip(plain, broken, strict=True))
+
+
 def test_a_temperature_of_zero_is_refused():
     with pytest.raises(ValueError, match="must be positive"):
         reverse_kl(torch.zeros(1, 1, 2), torch.zeros(1, 1, 2), temperature=0.0)

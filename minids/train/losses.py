@@ -122,14 +122,16 @@ def _kl(
     """Mean of sum p (ln p - ln q) over the tokens that count, times temperature squared."""
     if temperature <= 0:
         raise ValueError(f"temperature={temperature} must be positive: 1 leaves the logits alone")
+    if mask is not None:
+        if not mask.any():
+            raise ValueError("the mask counts no token of this batch: there is nothing to learn")
+        # Before the softmax: a NaN in padding would come back in the gradient, as 0 times NaN.
+        p, q = (logits.where(mask[..., None], 0.0) for logits in (p, q))
     exact = torch.promote_types(p.dtype, torch.float32)
     log_p, log_q = ((logits.to(exact) / temperature).log_softmax(-1) for logits in (p, q))
     each = (log_p.exp() * (log_p - log_q)).sum(-1)
-    if mask is None:
-        return each.mean() * temperature**2
-    if not mask.any():
-        raise ValueError("the mask counts no token of this batch: there is nothing to learn")
-    return each.where(mask, 0.0).sum() / mask.sum() * temperature**2
+    mean = each.mean() if mask is None else each.sum() / mask.sum()
+    return mean * temperature**2
 
 
 def _rows(logits: Float[Tensor, "b t v"]) -> Float[Tensor, "n v"]:
