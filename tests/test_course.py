@@ -357,6 +357,34 @@ def test_a_whole_function_cannot_disappear(tmp_path: Path) -> None:
         exercise(read(script), "x")
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        "for i in (1, 2):\n    x = i",
+        "async def f():\n    return 1",
+        "g[0] = 7",
+        "a, g[0] = 1, 2",
+        "g.b = 7",
+        "x += 1",
+        "import math",
+        "print(x)",
+    ],
+)
+def test_only_names_that_are_assigned_become_blanks_at_top_level(tmp_path: Path, line: str) -> None:
+    script = tmp_path / "x.py"
+    script.write_text(f"# %%\n### BEGIN SOLUTION\n{line}\n### END SOLUTION\n")
+    with pytest.raises(ValueError, match="cannot be blanked: outside functions|f: put the "):
+        exercise(read(script), "x")
+
+
+def test_names_in_tuples_and_stars_become_blanks_each(tmp_path: Path) -> None:
+    script = tmp_path / "x.py"
+    body = "a, (b, *c) = values()\na: int = 3\n[d] = e = [1]\n"
+    script.write_text(f"# %%\n### BEGIN SOLUTION\n{body}### END SOLUTION\n")
+    blanks = exercise(read(script), "x").cells[0].source.split("\n")
+    assert sorted(blanks) == [f"{name} = ..." for name in "abcde"]
+
+
 def test_drift_names_every_notebook_that_no_longer_follows_its_source(root: Path) -> None:
     assert drift(root=root) == []
     source, cut_file = root / "notebooks/src/77_tiny.py", root / "exercises/77_tiny.ipynb"

@@ -32,6 +32,7 @@ _MARKER = re.compile(rf"^[ \t]*(?:{BEGIN}|{END})[^\n]*\n?", re.M)
 _BLOCK = re.compile(
     rf"^(?P<indent>[ \t]*){BEGIN}[^\n]*\n(?P<body>.*?)^[ \t]*{END}[^\n]*", re.M | re.S
 )
+_OF_NAMES = (ast.Name, ast.Tuple, ast.List, ast.Starred, ast.Store)
 
 
 def read(path: Path) -> Any:
@@ -74,8 +75,9 @@ def exercise(notebook: Any, name: str) -> Any:
     """The notebook with blanks for solutions, without outputs, and marked with its `name`.
 
     Inside a function the blank raises NotImplementedError; at top level each name that was
-    assigned becomes `name = ...`. In a text cell what lies between the markers disappears.
-    Below the imports comes a cell of comments, for those who are late.
+    assigned becomes `name = ...`, and ValueError names what cannot. In a text cell what lies
+    between the markers disappears. Below the imports comes a cell of comments, for those who are
+    late.
     """
     result = copy.deepcopy(notebook)
     for cell in result.cells:
@@ -125,13 +127,19 @@ def _blank(block: re.Match[str]) -> str:
 
 
 def _assigned(body: str) -> list[str]:
-    """Names that a top-level solution assigns, in order; functions have to hold their markers."""
-    tree = ast.parse(body)
+    """Names that a top-level solution assigns, in order; nothing else can become a blank there."""
     names = []
-    for node in tree.body:
-        if isinstance(node, ast.FunctionDef | ast.ClassDef):
+    for node in ast.parse(body).body:
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
             raise ValueError(f"{node.name}: put the solution markers inside it, so that it remains")
         targets = node.targets if isinstance(node, ast.Assign) else []
         targets = [node.target] if isinstance(node, ast.AnnAssign) else targets
-        names += [t.id for target in targets for t in ast.walk(target) if isinstance(t, ast.Name)]
+        parts = [part for target in targets for part in ast.walk(target)]
+        if not parts or not all(isinstance(part, _OF_NAMES) for part in parts):
+            raise ValueError(
+                f"{ast.unparse(node).splitlines()[0]!r} cannot be blanked: outside functions only "
+                "names that are assigned can, as in `x = 1` or `a, b = f()`. Put the rest into a "
+                "function, the markers inside it, or move it out of the markers"
+            )
+        names += [part.id for part in parts if isinstance(part, ast.Name)]
     return list(dict.fromkeys(names))
