@@ -1,6 +1,7 @@
 """Who serves what, and what is lost without it: counts that can be checked by hand."""
 
 import math
+from functools import partial
 
 import pytest
 import torch
@@ -19,12 +20,12 @@ def routing_of(experts, n_experts):
     return Routing(experts, torch.ones(experts.shape), torch.rand(len(experts), n_experts))
 
 
-def model(n_shared=1, top_k=2):
+def model(n_shared=1, top_k=2, n_routed=5, **moe):
     return Transformer(
         ModelConfig(
             name="tiny", vocab=11, dim=16, n_layers=2, hidden=8, context=8, init_std=0.5,
             attention=GQAConfig(n_heads=2, n_kv_heads=2, head_dim=8),
-            moe=MoEConfig(n_routed=5, n_shared=n_shared, top_k=top_k, hidden=8),
+            moe=MoEConfig(n_routed=n_routed, n_shared=n_shared, top_k=top_k, hidden=8, **moe),
         )
     )  # fmt: skip
 
@@ -109,8 +110,47 @@ def test_masking_takes_the_best_experts_away_and_the_next_ones_serve():
 
 
 def test_masking_and_then_fewer_can_be_combined():
-    both = s.change(model(), lambda layer: s.masked(layer, 1))
-    assert both(TOKENS).routings[0].experts.shape == (8, 2)
+    whole = model()
+    ranks = whole(TOKENS).routings[0].scores.argsort(dim=-1, descending=True)
+    for first, second in ((s.masked, s.more_routed), (s.more_routed, s.masked)):
+        both = s.change(whole, lambda layer, f=first: f(layer, 1 if f is s.masked else -1))
+        both = s.change(both, lambda layer, f=second: f(layer, 1 if f is s.masked else -1))
+        assert torch.equal(both(TOKENS).routings[0].experts, ranks[:, 1:2])
+
+
+def test_masked_twice_the_two_best_are_gone():
+    whole = model()
+    ranks = whole(TOKENS).routings[0].scores.argsort(dim=-1, descending=True)
+    twice = s.change(s.change(whole, partial(s.masked, n=1)), partial(s.masked, n=1))
+    routing = twice(TOKENS).routings[0]
+    assert torch.equal(routing.experts.sort().values, ranks[:, 2:4].sort().values)
+    assert torch.equal(routing.scores, whole(TOKENS).routings[0].scores)
+
+
+def test_what_a_bias_makes_the_best_is_masked_and_cannot_win_by_its_bias():
+    whole = model(scores="sigmoid", normalise=True, biased=True)
+    bias = torch.tensor([3.0, 2.0, -1.0, -1.0, -1.0])
+    for layer in whole.layers:
+        layer.ffn.router.bias.copy_(bias)
+    assert set(whole(TOKENS).routings[0].experts.flatten().tolist()) == {0, 1}
+    routing = s.change(whole, partial(s.masked, n=2))(TOKENS).routings[0]
+    expected = route(routing.scores[:, 2:], top_k=2, normalise=True)
+    assert torch.equal(routing.experts, expected.experts + 2)
+    assert torch.equal(routing.weights, expected.weights)
+
+
+def test_of_groups_the_best_that_a_token_would_choose_are_masked():
+    whole = model(n_routed=6, n_groups=2, kept_groups=1)
+    plain = whole(TOKENS).routings[0]
+    best = route(plain.scores, top_k=1, n_groups=2, kept_groups=1).experts
+    routing = s.change(whole, partial(s.masked, n=1))(TOKENS).routings[0]
+    assert not (routing.experts == best).any()
+    assert torch.equal(routing.experts[:, 0] // 3, routing.experts[:, 1] // 3)
+
+
+def test_where_masking_leaves_too_few_it_is_refused():
+    with pytest.raises(ValueError, match="4 experts are masked, and too few are left"):
+        s.change(model(), partial(s.masked, n=4))(TOKENS)
 
 
 def test_a_model_without_shared_expert_has_none_to_switch_off():

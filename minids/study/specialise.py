@@ -6,13 +6,14 @@ axes: b rows, e routed experts, d domains
 import copy
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
 from minids.model.moe import MoE
-from minids.model.routing import Routing, route
+from minids.model.routing import Routing
 from minids.model.transformer import Transformer
 from minids.study.served import by_label, specialisation
 
@@ -58,16 +59,24 @@ def shared_off(layer: MoE) -> None:
 
 def more_routed(layer: MoE, n: int) -> None:
     """Let each token have `n` routed experts more, or fewer if negative."""
-    settings = dict(layer.router.choose.keywords)
-    layer.router.choose = partial(route, **settings | {"top_k": settings["top_k"] + n})
+    choose = layer.router.choose
+    layer.router.choose = partial(choose, top_k=choose.keywords["top_k"] + n)
 
 
 def masked(layer: MoE, n: int) -> None:
-    """Take each token's `n` best routed experts away; it takes the next ones instead."""
+    """Take each token's `n` best routed experts away; it takes the next ones instead.
+
+    The best are those that the router would choose first, its bias and groups included. Called,
+    the layer raises ValueError if a token finds too few others.
+    """
     choose = layer.router.choose
 
-    def without_the_best(scores: Tensor, bias: Tensor | None = None) -> Routing:
-        best = scores.topk(n, dim=-1).indices
-        return choose(scores.scatter(-1, best, 0.0), bias)
+    def without_the_best(scores: Tensor, bias: Tensor | None = None, **settings: Any) -> Routing:
+        best = choose(scores, bias, **settings | {"top_k": n}).experts
+        left = scores.scatter(-1, best, -torch.inf)  # not 0: with its bias it could still win
+        rest = choose(left, bias, **settings)
+        if left.gather(-1, rest.experts).isneginf().any():
+            raise ValueError(f"{n} experts are masked, and too few are left: mask fewer")
+        return rest._replace(scores=scores)
 
-    layer.router.choose = partial(without_the_best)
+    layer.router.choose = partial(without_the_best, **choose.keywords)
