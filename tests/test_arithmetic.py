@@ -233,6 +233,13 @@ def test_a_guess_is_off_by_a_carry():
         assert guess(problem, Mistakes(guess=1.0), rng) != problem.answer
 
 
+def test_a_wrong_guess_of_countdown_is_never_right_by_chance():
+    easy = Problem("24=1,1,2,12", "((1*1)*2)*12", "countdown")  # times one is over one
+    for seed in range(40):
+        said = work_out(guess(easy, Mistakes(guess=1.0), random.Random(seed)))
+        assert said is None or said.value != 24
+
+
 @pytest.mark.parametrize("level", EVERY)
 def test_mistakes_never_break_a_working(level):
     rng = random.Random(0)

@@ -78,12 +78,22 @@ def guess(problem: Problem, mistakes: Mistakes, rng: random.Random) -> str:
     """
     if rng.random() >= mistakes.guess:
         return problem.answer
-    if not problem.answer.isdecimal():  # countdown: one sign is another
-        at = rng.choice([i for i, letter in enumerate(problem.answer) if letter in "+-*/"])
-        other = rng.choice([sign for sign in "+-*/" if sign != problem.answer[at]])
-        return f"{problem.answer[:at]}{other}{problem.answer[at + 1 :]}"
+    if not problem.answer.isdecimal():
+        return _one_sign_wrong(problem.answer, rng)
     n = int(problem.answer)
     return str(n - 10 if work(problem).steps[0].value >= 10 and n >= 10 else n + 10)
+
+
+def _one_sign_wrong(answer: str, rng: random.Random) -> str:
+    """An expression of countdown with another sign, drawn until it matters: 3*1 and 3/1 are 3."""
+    right = work_out(answer)
+    while True:
+        at = rng.choice([i for i, letter in enumerate(answer) if letter in "+-*/"])
+        other = rng.choice([sign for sign in "+-*/" if sign != answer[at]])
+        said = f"{answer[:at]}{other}{answer[at + 1 :]}"
+        worked = work_out(said)
+        if worked is None or right is None or worked.value != right.value:
+            return said
 
 
 def _slipped(value: int, mistakes: Mistakes, rng: random.Random) -> int:
