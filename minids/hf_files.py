@@ -25,7 +25,7 @@ def read_fields(path: Path) -> dict[str, Any]:
 
 
 def read_config(path: Path, *, name: str) -> ModelConfig:
-    """Return the config that a `config.json` describes; ValueError names the file, and the field."""
+    """Return the config that a `config.json` describes; ValueError names file and field."""
     fields = read_fields(path)
     try:
         return from_hf(fields, name=name)

@@ -13,7 +13,8 @@ PACKAGE = Path(minids.__file__).parent
 # Names of files and folders, from the ground up. On one floor nobody imports a neighbour,
 # but a file may import those that stand before it in its own string.
 FLOORS = [
-    ["fields config hf_fields hf_refusals hf_scaling huggingface hf_files presets"],  # no torch up to here …
+    # No torch up to here …
+    ["fields config hf_fields hf_refusals hf_scaling huggingface hf_files presets"],
     ["accounting bill"],  # … and here
     ["text", "model"],
     ["plain names durable checkpoint stored_tensors weights"],

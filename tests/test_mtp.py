@@ -266,6 +266,19 @@ def test_the_weight_is_shared_by_the_depths_and_zero_teaches_the_modules_nothing
         mtp_loss(-1)
 
 
+def test_without_modules_the_loss_says_which_model_it_wants():
+    main = Transformer(tiny("deepseek-llm-7b", 1).c)
+    with pytest.raises(TypeError, match=r"Transformer has none: train MTP\(model\)"):
+        list(fit(main, lambda i: batch(), steps=1, extra_losses=mtp_loss(0.3)))
+
+
+def test_a_compiled_model_has_the_same_loss():
+    model, data = tiny("deepseek-llm-7b", 2), batch()
+    output = model(data.tokens)
+    plain = mtp_loss(0.3)(model, output, data)
+    assert mtp_loss(0.3)(torch.compile(model, backend="eager"), output, data) == plain
+
+
 def test_the_weight_falls_from_0_3_to_0_1_after_two_thirds_of_the_run():
     model = tiny("deepseek-llm-7b", 1).float()
     steps = list(fit_mtp(model, lambda i: batch(seed=i), steps=37, lr=0.0, weight_decay=0.0))

@@ -42,13 +42,21 @@ def mtp_losses(outputs: Sequence[Output], batch: Batch) -> list[Float[Tensor, ""
 
 
 def mtp_loss(weight: float) -> ExtraLosses:
-    """Return what `fit` adds to the loss of an `MTP`: by depth, times weight / depths."""
+    """Return what `fit` adds to the loss of an `MTP`: by depth, times weight / depths.
+
+    Called with a model that has no modules it raises TypeError.
+    """
     if weight < 0:
         raise ValueError(f"weight={weight}: V3 takes 0.3, later 0.1; 0 leaves the modules alone")
 
     def extra(model: nn.Module, output: Output, batch: Batch) -> dict[str, Tensor]:
-        assert isinstance(model, MTP)
-        each = mtp_losses(model.ahead(output.hidden, batch.targets), batch)
+        ahead = getattr(model, "ahead", None)  # a compiled MTP has it, too, and is of another type
+        if ahead is None:
+            raise TypeError(
+                f"this loss looks ahead with the modules of an MTP, and {type(model).__name__} has "
+                "none: train MTP(model), or leave the loss out"
+            )
+        each = mtp_losses(ahead(output.hidden, batch.targets), batch)
         return {f"mtp_{k}": weight / len(each) * loss for k, loss in enumerate(each, 1)}
 
     return extra
