@@ -134,6 +134,17 @@ def test_save_keeps_rows_and_provenance(course, monkeypatch):
     assert "train dense" in ran.stdout and "train.json" in ran.stderr
 
 
+def test_called_from_elsewhere_it_replaces_nothing_that_is_stored_with_the_package(
+    tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(bench, "bench", lambda what: pytest.fail("measured"))
+    monkeypatch.setattr(bench_table, "store", lambda *_: pytest.fail("written"))
+    ran = run("bench", "train", "--save")
+    assert ran.exit_code == 2 and "in the folder that you cloned" in ran.stderr, ran.output
+    assert not list(tmp_path.iterdir())
+
+
 def test_without_save_nothing_is_written(course, monkeypatch):
     monkeypatch.setattr(bench, "bench", lambda what: [TRAIN])
     before = sorted(course.rglob("*"))

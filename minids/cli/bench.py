@@ -27,7 +27,9 @@ def bench(
     if what not in (names := (*study.BENCHES, "course")):
         refuse(f"there is no bench {what!r}; there are: {', '.join(names)}")
     device = _device(what)
-    root = course_folder() if save or what == "course" else Path(minids.__file__).parents[1]
+    package = Path(minids.__file__).parents[1]
+    # What is stored is replaced only where one stands: a call from elsewhere writes nothing there.
+    root = course_folder(elsewhere=not save) if save or what == "course" else package
     if save:
         _refuse_unwritable(root / bench_table.FOLDER)
     where = provenance(root, device)

@@ -6,9 +6,10 @@ import minids
 from minids.cli.refusal import refuse
 
 
-def course_folder() -> Path:
-    """Return the folder of the course: this one, one around it, or the package's."""
-    for folder in (Path.cwd(), *Path.cwd().parents, Path(minids.__file__).parents[1]):
+def course_folder(*, elsewhere: bool = True) -> Path:
+    """Return the folder of the course: this one, one around it, or, `elsewhere`, the package's."""
+    package = (Path(minids.__file__).parents[1],) if elsewhere else ()
+    for folder in (Path.cwd(), *Path.cwd().parents, *package):
         course = folder / "notebooks", folder / "exercises"
         named = (path for part in course for path in part.rglob("[0-9][0-9]_*"))
         if all(part.is_dir() for part in course) and any(named):
