@@ -581,6 +581,8 @@ def test_train_refuses_texts_that_teach_nothing(tmp_path):
         (("toy-llama", "--save-every", 0), "--save-every 0"),
         (("toy-llama", "--batch", -1), "--batch -1"),
         (("toy-llama", "--lr", 3), "--lr 3"),
+        (("toy-llama", "--seed", 10**18), "--seed 1000000000000000000: give a whole number"),
+        (("toy-llama", "--seed", -(10**30)), "at most 18 digits"),
         (("toy-llama", "--length", 9999), "longer than the context"),
         (("toy-llama", "--batch", 10**8), "for its logits alone"),
         (("toy-llama", "--scale", "huge"), "huge"),

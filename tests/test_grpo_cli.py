@@ -77,6 +77,7 @@ def test_a_run_that_is_done_is_tested_again(tmp_path):
     [
         (("--resume", "x", "--seed", "1"), "are fixed by the run"),
         (("--save-every", "0"), "give 1 or more"),
+        (("--seed", "-99999999999999999999"), "at most 18 digits"),
         (("--resume", "nowhere"), "no complete checkpoint"),
     ],
 )

@@ -5,13 +5,11 @@ from typing import Annotated
 
 import typer
 
-from minids.cli.refusal import refuse, refusing_bad_input
+from minids.cli.refusal import refuse, refuse_no_seed, refusing_bad_input
 
 
 def grpo(
-    seed: Annotated[
-        int | None, typer.Option(max=2**62, help="of weights, lessons and samples")
-    ] = None,
+    seed: Annotated[int | None, typer.Option(help="of weights, lessons and samples")] = None,
     scale: Annotated[
         str | None, typer.Option(help="smoke, laptop or gpu; chosen for this machine if not given")
     ] = None,
@@ -27,6 +25,7 @@ def grpo(
     """Teach a base model that adds badly to add well, from right and wrong alone (R1-Zero)."""
     if resume is not None and (seed is not None or out is not None):
         refuse("--seed and --out are fixed by the run that you resume; leave them out")
+    refuse_no_seed(seed)
     if save_every < 1:
         refuse(f"--save-every {save_every}: give 1 or more")
     from minids.cli import zero_progress, zero_runs

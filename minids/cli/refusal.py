@@ -19,6 +19,12 @@ def refuse_no_time(seconds: float) -> None:
         refuse(f"--seconds {seconds:g}: give the seconds that something may take, such as 120")
 
 
+def refuse_no_seed(seed: int | None) -> None:
+    """Refuse a seed that is too long for the generators of torch; None is one of our choice."""
+    if seed is not None and abs(seed) >= 10**18:
+        refuse(f"--seed {seed}: give a whole number of at most 18 digits, such as 7")
+
+
 @contextmanager
 def refusing_bad_input() -> Iterator[None]:
     """Turn errors about what the user gave into a refusal.

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from minids.cli.refusal import refuse, refusing_bad_input
+from minids.cli.refusal import refuse, refuse_no_seed, refusing_bad_input
 
 
 def train(
@@ -21,9 +21,7 @@ def train(
     scale: Annotated[
         str | None, typer.Option(help="smoke, laptop or gpu; chosen for this machine if not given")
     ] = None,
-    seed: Annotated[
-        int | None, typer.Option(max=2**62, help="of weights and batches; 0 if not given")
-    ] = None,
+    seed: Annotated[int | None, typer.Option(help="of weights and batches; 0 if not given")] = None,
     batch: Annotated[int | None, typer.Option(help="rows of a batch")] = None,
     length: Annotated[int | None, typer.Option(help="tokens of a row")] = None,
     lr: Annotated[float | None, typer.Option(help="learning rate at its highest")] = None,
@@ -61,6 +59,7 @@ def _check(
     taken = [f"--{name}" for name, value in fixed.items() if value is not None]
     if resume is not None and taken:
         refuse(f"{', '.join(taken)}: this is fixed by the run that you resume; leave it out")
+    refuse_no_seed(fixed["seed"])
     for name, value in (*counts.items(), ("batch", fixed["batch"]), ("length", fixed["length"])):
         if value is not None and value < 1:
             refuse(f"--{name.replace('_', '-')} {value}: give 1 or more")
