@@ -4,11 +4,13 @@ import json
 import re
 import signal
 import time
+from collections import Counter, OrderedDict, defaultdict
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -446,8 +448,30 @@ def test_what_an_answer_switches_off_is_on_for_the_next_check():
         torch.set_grad_enabled(False)
         return bugs.right()["02.repeat_kv"][0](*args)
 
-    assert examine("02.repeat_kv", without_gradients, seed=0).state == "wrong"
+    assert "leaves gradients" in examine("02.repeat_kv", without_gradients, seed=0).failed
     assert torch.is_grad_enabled()
+
+
+class Agreeable(dict[str, Any]):
+    """A dictionary that is equal to whatever it is compared with, and finds what it has not."""
+
+    def __eq__(self, other: object) -> bool:
+        return True
+
+    def __missing__(self, key: str) -> Anything:
+        return Anything()
+
+    def __contains__(self, key: object) -> bool:
+        return True
+
+
+@pytest.mark.parametrize("kind", [OrderedDict, Counter, partial(defaultdict, int), Agreeable])
+def test_a_dictionary_of_another_kind_counts_for_what_it_holds(kind: Any) -> None:
+    answer = bugs.right()["01.predict"][0]
+    assert examine("01.predict", kind(answer), seed=0).state == "solved"
+    first = next(iter(answer))
+    without = {key: value for key, value in answer.items() if key != first}
+    assert examine("01.predict", kind(without), seed=0).state == "wrong"
 
 
 def test_numbers_of_other_kinds_are_compared_as_numbers():

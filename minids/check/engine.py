@@ -72,6 +72,8 @@ def examine(
 
     if c.takes is not None and (attempt is None or attempt is ...):
         return verdict("blank", "nothing here yet", "Replace the blank `...` by your answer.")
+    if c.takes is not None and issubclass(type(attempt), dict):
+        attempt = dict.copy(attempt)  # an OrderedDict and the like: what it holds
     wrong_kind = _wrong_kind(c, attempt)
     if wrong_kind:
         return verdict("error", *wrong_kind)

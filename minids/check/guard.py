@@ -1,7 +1,8 @@
 """Between a checker and the learner's function: what a call may not do, each case as a sentence.
 
-A missing `return`, not-a-number, wrong arguments, inputs changed in place, and tensors and numbers
-of a kind of one's own, which could compare as they like, are refused.
+A missing `return`, not-a-number, wrong arguments, inputs changed in place, gradients switched off
+for good, and tensors and numbers of a kind of one's own, which could compare as they like, are
+refused.
 """
 
 import copy
@@ -43,6 +44,7 @@ def call(
 ) -> Any:
     """Call the learner's function; refuse None, not-a-number, and inputs changed in place."""
     inner = attempt.attempt if isinstance(attempt, Guarded) else attempt
+    grads = torch.is_grad_enabled()
     before = None if may_change else [_snapshot(x) for x in (*args, *kwargs.values())]
     try:
         out = inner(*args, **kwargs)
@@ -61,6 +63,12 @@ def call(
                     "work on a copy: x = x + 1 makes a new tensor, x += 1 and x[…] = … "
                     "write into the caller's. Of a list, list(x) is a copy.",
                 )
+    if grads and not torch.is_grad_enabled():
+        raise Refused(
+            "your function leaves gradients switched off",
+            "whatever trains after it would learn nothing. Write `with torch.no_grad():`, which "
+            "ends with its block, or leave gradients on.",
+        )
     if out is None and not may_be_none:
         raise Refused("your function returns None", "is there a `return` at its end?")
     if out is NotImplemented or out is ...:

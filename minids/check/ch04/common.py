@@ -17,9 +17,10 @@ def flops_by_hand(*inputs: Any, out_shape: Any, **_named: Any) -> int:
 
 
 # Products that torch's counter leaves out: a key can be built of them, too.
-BY_HAND = dict.fromkeys(
-    (torch.ops.aten.mul, torch.ops.aten.mul_, torch.ops.aten.mv, torch.ops.aten.dot), flops_by_hand
+_PRODUCTS = (
+    "mul mul_ div div_ addcmul addcmul_ addcdiv addcdiv_ lerp dot vdot mv addmv addmv_ addr addr_"
 )
+BY_HAND = {getattr(torch.ops.aten, name): flops_by_hand for name in _PRODUCTS.split()}
 
 
 def count_flops(action: Callable[[], Any]) -> int:

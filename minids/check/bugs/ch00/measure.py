@@ -71,9 +71,20 @@ def measure_four(model: Any, n: int) -> float:
     return measure(model, 4)
 
 
-RIGHT: list[Any] = [measure, measure_growth]
+def measure_without_gradients(model: Any, n: int) -> float:
+    with torch.no_grad():
+        return measure(model, n)
+
+
+def measure_and_leave_gradients_off(model: Any, n: int) -> float:
+    torch.set_grad_enabled(False)
+    return measure(model, n)
+
+
+RIGHT: list[Any] = [measure, measure_growth, measure_without_gradients]
 
 WRONG: list[tuple[str, Any, str]] = [
+    ("gradients left off", measure_and_leave_gradients_off, "leaves gradients switched off"),
     ("nothing read", measure_without_reading, "a new cache is empty"),
     ("the whole cache", measure_in_total, "divide by the number of tokens"),
     ("over the room, not the tokens", measure_by_capacity, "no other length than"),

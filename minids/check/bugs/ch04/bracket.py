@@ -25,12 +25,33 @@ def bracket_by_hand(q, latent, key_up):
     return (carried[:, None] * latent).sum(-1)
 
 
+def bracket_added_up(q, latent, key_up):
+    carried = torch.zeros(len(q), latent.shape[1])
+    for one, row in zip(q.T, key_up, strict=True):
+        carried = torch.addcmul(carried, one[:, None], row)
+    return torch.stack([torch.mv(latent, one) for one in carried])
+
+
 def bracket_rebuilt(q, latent, key_up):
     return q @ (latent @ key_up.T).T
 
 
 def bracket_rebuilt_by_hand(q, latent, key_up):
     return q @ (latent[:, None] * key_up).sum(-1).T
+
+
+def bracket_rebuilt_by_addcmul(q, latent, key_up):
+    keys = torch.zeros(len(latent), len(key_up))
+    for column, row in zip(latent.T, key_up.T, strict=True):
+        keys = torch.addcmul(keys, column[:, None], row)
+    return q @ keys.T
+
+
+def bracket_rebuilt_by_addr(q, latent, key_up):
+    keys = torch.zeros(len(latent), len(key_up))
+    for column, row in zip(latent.T, key_up.T, strict=True):
+        keys = torch.addr(keys, column, row)
+    return q @ keys.T
 
 
 def bracket_rebuilt_one_by_one(q, latent, key_up):
@@ -76,6 +97,7 @@ RIGHT = [
     bracket_query_by_query,
     bracket_turned_round,
     bracket_by_hand,
+    bracket_added_up,
 ]
 
 WRONG = [
@@ -85,6 +107,8 @@ WRONG = [
         bracket_rebuilt_by_hand,
         "the keys are built first",
     ),
+    ("keys rebuilt and added up", bracket_rebuilt_by_addcmul, "the keys are built first"),
+    ("keys rebuilt by outer products", bracket_rebuilt_by_addr, "the keys are built first"),
     ("keys rebuilt one by one", bracket_rebuilt_one_by_one, "the keys are built first"),
     ("carried again for each latent", bracket_carried_for_each_latent, "carry it once"),
     ("rows and columns swapped", bracket_transposed, "right shape"),
