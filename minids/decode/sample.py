@@ -54,7 +54,7 @@ def generate(
     pad: int = 0,
     generator: torch.Generator | Share | None = None,
 ) -> Rollouts:
-    """Continue every prompt by up to `max_new` tokens, `each` times, and return what was written.
+    """Return what the model writes behind every prompt: up to `max_new` tokens, `each` times.
 
     A prompt is read once, however often it is continued; its rows are neighbours. A row ends with
     the token `stop`; all end when each row has stopped, and whenever half of them have, these

@@ -53,9 +53,10 @@ class Attention(nn.Module):
         cache: KVCache | None = None,
         mask: Mask | None = None,
     ) -> Float[Tensor, "b t dim"]:
-        """Attend from the tokens `x`, which sit at the positions that `rotary` was made for.
+        """Return what the tokens `x` gather from all that they see, ready for the residual stream.
 
-        `mask` is True where a query may look; None means causal.
+        They sit at the positions that `rotary` was made for; with a cache they see what is in it,
+        too. `mask` is True where a query may look; None means causal.
         """
         every = rearrange(self.qkv(x), "b t (h d) -> b h t d", d=self.head_dim)
         queries, keys, values = self.heads

@@ -59,10 +59,11 @@ class MLA(nn.Module):
         cache: LatentCache | None = None,
         mask: Mask | None = None,
     ) -> Float[Tensor, "b t dim"]:
-        """Attend from the tokens `x`, which sit at the positions that `rotary` was made for.
+        """Return what the tokens `x` gather from all that they see, ready for the residual stream.
 
-        `mask` is True where a query may look; None means causal. Keys and values are rebuilt
-        without a cache, and with one where that is cheaper (see `absorbing_pays`).
+        They sit at the positions that `rotary` was made for. `mask` is True where a query may look;
+        None means causal. Keys and values are rebuilt without a cache, and with one where that is
+        cheaper (see `absorbing_pays`).
         """
         q_nope, q_rope, latent, k_rope = self.project(x, rotary)
         if cache is not None:

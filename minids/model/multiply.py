@@ -14,6 +14,7 @@ from torch.nn import functional as F
 
 
 def has_onednn() -> bool:
+    """Return whether this torch has oneDNN, and the two operations of it that are used here."""
     return (
         torch.backends.mkldnn.is_available()
         and hasattr(torch.ops.mkldnn, "_linear_pointwise")

@@ -49,7 +49,7 @@ def ntk_aware(width: int, theta: float, factor: float) -> Float[Tensor, " half"]
 
 
 def correction_range(width: int, theta: float, c: YarnConfig) -> tuple[int, int]:
-    """Return the pairs between which YaRN goes from "left alone" to "divided by the factor".
+    """Return two pairs: YaRN leaves those up to the first alone, and divides from the second on.
 
     Pair i makes original / (2 pi) * theta ** (-2i / width) turns within the original context.
     The range runs from the pair that makes `beta_fast` turns to the one that makes `beta_slow`:
@@ -100,7 +100,10 @@ def rotary(freqs: Float[Tensor, " half"], positions: Num[Tensor, "*t"]) -> Rotar
 
 
 def rotate_halves(x: Float[Tensor, "*b t d"], r: Rotary) -> Float[Tensor, "*b t d"]:
-    """Turn number i together with number i + d/2: the layout of Llama and DeepSeek LLM."""
+    """Return `x` turned, number i together with number i + d/2, as Llama and DeepSeek LLM have it.
+
+    Lengths stay. ValueError unless there are angles for each of the t tokens.
+    """
     cos, sin = r.cos.to(x.dtype), r.sin.to(x.dtype)
     if torch.compiler.is_compiling():  # a compiler makes few passes of the formula by itself
         return rotate_halves_written_out(x, Rotary(cos, sin))
@@ -116,9 +119,9 @@ def rotate_halves_written_out(x: Float[Tensor, "*b t d"], r: Rotary) -> Float[Te
 
 
 def rotate_pairs(x: Float[Tensor, "*b t d"], r: Rotary) -> Float[Tensor, "*b t d"]:
-    """Turn numbers 2i and 2i + 1 together: the layout of DeepSeek-V2 and V3.
+    """Return `x` turned, numbers 2i and 2i + 1 together, as DeepSeek-V2 and V3 have it.
 
-    A pair is a complex number, and turning it is one complex product.
+    Lengths stay. A pair is a complex number, and turning it is one complex product.
     """
     if x.dtype not in (torch.float32, torch.float64):
         return rotate_pairs_written_out(x, Rotary(r.cos.to(x.dtype), r.sin.to(x.dtype)))
