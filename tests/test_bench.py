@@ -31,6 +31,13 @@ def test_the_spread_is_half_the_quartile_distance_over_the_median():
     assert spread([2.0, 2.0, 2.0, 2.0]) == 0
 
 
+def test_speeds_from_seconds_by_hand():
+    row = bench.speed("read", 100, [2.0, 2.0, 2.0], [5.0, 4.0, 3.0], 0.5)
+    assert row == Row("read", 50.0, 25.0, "tokens/s", 2.0, 0.25, 0.0)
+    alone = bench.speed("read", 100, [1.0, 2.0, 3.0], None, 0.5)
+    assert alone == Row("read", 50.0, None, "tokens/s", None, 0.25, 0.5)
+
+
 def test_a_row_reads_as_text_and_as_json():
     row = Row("train", 1234.0, None, "tokens/s", None, 0.5, 0.02)
     assert "1,234" in table([row]) and "50%" in table([row]) and " - " in table([row])

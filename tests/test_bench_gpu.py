@@ -9,7 +9,7 @@ from minids import accounting
 from minids.cli import app
 from minids.model.transformer import Transformer
 from minids.rl.zero import Recipe
-from minids.study import bench_gpu, bench_gpu_decode
+from minids.study import bench_gpu, bench_gpu_decode, bench_gpu_write
 from minids.study.bench_gpu import Size, v3
 from minids.study.device_memory import Usage
 
@@ -124,7 +124,7 @@ def test_a_measured_step_leaves_the_cache_as_it_was():
 
 def test_written_tokens_are_those_of_the_answers_alone():
     few = Recipe(dim=16, hidden=16, n_layers=1)
-    row = bench_gpu.writing(CPU, prompts=2, repeats=2, recipe=few)
+    row = bench_gpu_write.writing(CPU, prompts=2, repeats=2, recipe=few)
     assert row.unit == "tokens/s" and row.ours > 0 and "2 x 16" in row.name
 
 
@@ -138,7 +138,7 @@ def test_nothing_of_it_forgets_the_device(experts, monkeypatch):
         [row] = bench_gpu.training(c, device, batch=2, repeats=2, size=64)
         *_, cache = bench_gpu_decode.decoding(c, device, batch=2, repeats=2, megabytes=1)
         assert row.ours > 0 and cache.ours > 0
-        assert bench_gpu.writing(device, prompts=1, repeats=2, recipe=Recipe(dim=16)).ours > 0
+        assert bench_gpu_write.writing(device, prompts=1, repeats=2, recipe=Recipe(dim=16)).ours > 0
 
 
 @pytest.mark.cuda

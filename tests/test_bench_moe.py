@@ -11,16 +11,17 @@ from minids.study import bench_moe as b
 
 
 def test_the_dense_peer_does_as_many_operations_as_the_experts_of_a_token():
-    m = b.LAYER.moe
-    dense = sum(p.numel() for p in SwiGLU(b.LAYER.dim, m.top_k * m.hidden).parameters())
-    one = sum(p[0].numel() for p in MoE(b.LAYER).experts.parameters())
+    c = b.config()
+    m = c.moe
+    dense = sum(p.numel() for p in SwiGLU(c.dim, m.top_k * m.hidden).parameters())
+    one = sum(p[0].numel() for p in MoE(c).experts.parameters())
     assert dense == m.top_k * one
-    assert (b.LAYER.dim, m.n_routed, m.top_k, m.hidden, m.n_shared) == (512, 64, 6, 128, 0)
+    assert (c.dim, m.n_routed, m.top_k, m.hidden, m.n_shared) == (512, 64, 6, 128, 0)
 
 
 def test_the_loop_computes_what_the_layer_computes():
-    layer = MoE(b.LAYER)
-    x = torch.randn(1, 50, b.LAYER.dim, generator=torch.Generator().manual_seed(0))
+    layer = MoE(b.config())
+    x = torch.randn(1, 50, b.config().dim, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
         torch.testing.assert_close(b.one_by_one(layer, x), layer(x)[0][0], rtol=1e-4, atol=1e-6)
 

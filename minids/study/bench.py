@@ -8,12 +8,12 @@ import statistics
 import time
 from collections.abc import Callable, Sequence
 from importlib import import_module
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any, NamedTuple
 
 import torch
 
 from minids.model.products import Products, linear, products
+from minids.study.provenance import version_of
 
 
 class Row(NamedTuple):
@@ -30,6 +30,23 @@ class Row(NamedTuple):
     ratio: float | None
     limit: float | None  # share of what the machine could do, 0 to 1
     spread: float  # half the distance between the quartiles of ours, over the median
+
+
+def speed(name: str, n: float, ours: list[float], peer: list[float] | None, at_best: float) -> Row:
+    """Return the row of `n` tokens by the seconds of ours and of a peer, None without one.
+
+    `at_best` are the seconds that the machine's limit takes.
+    """
+    middle, theirs = statistics.median(ours), statistics.median(peer) if peer else None
+    return Row(
+        name,
+        n / middle,
+        n / theirs if theirs else None,
+        "tokens/s",
+        theirs / middle if theirs else None,
+        at_best / middle,
+        spread(ours),
+    )
 
 
 def in_turns(actions: dict[str, Callable[[], Any]], repeats: int) -> dict[str, list[float]]:
@@ -123,15 +140,8 @@ def as_json(
         "bench": what,
         **where,
         "threads": torch.get_num_threads(),
-        "peers": {name: _version(name) for name in PEERS},
+        "peers": {name: version_of(name) for name in PEERS},
         "rows": [r._asdict() for r in rows],
         **({"points": list(points)} if points else {}),
     }
     return json.dumps(whole, indent=1)
-
-
-def _version(package: str) -> str | None:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return None

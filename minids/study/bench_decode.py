@@ -4,7 +4,6 @@ That class rebuilds every key and value of the past in each step; ours carries t
 latents (`model/mla.py`).
 """
 
-import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Literal
@@ -22,7 +21,7 @@ from minids.model import mla as attention
 from minids.model.cache import Cache, LatentCache
 from minids.model.transformer import Transformer
 from minids.presets import preset
-from minids.study.bench import Row, in_turns, spread
+from minids.study.bench import Row, in_turns, speed
 from minids.study.scale import threads
 from minids.weights import to_hf_weights
 
@@ -61,22 +60,10 @@ def measure(repeats: int = 7, shapes: Sequence[tuple[int, int]] = SHAPES) -> lis
         in_a_row = {name: several(step, counts[name]) for name, step in actions.items()}
         turns = in_turns(in_a_row, repeats)
         seconds = {name: [t / counts[name] for t in taken] for name, taken in turns.items()}
-        ours = statistics.median(seconds["absorbed"])
-        limit = bytes_read(model, cache) / bandwidth / ours
+        ours, at_best = seconds["absorbed"], bytes_read(model, cache) / bandwidth
         name = f"MLA decode {batch} x {context}"
-        for against in ("peer", "expanded"):
-            theirs = statistics.median(seconds[against]) if against in seconds else None
-            rows.append(
-                Row(
-                    name if against == "peer" else f"{name}, against ours expanded",
-                    batch / ours,
-                    batch / theirs if theirs else None,
-                    "tokens/s",
-                    theirs / ours if theirs else None,
-                    limit,
-                    spread(seconds["absorbed"]),
-                )
-            )
+        for against, title in (("peer", name), ("expanded", f"{name}, against ours expanded")):
+            rows.append(speed(title, batch, ours, seconds.get(against), at_best))
     return rows
 
 

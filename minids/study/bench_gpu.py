@@ -1,8 +1,8 @@
-"""Speed on a GPU: training V3-shaped models of a billion parameters, and writing for GRPO.
+"""Speed on a GPU: training V3-shaped models of a billion parameters.
 
-Decoding behind long texts is bench_gpu_decode.py's matter; `measure` has its rows, too. Sizes are
-arguments, so that the same functions run on a CPU in the tests. They follow the memory that is
-free: see `fitting`.
+Decoding behind long texts is bench_gpu_decode.py's matter, writing for GRPO bench_gpu_write.py's;
+`measure` has their rows, too. Sizes are arguments, so that the same functions run on a CPU in the
+tests. They follow the memory that is free: see `fitting`.
 
 Left out: several GPUs, FP8, activation checkpointing.
 """
@@ -23,13 +23,11 @@ from minids.huggingface import to_hf
 from minids.model.products import fastest
 from minids.model.transformer import Transformer
 from minids.presets import preset, shrink
-from minids.rl.rollouts import roll_out
-from minids.rl.zero import Recipe, questions
-from minids.study.bench import Row, in_turns, spread
+from minids.study.bench import Row, in_turns, speed
 from minids.study.bench_gpu_decode import decoding, settled
+from minids.study.bench_gpu_write import writing
 from minids.study.bench_step import training_step
 from minids.study.device_memory import free, usage, within
-from minids.text.alphabet import alphabet
 
 Step = Callable[[], None]
 Compiler = Callable[[nn.Module], Any]
@@ -105,19 +103,9 @@ def training(
     seconds = in_turns({name: settled(s, device) for name, s in steps.items()}, repeats)
     middle = {name: statistics.median(taken) for name, taken in seconds.items()}
     ours = min((name for name in steps if name != "peer"), key=lambda name: middle[name])
-    n, theirs = rows * c.context, middle.get("peer")
+    n, name = rows * c.context, f"train {c.name}, {rows} x {c.context}, bf16, {ours}"
     at_best = flops_per_token(c, c.context // 2) * n / rate
-    return [
-        Row(
-            f"train {c.name}, {rows} x {c.context}, bf16, {ours}",
-            n / middle[ours],
-            n / theirs if theirs else None,
-            "tokens/s",
-            theirs / middle[ours] if theirs else None,
-            at_best / middle[ours],
-            spread(seconds[ours]),
-        )
-    ]
+    return [speed(name, n, seconds[ours], seconds.get("peer"), at_best)]
 
 
 def made(build: Callable[[], Any], device: torch.device) -> Any:
@@ -194,28 +182,6 @@ def peer(c: ModelConfig, device: torch.device) -> Any:
     dense = {} if c.moe else {"first_k_dense_replace": c.n_layers}
     settings = DeepseekV3Config(**fields | dense, use_cache=False)
     return made(lambda: DeepseekV3ForCausalLM(settings).train(), device)
-
-
-def writing(
-    device: torch.device, *, prompts: int = 256, repeats: int = 5, recipe: Recipe | None = None
-) -> Row:
-    """Return the tokens per second that GRPO's toy writes, with 16 answers to each prompt."""
-    recipe = recipe or Recipe()
-    model = Transformer(recipe.config).to(device)
-    asked, group = questions(recipe, prompts), recipe.settings.group
-    tokens: list[int] = []
-
-    def write() -> None:
-        scored = roll_out(
-            model, asked, alphabet(), recipe.rewards, group=group, kind=fastest(device),
-            max_new=recipe.settings.max_new, generator=torch.Generator(device).manual_seed(0),
-        )  # fmt: skip
-        tokens.append(int(scored.learnt.mask.sum()))
-
-    seconds = in_turns({"write": write}, repeats)["write"]
-    rate = tokens[-1] / statistics.median(seconds)
-    name = f"GRPO, {prompts} x {group} answers written and scored"
-    return Row(name, rate, None, "tokens/s", None, None, spread(seconds))
 
 
 def gemm_rate(device: torch.device, size: int = 8192) -> float:

@@ -6,7 +6,6 @@ run. Attention is torch's own function, and two plain products beside it, since 
 do not take heads as wide as a latent.
 """
 
-import statistics
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -20,7 +19,7 @@ from minids.config import ModelConfig
 from minids.model import attention
 from minids.model.cache import Cache
 from minids.model.transformer import Transformer
-from minids.study.bench import Row, in_turns, spread
+from minids.study.bench import Row, in_turns, speed
 from minids.study.bench_decode import bytes_read, latents
 from minids.study.device_memory import free, within
 
@@ -58,13 +57,11 @@ def decoding(
     steps = {name: settled(graphed(way, device), device) for name, way in ways.items()}
     seconds = in_turns(steps, repeats)
     at_best = bytes_read(model, cache) / copy_bandwidth(device, megabytes)
-    found = [_row(f"MLA decode {rows} x {past}, {n}", rows, s, at_best) for n, s in seconds.items()]
+    found = [
+        speed(f"MLA decode {rows} x {past}, {n}", rows, s, None, at_best)
+        for n, s in seconds.items()
+    ]
     return [*found, _without_latents(c, rows, before)]
-
-
-def _row(name: str, rows: int, seconds: list[float], at_best: float) -> Row:
-    middle = statistics.median(seconds)
-    return Row(name, rows / middle, None, "tokens/s", None, at_best / middle, spread(seconds))
 
 
 def _without_latents(c: ModelConfig, rows: int, available: float) -> Row:

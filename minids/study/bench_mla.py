@@ -4,7 +4,6 @@ Both have the same weights, get the same numbers and angles, and know that atten
 peer runs in fp32 as it comes. Decoding has a bench of its own (`bench_decode.py`).
 """
 
-import statistics
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -19,7 +18,7 @@ from minids.model.mla import MLA
 from minids.model.products import Products, fastest, products
 from minids.model.rope import Rotary
 from minids.model.transformer import Transformer
-from minids.study.bench import Row, gemm_rate, in_turns, spread
+from minids.study.bench import Row, gemm_rate, in_turns, speed
 from minids.study.scale import keep_memory, threads
 from minids.weights import to_hf_weights
 
@@ -63,25 +62,9 @@ def measure(repeats: int = 7, rows: int = 32, length: int = 128, prompt: int = 4
         work = flops(model.c, n_rows, n) * (1 if reads else 3)
         for name, kind in kinds.items():
             title = f"MLA layer, {what}, {name} ({kind})"
-            found.append(_row(title, n_rows * n, seconds, name, work / gemm_rate(kind)))
+            at_best = work / gemm_rate(kind)
+            found.append(speed(title, n_rows * n, seconds[name], seconds.get("peer"), at_best))
     return found
-
-
-def _row(
-    title: str, tokens: int, seconds: dict[str, list[float]], name: str, at_best: float
-) -> Row:
-    """One row from the seconds of one kind and of the peer; `at_best` is what the limit takes."""
-    middle = statistics.median(seconds[name])
-    theirs = statistics.median(seconds["peer"]) if "peer" in seconds else None
-    return Row(
-        title,
-        tokens / middle,
-        tokens / theirs if theirs else None,
-        "tokens/s",
-        theirs / middle if theirs else None,
-        at_best / middle,
-        spread(seconds[name]),
-    )
 
 
 def config(context: int, attention: MLAConfig = WIDTHS, dim: int = 512) -> ModelConfig:

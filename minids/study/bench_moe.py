@@ -5,7 +5,6 @@ same experts one after another. The toy's peer is Hugging Face's `DeepseekV3ForC
 same config and the same weights, in fp32 as it comes.
 """
 
-import statistics
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -21,19 +20,10 @@ from minids.model.moe import MoE
 from minids.model.products import Products, fastest, products
 from minids.model.transformer import Transformer
 from minids.presets import preset
-from minids.study.bench import Row, gemm_rate, in_turns, spread
+from minids.study.bench import Row, gemm_rate, in_turns, speed
 from minids.study.bench_step import training_step
 from minids.study.scale import keep_memory, threads
 from minids.weights import to_hf_weights
-
-LAYER = replace(
-    preset("toy-llama"),
-    name="bench-moe",
-    dim=512,
-    moe=MoEConfig(n_routed=64, n_shared=0, top_k=6, hidden=128),
-    init_std=0.02,
-)
-"""Widths of the layer: 64 experts, 6 of them for a token, 128 hidden numbers each."""
 
 
 def measure(repeats: int = 9, n_tokens: int = 4096, rows: int = 32, length: int = 128) -> list[Row]:
@@ -47,6 +37,15 @@ def measure(repeats: int = 9, n_tokens: int = 4096, rows: int = 32, length: int 
     return [*_layer(repeats, n_tokens), *_training(repeats, rows, length)]
 
 
+def config() -> ModelConfig:
+    """Return the widths of the layer: 64 experts, 6 of them for a token, 128 hidden numbers each.
+
+    A layer is built from a whole config, of which it reads no more than width and experts.
+    """
+    moe = MoEConfig(n_routed=64, n_shared=0, top_k=6, hidden=128)
+    return replace(preset("toy-llama"), name="bench-moe", dim=512, moe=moe, init_std=0.02)
+
+
 def _layer(repeats: int, n_tokens: int) -> list[Row]:
     """Rows for torch's own products and, where they are faster, for oneDNN's."""
     kinds: list[Products] = ["plain"]
@@ -56,34 +55,25 @@ def _layer(repeats: int, n_tokens: int) -> list[Row]:
 
 
 def _layer_by(kind: Products, repeats: int, n_tokens: int) -> list[Row]:
-    m = LAYER.moe
+    c = config()
+    m = c.moe
     assert m is not None
-    experts, dense = MoE(LAYER), SwiGLU(LAYER.dim, m.top_k * m.hidden)
-    init_weights(dense, LAYER.init_std)
+    experts, dense = MoE(c), SwiGLU(c.dim, m.top_k * m.hidden)
+    init_weights(dense, c.init_std)
     layers: dict[str, tuple[Callable[[Tensor], Tensor], nn.Module]] = {
         "grouped": (lambda x: experts(x)[0], experts),
         "dense": (dense, dense),
         "loop": (lambda x: one_by_one(experts, x), experts),
     }
     actions = {
-        name: _there_and_back(layer, owner, n_tokens, kind)
+        name: _there_and_back(layer, owner, (n_tokens, c.dim), kind)
         for name, (layer, owner) in layers.items()
     }
     seconds = in_turns(actions, repeats)
-    middle = {name: statistics.median(times) for name, times in seconds.items()}
-    ours = middle["grouped"]
-    flops = 6 * n_tokens * (3 * LAYER.dim * m.top_k * m.hidden + LAYER.dim * m.n_routed)
-    limit = flops / gemm_rate(kind) / ours
+    flops = 6 * n_tokens * (3 * c.dim * m.top_k * m.hidden + c.dim * m.n_routed)
+    at_best, title = flops / gemm_rate(kind), f"MoE layer, top-6 of 64, {kind}, beside"
     return [
-        Row(
-            f"MoE layer, top-6 of 64, {kind}, beside {words}",
-            n_tokens / ours,
-            n_tokens / middle[peer],
-            "tokens/s",
-            middle[peer] / ours,
-            limit,
-            spread(seconds["grouped"]),
-        )
+        speed(f"{title} {words}", n_tokens, seconds["grouped"], seconds[peer], at_best)
         for peer, words in (("dense", "dense"), ("loop", "a loop"))
     ]
 
@@ -95,17 +85,17 @@ def one_by_one(layer: MoE, x: Tensor) -> Tensor:
 
 
 def _there_and_back(
-    layer: Callable[[Tensor], Tensor], owner: nn.Module, n_tokens: int, kind: Products
+    layer: Callable[[Tensor], Tensor], owner: nn.Module, shape: tuple[int, int], kind: Products
 ) -> Callable[[], None]:
     """Forward and backward, to the weights of `owner` and to the input, as an action.
 
     Every turn has other tokens: experts then get other numbers of them, as in training.
     """
     g = torch.Generator().manual_seed(0)
-    upstream = torch.randn(n_tokens, LAYER.dim, generator=g)
+    upstream = torch.randn(shape, generator=g)
 
     def action() -> None:
-        x = torch.randn(1, n_tokens, LAYER.dim, generator=g).requires_grad_()
+        x = torch.randn(1, *shape, generator=g).requires_grad_()
         with products(kind):
             out = layer(x)
         out.view_as(upstream).backward(upstream)
@@ -135,24 +125,18 @@ def _training(repeats: int, n_rows: int, length: int, warm_up: int = 8) -> list[
         for _ in range(warm_up):
             action()
     seconds = in_turns(actions, repeats)
-    theirs = statistics.median(seconds["peer"]) if peer else None
     n = n_rows * length
     flops = 6 * n * accounting.activated(c, "head only")
-    out = []
-    for name, kind in kinds.items():
-        ours = statistics.median(seconds[name])
-        out.append(
-            Row(
-                f"train V3 toy 128 wide, {name} ({kind})",
-                n / ours,
-                n / theirs if theirs else None,
-                "tokens/s",
-                theirs / ours if theirs else None,
-                flops / gemm_rate(kind) / ours,
-                spread(seconds[name]),
-            )
+    return [
+        speed(
+            f"train V3 toy 128 wide, {name} ({kind})",
+            n,
+            seconds[name],
+            seconds.get("peer"),
+            flops / gemm_rate(kind),
         )
-    return out
+        for name, kind in kinds.items()
+    ]
 
 
 def peer_model(c: ModelConfig, seed: int = 0) -> nn.Module | None:

@@ -1,6 +1,5 @@
 """Training speed of the dense toy, beside Hugging Face's Llama with the same config."""
 
-import statistics
 from collections.abc import Callable, Sequence
 
 import torch
@@ -11,7 +10,7 @@ from minids.huggingface import to_hf
 from minids.model.products import Products, fastest
 from minids.model.transformer import Transformer
 from minids.presets import preset, shrink
-from minids.study.bench import Row, gemm_rate, in_turns, spread
+from minids.study.bench import Row, gemm_rate, in_turns, speed
 from minids.study.bench_step import training_step
 from minids.study.scale import keep_memory, threads
 
@@ -35,30 +34,15 @@ def measure(repeats: int = 9, dims: Sequence[int] = (128, 256), batch: int = 32)
             actions["peer"] = peer
         seconds = in_turns(actions, repeats)
         n = tokens[:, 1:].numel()
-        flops = 6 * n * (_matrix_parameters(c))
-        theirs = statistics.median(seconds["peer"]) if peer else None
+        flops = 6 * n * accounting.activated(c, "head only")
         for name, kind in kinds.items():
-            ours = statistics.median(seconds[name])
-            rows.append(
-                Row(
-                    f"train dense {dim} wide, {name} ({kind})",
-                    n / ours,
-                    n / theirs if theirs else None,
-                    "tokens/s",
-                    theirs / ours if theirs else None,
-                    flops / gemm_rate(kind) / ours,
-                    spread(seconds[name]),
-                )
-            )
+            title, at_best = f"train dense {dim} wide, {name} ({kind})", flops / gemm_rate(kind)
+            rows.append(speed(title, n, seconds[name], seconds.get("peer"), at_best))
     return rows
 
 
 def _wider(dim: int) -> ModelConfig:
     return shrink(preset("deepseek-llm-7b"), dim=dim, n_heads=8)
-
-
-def _matrix_parameters(c: ModelConfig) -> int:
-    return accounting.activated(c, "head only")
 
 
 def _our_step(c: ModelConfig, tokens: torch.Tensor, kind: Products) -> Callable[[], None]:

@@ -31,7 +31,7 @@ def provenance(root: Path, device: torch.device | str = "cpu") -> dict[str, Any]
         "machine": machine(),
         "device": describe(device),
         "versions": {"minids": minids.__version__, "python": platform.python_version()}
-        | {name: _version(name) for name in PACKAGES},
+        | {name: version_of(name) for name in PACKAGES},
         "date": date.today().isoformat(),
         "commit": known or os.environ.get("MINIDS_COMMIT") or None,
         "changed": bool(changed) if known else None,
@@ -55,7 +55,8 @@ def describe(device: torch.device | str) -> dict[str, Any]:
     }
 
 
-def _version(package: str) -> str | None:
+def version_of(package: str) -> str | None:
+    """Return the version of an installed package; None where it is not installed."""
     try:
         return version(package)
     except PackageNotFoundError:
