@@ -37,6 +37,12 @@ def test_every_task_is_done_once():
     assert sorted(run_tasks(square, tasks(7), workers=2)) == [(n, n**2) for n in range(7)]
 
 
+def test_none_is_a_worker_for_each_core_and_0_is_this_process():
+    assert sorted(run_tasks(square, tasks(3))) == [(0, 0), (1, 1), (2, 4)]
+    assert {pid for _, (pid, _) in run_tasks(environment, tasks(2), workers=0)} == {os.getpid()}
+    assert list(run_tasks(square, [], workers=2)) == []
+
+
 def test_results_come_as_they_finish(tmp_path):
     sign = tmp_path / "sign"
 

@@ -14,14 +14,14 @@ Its width comes from the runs of all arms (see noise.py).
 Left out: a correction for many arms. Of twenty arms that differ by nothing one lies outside.
 """
 
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from typing import Any
 
 from tqdm.auto import tqdm
 
 from minids.study.results import Results, machine
-from minids.study.workers import WorkerError, cores, run_tasks
+from minids.study.workers import WorkerError, run_tasks
 
 
 def compare(
@@ -44,8 +44,7 @@ def compare(
         raise ValueError(f"give at least one arm and seeds that differ; got {[*arms]}, {[*seeds]}")
     names = [(arm, seed) for arm in arms for seed in seeds]
     tasks = [{"seed": seed, **arms[arm]} for arm, seed in names]
-    n_workers = min(cores() if workers is None else workers, len(tasks))
-    finished = run_tasks(run, tasks, n_workers) if n_workers else _one_by_one(run, tasks)
+    finished = run_tasks(run, tasks, workers)
     found: dict[tuple[str, int], dict[str, float]] = {}
     bar = tqdm(total=len(tasks), disable=not progress, leave=False)
     with bar, closing(finished):
@@ -61,13 +60,6 @@ def compare(
     return Results(
         seeds=tuple(seeds), values=_sorted(found, list(arms), list(seeds)), machine=machine()
     )
-
-
-def _one_by_one(
-    run: Callable[..., Any], tasks: list[dict[str, Any]]
-) -> Generator[tuple[int, Any], None, None]:
-    for number, task in enumerate(tasks):
-        yield number, run(**task)
 
 
 def _by_name(result: Any) -> dict[str, float]:

@@ -21,7 +21,7 @@ from minids.decode.speculative import Speculated, speculate
 from minids.model.mtp import MTP
 from minids.model.products import Products
 from minids.model.transformer import Transformer
-from minids.study.workers import cores, run_tasks
+from minids.study.workers import run_tasks
 from minids.text.batches import windows
 from minids.text.corpus import real_text
 from minids.text.domains import DOMAINS
@@ -119,16 +119,7 @@ def trained_all(
 
     `workers` 0 takes one after another in this process, as on a GPU.
     """
-    n_workers = min(cores() if workers is None else workers, len(tasks))
-    found: Iterator[tuple[int, Any]]
-    if n_workers:
-        found = run_tasks(trained, tasks, n_workers)
-    else:
-        found = ((number, trained(**task)) for number, task in enumerate(tasks))
-    with tqdm(total=len(tasks), leave=False) as bar:
-        for number, result in found:
-            bar.update()
-            yield number, result
+    yield from tqdm(run_tasks(trained, tasks, workers), total=len(tasks), leave=False)
 
 
 def prompts(name: str, n: int) -> list[list[int]]:

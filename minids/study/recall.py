@@ -18,7 +18,7 @@ from minids.config import GQAConfig, ModelConfig
 from minids.model.products import Products
 from minids.model.transformer import Output, Transformer
 from minids.study import needle
-from minids.study.workers import cores, run_tasks
+from minids.study.workers import run_tasks
 from minids.text.batches import Batch
 from minids.train.loop import Step, fit
 from minids.train.losses import next_token
@@ -114,12 +114,7 @@ def learn_all(
     `workers=0` takes one after another in this process, as on a GPU.
     """
     tasks = [{"seed": seed, **settings} for seed in seeds]
-    n_workers = min(cores() if workers is None else workers, len(tasks))
-    done = (
-        run_tasks(learn, tasks, n_workers)
-        if n_workers
-        else ((number, learn(**task)) for number, task in enumerate(tasks))
-    )
+    done = run_tasks(learn, tasks, workers)
     bar = tqdm(done, total=len(tasks), disable=not progress, leave=False)
     found = {seeds[number]: lesson for number, lesson in bar}
     return {seed: found[seed] for seed in seeds}

@@ -40,20 +40,23 @@ class WorkerError(RuntimeError):
 
 def cores() -> int:
     """Return how many cores this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def run_tasks(
-    function: Callable[..., Any], tasks: Sequence[dict[str, Any]], workers: int
+    function: Callable[..., Any], tasks: Sequence[dict[str, Any]], workers: int | None = None
 ) -> Generator[tuple[int, Any], None, None]:
     """Return pairs (number of the task, result of `function(**task)`) in the order they finish.
 
-    What tasks print is not shown. When all tasks are done the workers wait for the next call, for
-    a minute, unless they have grown; when the iterator is closed early or interrupted they end
-    with it. `WorkerError` when a task raises or a worker dies.
+    `workers`: one for every core if None; 0 takes one task after another in this process, as on a
+    GPU. What tasks print in a worker is not shown. When all tasks are done the workers wait for
+    the next call, for a minute, unless they have grown; when the iterator is closed early or
+    interrupted they end with it. `WorkerError` when a task raises in a worker or a worker dies.
     """
+    workers = min(cores() if workers is None else workers, len(tasks))
+    if workers == 0:
+        yield from ((number, function(**task)) for number, task in enumerate(tasks))
+        return
     packed = pack((function, list(tasks)))
     todo: queue.SimpleQueue[int | None] = queue.SimpleQueue()
     done: queue.SimpleQueue[tuple[int, str, Any]] = queue.SimpleQueue()
