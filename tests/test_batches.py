@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from minids.text.batches import Batch, packed, padded, paired, stream, windows
+from minids.text.chance import chance
 from minids.text.labelled import domain_streams, labelled, labelled_windows
 from minids.text.tokenizer import default_tokenizer
 
@@ -14,6 +15,13 @@ TEXT = torch.arange(1_000)  # each token is its own position
 
 def same(a: Batch, b: Batch) -> bool:
     return all(torch.equal(x, y) for x, y in zip(a, b, strict=True))
+
+
+def test_seeds_of_neighbours_are_apart_and_those_of_the_stored_runs():
+    seeds = {chance(name, i).initial_seed() for name in "ab" for i in range(50)}
+    assert len(seeds) == 100
+    assert chance(0, "order", 1).initial_seed() == 10407039197203068
+    assert chance("haystacks", 3, 64, 0.5).initial_seed() == 36358117251139830
 
 
 # Packed

@@ -172,7 +172,7 @@ def test_the_seed_decides():
         ({"temperature": -1.0}, "temperature=-1.0"),
         ({"top_k": 0}, "top_k=0"),
         ({"top_p": 0.0}, "top_p=0.0"),
-        ({"max_new": 60}, "outside the context of 48"),
+        ({"max_new": 60}, "more than the context of 48"),
     ],
 )
 def test_what_cannot_be_sampled_is_refused_by_name(wrong, says):

@@ -344,7 +344,7 @@ def test_what_cannot_be_written_is_refused_by_name(wrong, says):
 def test_a_drafter_whose_context_is_too_short_is_refused():
     model = tiny().main
     short = Transformer(replace(model.c, context=16)).double()
-    with pytest.raises(ValueError, match="the drafter has a context of 16, and 4"):
+    with pytest.raises(ValueError, match="the drafter has a context of 16, and 18 tokens"):
         speculate(model, short, [[1, 2, 3, 4]], 14, n_drafts=1)
 
 

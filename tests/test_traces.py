@@ -9,7 +9,7 @@ from minids.config import GQAConfig, ModelConfig
 from minids.model.layers import init_weights
 from minids.model.transformer import Transformer
 from minids.rl.rewards import accuracy
-from minids.rl.traces import Trace, collect, mixed, traces, verified
+from minids.rl.traces import Trace, collect, traces, verified
 from minids.text.alphabet import alphabet
 from minids.text.arithmetic import is_held_out, problems
 from minids.text.lessons import asked
@@ -93,8 +93,3 @@ def test_bad_sizes_are_refused():
         collect(written("r"), tokens=0)
     with pytest.raises(ValueError, match="at least one"):
         next(traces(tiny(), ASK, CODEC, max_new=2, seed=0, at_once=0))
-
-
-def test_neighbouring_keys_have_nothing_in_common():
-    seeds = {mixed("a", i) for i in range(50)} | {mixed("b", i) for i in range(50)}
-    assert len(seeds) == 100 and max(seeds) < 2**56

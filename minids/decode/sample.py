@@ -3,7 +3,6 @@
 axes: n rows (rollouts), t tokens of the longest prompt plus what was written, v vocabulary
 """
 
-import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -12,6 +11,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from minids.accounting import flops_per_token
+from minids.decode.refused import refuse_no_choice, refuse_no_room
 from minids.decode.threads import threads_that_pay
 from minids.model.transformer import Transformer
 
@@ -63,7 +63,10 @@ def generate(
     `pad`, which no token attends to. The log-probabilities are those of the whole distribution at
     `temperature` (at 1 when greedy), before top-k or top-p cut it.
     """
-    _check(prompts, max_new, each, temperature, top_k, top_p, model.c.context)
+    refuse_no_room(prompts, max_new, model.c.context)
+    refuse_no_choice(temperature, top_k, top_p)
+    if each < 1:
+        raise ValueError(f"each={each}: continue every prompt at least once")
     device = model.embed.weight.device
     asked, padding = _side_by_side(prompts, pad, device)
     source = torch.arange(len(prompts), device=device).repeat_interleave(each)
@@ -186,37 +189,3 @@ def token_logp(
     """Return the log-probability, in nats, of each of `tokens` under the logits at its place."""
     scaled = logits.float() / temperature
     return scaled.log_softmax(-1).gather(-1, tokens[..., None])[..., 0]
-
-
-def _check(
-    prompts: Sequence[Sequence[int]],
-    max_new: int,
-    each: int,
-    temperature: float,
-    top_k: int | None,
-    top_p: float | None,
-    context: int,
-) -> None:
-    """Refuse what cannot be sampled, by name."""
-    if not prompts or any(len(p) == 0 for p in prompts):
-        raise ValueError("every prompt needs at least one token: begin with the <|end|> token")
-    if max_new < 1:
-        raise ValueError(f"max_new={max_new}: ask for at least one token")
-    longest = max(map(len, prompts))
-    if longest + max_new > context:
-        raise ValueError(
-            f"max_new={max_new} behind {longest} tokens is outside the context of {context}"
-        )
-    if each < 1:
-        raise ValueError(f"each={each}: continue every prompt at least once")
-    refuse_no_choice(temperature, top_k, top_p)
-
-
-def refuse_no_choice(temperature: float, top_k: int | None, top_p: float | None) -> None:
-    """Raise ValueError for settings by which no token can be chosen."""
-    if not (temperature == 0 or 1e-6 <= temperature < math.inf):
-        raise ValueError(f"temperature={temperature} must be 0 (greedy), or from 1e-6 on")
-    if top_k is not None and top_k < 1:
-        raise ValueError(f"top_k={top_k} keeps no token: use 1 or more, or None for all")
-    if top_p is not None and not 0 < top_p <= 1:
-        raise ValueError(f"top_p={top_p} must lie in (0, 1]")

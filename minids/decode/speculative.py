@@ -22,8 +22,8 @@ from torch import Tensor
 
 from minids.decode.accept import accept, accept_greedy
 from minids.decode.draft import ModelDraft, ModuleDraft, Pick, Text, read
+from minids.decode.refused import refuse_drafter, refuse_no_choice, refuse_no_room
 from minids.decode.rows import Rows, put, window
-from minids.decode.sample import refuse_no_choice
 from minids.model.mtp import MTP
 from minids.model.transformer import Transformer
 
@@ -100,8 +100,14 @@ def rounds(
     stop: int | None = None,
 ) -> Iterator[Round]:
     """Yield what every pass brings; the first reads the prompts. Arguments as in `speculate`."""
-    n_drafts = _check(model, drafter, prompts, max_new, n_drafts, pick)
-    batch, room = len(prompts), max(map(len, prompts)) + max_new + 2 * n_drafts + 1
+    refuse_no_room(prompts, max_new, model.c.context)
+    refuse_no_choice(pick.temperature, pick.top_k, pick.top_p)
+    batch, longest = len(prompts), max(map(len, prompts)) + max_new
+    if drafter is None:
+        n_drafts = 0
+    else:
+        refuse_drafter(drafter, model, n_drafts, longest)
+    room = longest + 2 * n_drafts + 1
     text = Text(prompts, room, model.embed.weight)
     rows = Rows(model.new_cache(batch, room).layers, batch, model.cos, model.sin)
     helper = _helper(drafter, batch, room)
@@ -177,45 +183,3 @@ def _advance(
         new.append(gained)
     rows.keep(read_now)
     return Round(new, drafts, counted)
-
-
-def _check(
-    model: Transformer,
-    drafter: Drafter | None,
-    prompts: Sequence[Sequence[int]],
-    max_new: int,
-    n_drafts: int,
-    pick: Pick,
-) -> int:
-    """The number of drafts a round; refuses what cannot be written, by name."""
-    if not prompts or any(len(p) == 0 for p in prompts):
-        raise ValueError("every prompt needs at least one token: begin with the <|end|> token")
-    longest = max(map(len, prompts))
-    if max_new < 1 or longest + max_new > model.c.context:
-        raise ValueError(
-            f"max_new={max_new} behind a prompt of {longest} tokens: ask for 1 or more, and no "
-            f"more than the context of {model.c.context} holds"
-        )
-    refuse_no_choice(pick.temperature, pick.top_k, pick.top_p)
-    if drafter is None:
-        return 0
-    if n_drafts < 1:
-        raise ValueError(f"n_drafts={n_drafts}: a drafter drafts 1 token or more")
-    if isinstance(drafter, MTP):
-        if drafter.main is not model:
-            raise ValueError("these modules belong to another model: give drafter.main as model")
-        if n_drafts > len(drafter.depths):
-            raise ValueError(
-                f"n_drafts={n_drafts}, and there are {len(drafter.depths)} modules: each drafts one"
-            )
-    elif drafter.c.vocab != model.c.vocab:
-        raise ValueError(
-            f"the drafter knows {drafter.c.vocab} tokens and the model {model.c.vocab}: both have "
-            "to speak of the same ones"
-        )
-    elif drafter.c.context < longest + max_new:
-        raise ValueError(
-            f"the drafter has a context of {drafter.c.context}, and {longest} + {max_new} tokens "
-            "have to fit into it: ask for fewer, or take another drafter"
-        )
-    return n_drafts

@@ -20,7 +20,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from minids.config import GQAConfig, ModelConfig
+from minids.config import ModelConfig
 from minids.model.attention import Mask
 from minids.model.cache import Cache, KVCache, LatentCache
 from minids.model.layers import RMSNorm, init_weights
@@ -129,16 +129,7 @@ class MTP(nn.Module):
 
     def new_cache(self, batch: int, max_len: int) -> list[KVCache | LatentCache]:
         """Return an empty cache for every module, for `batch` rows of up to `max_len` places."""
-        a, w = self.c.attention, self.main.embed.weight
-
-        def one() -> KVCache | LatentCache:
-            if isinstance(a, GQAConfig):
-                widths = (a.n_kv_heads, a.head_dim)
-                return KVCache(batch, max_len, *widths, device=w.device, dtype=w.dtype)
-            widths = (a.kv_rank, a.rope_dim)
-            return LatentCache(batch, max_len, *widths, device=w.device, dtype=w.dtype)
-
-        return [one() for _ in self.depths]
+        return [self.main.layer_cache(batch, max_len) for _ in self.depths]
 
 
 def swap_order(merge: Float[Tensor, "d i"]) -> Float[Tensor, "d i"]:

@@ -109,19 +109,18 @@ class Transformer(nn.Module):
 
     def new_cache(self, batch: int, max_len: int, pad: Int[Tensor, " b"] | None = None) -> Cache:
         """Return an empty cache for `batch` rows of up to `max_len` tokens, beside the weights."""
-        a, w = self.c.attention, self.embed.weight
-
-        def one_layer() -> KVCache | LatentCache:
-            if isinstance(a, GQAConfig):
-                widths = (a.n_kv_heads, a.head_dim)
-                return KVCache(batch, max_len, *widths, device=w.device, dtype=w.dtype)
-            widths = (a.kv_rank, a.rope_dim)
-            return LatentCache(batch, max_len, *widths, device=w.device, dtype=w.dtype)
-
-        layers = [one_layer() for _ in range(self.c.n_layers)]
         if pad is not None and pad.shape != (batch,):
             raise ValueError(f"pad counts padding per row: expected ({batch},), got {pad.shape}")
-        return Cache(layers, pad)
+        return Cache([self.layer_cache(batch, max_len) for _ in self.layers], pad)
+
+    def layer_cache(self, batch: int, max_len: int) -> KVCache | LatentCache:
+        """Return an empty cache for one layer of this model, or one module behind it."""
+        a, w = self.c.attention, self.embed.weight
+        if isinstance(a, GQAConfig):
+            widths = (a.n_kv_heads, a.head_dim)
+            return KVCache(batch, max_len, *widths, device=w.device, dtype=w.dtype)
+        widths = (a.kv_rank, a.rope_dim)
+        return LatentCache(batch, max_len, *widths, device=w.device, dtype=w.dtype)
 
 
 def _padding_mask(cache: Cache, start: int, end: int) -> Bool[Tensor, "b 1 t s"] | None:

@@ -32,10 +32,11 @@ from minids.model.products import Products, products
 from minids.model.transformer import Transformer
 from minids.rl.rollouts import aligned
 from minids.rl.sft import PAD, updates
-from minids.rl.traces import Trace, mixed
+from minids.rl.traces import Trace
 from minids.text.alphabet import Codec
 from minids.text.arithmetic import Problem
 from minids.text.batches import paired
+from minids.text.chance import chance
 from minids.text.lessons import asked
 from minids.train.loop import Diverged, Step
 from minids.train.losses import forward_kl, reverse_kl
@@ -112,7 +113,7 @@ def on_policy(
 
     def take(i: int, share: float) -> Step:
         began = time.perf_counter()
-        generator = torch.Generator(device).manual_seed(mixed("on policy", seed, i))
+        generator = chance("on policy", seed, i, device=device)
         questions = [ask(number) for number in range(i * batch, (i + 1) * batch)]
         with products(kind, device):
             written = generate(

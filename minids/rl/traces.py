@@ -6,11 +6,8 @@ counted here in tokens of responses that a student learns from; what was written
 counted beside it, because what verification throws away was paid for as well.
 """
 
-import hashlib
 from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
-
-import torch
 
 from minids.decode.sample import generate
 from minids.model.products import Products, products
@@ -18,6 +15,7 @@ from minids.model.transformer import Transformer
 from minids.rl.rewards import accuracy
 from minids.text.alphabet import Codec
 from minids.text.arithmetic import Problem
+from minids.text.chance import chance
 from minids.text.lessons import asked
 
 
@@ -58,7 +56,6 @@ def traces(
     max_new: int,
     seed: int,
     at_once: int = 512,
-    temperature: float = 1.0,
     kind: Products = "plain",
 ) -> Iterator[Trace]:
     """Return the teacher's answers to question 0, 1, 2 and so on, without end; one to each.
@@ -77,10 +74,9 @@ def traces(
                 teacher,
                 prompts,
                 max_new,
-                temperature=temperature,
                 stop=codec.id("<|end|>"),
                 pad=codec.id("<|pad|>"),
-                generator=torch.Generator(device).manual_seed(mixed("traces", seed, first)),
+                generator=chance("traces", seed, first, device=device),
             )
         for problem, prompt, response in zip(problems, prompts, written.answers(), strict=True):
             right = accuracy(problem, codec.decode(response)) == 1.0
@@ -122,8 +118,3 @@ def collect(written: Iterable[Trace], tokens: int, *, most: int = 20) -> Collect
         f"of {answers} answers {right} were right, which is {n_kept} tokens where {tokens} are "
         "wanted: take a better teacher, easier questions, or a smaller budget"
     )
-
-
-def mixed(*key: str | int) -> int:
-    """Return a seed of 56 bits from several things, of which neighbours have nothing in common."""
-    return int.from_bytes(hashlib.sha256(repr(key).encode()).digest()[:7])

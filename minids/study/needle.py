@@ -13,7 +13,6 @@ brings its predecessor along: `with_token_shift`, put in front of the package's 
 axes: b rows, t tokens, d model width, v vocabulary
 """
 
-import hashlib
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
@@ -23,6 +22,7 @@ from torch import Tensor, nn
 
 from minids.model.transformer import Transformer
 from minids.text.batches import Batch
+from minids.text.chance import chance
 
 N_FILLER, N_KEYS, N_VALUES = 24, 16, 16
 VOCAB = N_FILLER + N_KEYS + N_VALUES  # numbered in this order
@@ -81,7 +81,7 @@ def haystacks(rows: int, length: int, depth: float, *, seed: int, distractors: i
             f"depth={depth} must lie in 0..1, and length={length} must hold a needle and "
             f"{distractors} distractors: at least {2 * distractors + 7} tokens"
         )
-    g = _generator("haystacks", seed, length, depth)
+    g = chance("haystacks", seed, length, depth)
     tokens = filler(rows, length, g)
     keys = torch.rand(rows, N_KEYS, generator=g).argsort(1)[:, : distractors + 1] + N_FILLER
     values = torch.rand(rows, N_VALUES, generator=g).argsort(1)[:, : distractors + 1]
@@ -112,7 +112,7 @@ def lessons(
         )
 
     def batch(i: int) -> Batch:
-        g = _generator("lessons", seed, length, i)
+        g = chance("lessons", seed, length, i)
         tokens = filler(rows, length + 1, g)
         keys = torch.rand(rows, N_KEYS, generator=g).argsort(1)[:, :n_keys]
         values = torch.randint(N_VALUES, (rows, n_keys), generator=g)
@@ -193,9 +193,3 @@ def accuracy_by_depth(
             right += int((said == answers).sum())
         found.append(right / rows)
     return found
-
-
-def _generator(*key: int | float | str) -> torch.Generator:
-    """Return a generator seeded by several things, of which neighbours have nothing in common."""
-    digest = hashlib.sha256(repr(key).encode()).digest()
-    return torch.Generator().manual_seed(int.from_bytes(digest[:7]))

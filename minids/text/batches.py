@@ -8,7 +8,6 @@ is not cut there, as in DeepSeek-V3 (section 4.1, "document packing").
 axes: b rows of a batch, t tokens of a row, n tokens of a text
 """
 
-import hashlib
 from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
@@ -16,6 +15,7 @@ import torch
 from jaxtyping import Bool, Int
 from torch import Tensor
 
+from minids.text.chance import chance
 from minids.text.tokenizer import Tokenizer
 
 
@@ -65,7 +65,7 @@ def packed(
     def batch_number(i: int) -> Batch:
         epoch, row = _mixed(i, batch=batch, rows=rows, seed=seed)
         cut = {
-            e: int(torch.randint(spare + 1, (), generator=_generator(seed, "cut", e)))
+            e: int(torch.randint(spare + 1, (), generator=chance(seed, "cut", e)))
             for e in epoch.unique().tolist()
         }
         return _rows(tokens, row * length + torch.tensor([cut[e] for e in epoch.tolist()]), length)
@@ -134,8 +134,7 @@ def _mixed(
     places = torch.arange(i * batch, (i + 1) * batch)
     epoch = places // rows
     orders = [
-        torch.randperm(rows, generator=_generator(seed, "order", e))
-        for e in epoch.unique().tolist()
+        torch.randperm(rows, generator=chance(seed, "order", e)) for e in epoch.unique().tolist()
     ]
     return epoch, torch.cat(orders)[places - epoch[0] * rows]
 
@@ -144,12 +143,6 @@ def _rows(tokens: Int[Tensor, " n"], starts: Int[Tensor, " b"], length: int) -> 
     at = (starts[:, None] + torch.arange(length)).to(tokens.device)
     rows, targets = tokens[at].long(), tokens[at + 1].long()
     return Batch(rows, targets, torch.ones_like(rows, dtype=torch.bool))
-
-
-def _generator(*key: int | str) -> torch.Generator:
-    """Return a generator seeded by several things, of which neighbours have nothing in common."""
-    digest = hashlib.sha256(repr(key).encode()).digest()
-    return torch.Generator().manual_seed(int.from_bytes(digest[:7]))
 
 
 def _positive(**sizes: int) -> None:
