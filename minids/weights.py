@@ -11,18 +11,15 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import torch
-from jaxtyping import Float
 from torch import Tensor
 
 from minids.checkpoint import with_weights
 from minids.config import ModelConfig
 from minids.hf_files import read_config
-from minids.model import fp8_formats
+from minids.model.fp8_formats import SQUARE, dequantise
 from minids.model.transformer import Transformer
 from minids.names import Source, Table, sources
 from minids.stored_tensors import StoredTensors, WeightsError
-
-BLOCK = 128  # rows and columns that share one scale in DeepSeek's FP8 files
 
 
 def from_hf_weights(
@@ -93,18 +90,6 @@ def mtp_weights(weights: Mapping[str, Tensor], c: ModelConfig) -> list[dict[str,
     ]
 
 
-def dequantise(
-    weight: Float[Tensor, "rows columns"], scale: Float[Tensor, "rb cb"]
-) -> Float[Tensor, "rows columns"]:
-    """Return FP8 numbers times the scale of their block of 128 x 128, in float32."""
-    rows, columns = weight.shape
-    if scale.shape != (-(-rows // BLOCK), -(-columns // BLOCK)):
-        raise WeightsError(
-            f"scales {tuple(scale.shape)} do not fit {rows} x {columns} in blocks of {BLOCK}"
-        )
-    return fp8_formats.dequantise(weight, scale, (BLOCK, BLOCK))
-
-
 def _refuse_other_names(table: Table, weights: Mapping[str, Tensor], c: ModelConfig) -> None:
     present, needed = set(weights), set()
     for source in table.values():
@@ -154,8 +139,8 @@ def _take(weights: Mapping[str, Tensor], source: Source, shape: torch.Size) -> T
             )
         if scale in weights:
             try:
-                tensor = dequantise(tensor, weights[scale])
-            except WeightsError as error:
+                tensor = dequantise(tensor, weights[scale], SQUARE)
+            except ValueError as error:
                 raise WeightsError(f"{name}: {error}") from None
         parts.append(tensor)
     return parts[0] if len(parts) == 1 else torch.cat(parts)

@@ -275,7 +275,7 @@ SCENARIOS = {
     "v3 in float64": lambda w: trained("v3", w, weights=torch.float64),
     "six experts": lambda w: trained("six experts", w),
     "six experts in float64": lambda w: trained("six experts", w, weights=torch.float64),
-    "v3 with bf16 products": lambda w: trained("v3", w, dtype=torch.bfloat16),
+    "v3 with bf16 products": lambda w: trained("v3", w, products="bf16"),
     "mtp": with_mtp,
     "grpo": lambda w: practised(w, dapo=False),
     "dapo": lambda w: practised(w, dapo=True),

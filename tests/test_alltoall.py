@@ -8,7 +8,6 @@ from minids.model.routing import route, sigmoid_scores
 from minids.presets import preset
 from minids.systems.alltoall import (
     Reach,
-    compute_per_communication,
     exchange,
     layer_flops,
     reach,
@@ -71,14 +70,6 @@ def test_one_more_layer_costs_its_matrices_and_two_products_of_attention():
     assert layer_flops(v3, 2048) - layer_flops(v3, 0) == 2 * 128 * (192 + 128) * 2048
 
 
-def test_the_ratio_falls_with_faster_computing_and_rises_with_faster_links():
-    v3 = preset("deepseek-v3")
-    slow = compute_per_communication(v3, 4e14)
-    assert compute_per_communication(v3, 8e14) == pytest.approx(slow / 2)
-    fast = exchange(v3.dim, ib=100e9, nvlink=320e9)
-    assert compute_per_communication(v3, 4e14, fast) == pytest.approx(2 * slow)
-
-
 def test_what_makes_no_sense_is_refused():
     with pytest.raises(ValueError, match="kept_nodes=9 lies between 1 and n_nodes=8"):
         reach(kept_nodes=9)
@@ -86,5 +77,3 @@ def test_what_makes_no_sense_is_refused():
         exchange(0)
     with pytest.raises(ValueError, match="has no experts"):
         layer_flops(preset("deepseek-llm-7b"))
-    with pytest.raises(ValueError, match="positive rate"):
-        compute_per_communication(preset("deepseek-v3"), 0)

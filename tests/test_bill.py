@@ -87,6 +87,8 @@ def test_five_sixths_of_v3s_work_is_in_fp8():
     other = 6 * (scores + head + router) / accounting.flops_per_token(V3, CAUSAL)
     assert bill.fp8_share(V3, CAUSAL) == pytest.approx(1 - other)
     assert 0.85 < bill.fp8_share(V3, CAUSAL) < 0.86
+    shares = [bill.fp8_share(V3, n) for n in (0, 4096, 131_072)]
+    assert shares == sorted(shares, reverse=True)
 
 
 @given(st.floats(0, 1))

@@ -9,7 +9,6 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from minids import weights
 from minids.model.fp8_formats import (
     E4M3,
     E5M2,
@@ -231,7 +230,6 @@ def test_v3s_weight_blocks_are_dequantised_exactly(shape):
         for column in range(0, shape[1], 41):
             by_hand = E4M3.value(int(codes[row, column])) * scale[row // 128, column // 128]
             assert got[row, column] == by_hand
-    assert torch.equal(got, weights.dequantise(numbers, scale))
 
 
 def test_scales_that_do_not_fit_are_refused():

@@ -581,6 +581,7 @@ def test_an_exam_of_a_random_model():
     e = exam(tiny(), [ASK(i) for i in range(4)], CODEC, samples=3, max_new=6)
     assert e.pass_at_1 == e.greedy == e.majority == e.pass_at_k == 0 and e.k == 3
     assert 0 < e.length <= 6
+    assert e.numbers() == {name: getattr(e, name) for name in e._fields if name != "k"}
 
 
 # --- the toy

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from minids import accounting
-from minids.model.balance import device_balance, expert_balance
+from minids.model.balance import expert_balance
 from minids.model.transformer import Transformer
 from minids.study import mixtures as m
 from minids.text.domains import DOMAINS
@@ -56,14 +56,13 @@ def test_real_text_is_prose_and_code_in_the_tokens_of_the_course():
     assert "def " in default_tokenizer().decode(texts.train["code"][:2000].tolist())
 
 
-def test_balance_losses_are_weighed_and_summed_over_layers():
+def test_the_balance_loss_is_weighed_and_summed_over_layers():
     model, texts = Transformer(m.toy("top-2 of 16")), m.controlled()
     output = model(texts.exam(1)[0].tokens)
-    terms = m.balanced(0.01, 0.05, n_devices=4)(model, output, texts.exam(1)[0])
+    terms = m.balanced(0.01)(model, output, texts.exam(1)[0])
     by_expert = 0.01 * sum(expert_balance(r) for r in output.routings)
-    by_device = 0.05 * sum(device_balance(r, 4) for r in output.routings)
+    assert terms.keys() == {"expert balance"}
     assert terms["expert balance"].item() == pytest.approx(by_expert.item())
-    assert terms["device balance"].item() == pytest.approx(by_device.item())
     assert not m.balanced(0.0)(model, output, texts.exam(1)[0])
 
 

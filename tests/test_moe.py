@@ -124,7 +124,7 @@ def test_groups_that_are_filled_up_change_no_value_and_no_gradient(rows, tilt, m
 
 def test_filled_up_groups_have_few_sizes_and_lose_no_assignment():
     routing = route(softmax_scores(normal(50, 5)), top_k=2)
-    token, weights, ends = experts.in_order(routing, 5, rows=8)
+    token, weights, ends = experts.by_expert(routing, 5, rows=8)
     sizes = ends.diff(prepend=ends.new_zeros(1))
     asked = torch.bincount(routing.experts.flatten(), minlength=5)
     assert not (sizes % 8).any()

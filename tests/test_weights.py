@@ -10,12 +10,12 @@ from safetensors.torch import save_file
 
 from minids.config import GQAConfig, MLAConfig, ModelConfig, MoEConfig
 from minids.huggingface import to_hf
+from minids.model.fp8_formats import SQUARE, dequantise
 from minids.model.transformer import Transformer
 from minids.names import Source, Stack, sources
 from minids.presets import PRESETS, preset
 from minids.weights import (
     WeightsError,
-    dequantise,
     from_hf_weights,
     load_pretrained,
     mtp_weights,
@@ -248,7 +248,7 @@ def test_a_layer_too_many_is_no_mtp_layer_unless_the_config_says_so():
 
 def test_a_block_on_paper():
     weight = torch.tensor([[0.5, -448.0]]).to(FP8)
-    got = dequantise(weight, torch.tensor([[0.25]]))
+    got = dequantise(weight, torch.tensor([[0.25]]), SQUARE)
     assert got.tolist() == [[0.125, -112.0]] and got.dtype == torch.float32
 
 
@@ -257,7 +257,7 @@ def test_every_number_is_multiplied_by_the_scale_of_its_block(shape):
     g = torch.Generator().manual_seed(0)
     weight = torch.randn(shape, generator=g).to(FP8)
     scale = torch.rand(-(-shape[0] // 128), -(-shape[1] // 128), generator=g)
-    got = dequantise(weight, scale)
+    got = dequantise(weight, scale, SQUARE)
     for i, j in [(0, 0), (shape[0] - 1, shape[1] - 1), (shape[0] // 2, shape[1] // 3)]:
         assert got[i, j] == weight[i, j].float() * scale[i // 128, j // 128]
     for i in range(scale.shape[0]):  # and all of them, block by block
@@ -267,8 +267,11 @@ def test_every_number_is_multiplied_by_the_scale_of_its_block(shape):
 
 
 def test_scales_that_do_not_fit_are_refused():
-    with pytest.raises(WeightsError, match=r"scales \(1, 1\) do not fit 130 x 4 in blocks of 128"):
-        dequantise(torch.zeros(130, 4).to(FP8), torch.ones(1, 1))
+    weights, name = to_hf_weights(model_of(V3)), "model.layers.0.self_attn.o_proj.weight"
+    weights[name] = weights[name].to(FP8)
+    weights[f"{name}_scale_inv"] = torch.ones(2, 1)
+    with pytest.raises(WeightsError, match=rf"{name}: scales \(2, 1\) do not fit"):
+        from_hf_weights(weights, V3)
 
 
 def test_the_tensor_whose_scales_do_not_fit_is_named():

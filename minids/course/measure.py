@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from minids.course.files import write
+from minids.study.results import processor
 
 FILE = Path("data") / "results" / "cells.json"
 
@@ -71,14 +72,8 @@ def machine() -> dict[str, Any]:
     """What the figures were measured on, in one line's worth of words."""
     import torch
 
-    model = platform.processor() or platform.machine()
-    cpuinfo = Path("/proc/cpuinfo")
-    if cpuinfo.exists():
-        rows = cpuinfo.read_text(encoding="utf-8", errors="replace").splitlines()
-        names = [row.split(":", 1)[1].strip() for row in rows if row.startswith("model name")]
-        model = names[0] if names else model
     return {
-        "cpu": model,
+        "cpu": processor(),
         "cores": os.cpu_count(),
         "system": platform.system(),
         "python": platform.python_version(),

@@ -44,13 +44,13 @@ def experts_grouped(
 
     The weights are applied before `down`, which is linear: the same sum, fewer numbers to weigh.
     """
-    token, weights, ends = in_order(routing, len(down), _rows(x, gate_up, routing))
+    token, weights, ends = by_expert(routing, len(down), _rows(x, gate_up, routing))
     hidden = gated_silu(grouped_linear(x.index_select(0, token), gate_up, ends))
     y = grouped_linear((hidden * weights[:, None]).to(hidden.dtype), down, ends)
     return x.new_zeros(x.shape).index_add(0, token, y.to(x.dtype))
 
 
-def in_order(
+def by_expert(
     routing: Routing, n_experts: int, rows: int = 1
 ) -> tuple[Int[Tensor, " n"], Float[Tensor, " n"], Int[Tensor, " e"]]:
     """Return the token and the weight of each assignment, sorted by expert, and the groups' ends.

@@ -29,7 +29,8 @@ def cut_sum(terms: Float[Tensor, "m n s"], bits: int = BITS) -> Float[Tensor, "m
     The largest term decides what the last bit is worth; what lies below is cut off each term,
     and off the sum.
     """
-    return _cut_off((_cut_off(terms, terms.abs().amax(-1, keepdim=True), bits)).sum(-1), None, bits)
+    total = _cut_off(terms, terms.abs().amax(-1, keepdim=True), bits).sum(-1)
+    return _cut_off(total, total, bits)
 
 
 def limited_product(
@@ -130,9 +131,9 @@ def real_product(
     return out[:m, :n]
 
 
-def _cut_off(x: Tensor, largest: Tensor | None, bits: int) -> Tensor:
-    """Whole steps of `x`, towards zero, where `largest` (or x) has `bits` of them."""
-    _, exponent = torch.frexp(x if largest is None else largest)
+def _cut_off(x: Tensor, largest: Tensor, bits: int) -> Tensor:
+    """Whole steps of `x`, towards zero, where a step is the last of the `bits` of `largest`."""
+    _, exponent = torch.frexp(largest)
     step = torch.ldexp(torch.ones_like(exponent, dtype=x.dtype), exponent - bits)
     return (x / step).trunc() * step
 

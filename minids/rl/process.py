@@ -71,16 +71,6 @@ def columns(problem: Problem, response: str, answer: Rule = accuracy) -> list[Ju
     return [*judged, last]
 
 
-def mean_step(steps_of: StepsOf) -> Rule:
-    """Return a rule that gives the mean reward of a response's steps, to be watched at weight 0."""
-
-    def rule(problem: Problem, response: str) -> float:
-        steps = steps_of(problem, response)
-        return sum(step.reward for step in steps) / max(1, len(steps))
-
-    return rule
-
-
 def last_tokens(ends: Sequence[int], tokens: Sequence[int], codec: Codec) -> list[int]:
     """Return for each place in the text of `tokens` which token ends there or is the first beyond.
 

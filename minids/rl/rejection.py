@@ -5,7 +5,7 @@ R1 keeps answers that are right, and drops those that mix languages or cannot be
 """
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -17,9 +17,6 @@ from minids.rl.rollouts import roll_out
 from minids.rl.scenarios import right, same_language
 from minids.text.alphabet import Codec
 from minids.text.arithmetic import Problem
-
-Fault = Callable[[Problem, str], str | None]
-"""From a question and a response to the reason for dropping it, or None to keep it."""
 
 
 class Sample(NamedTuple):
@@ -52,12 +49,10 @@ def sample(
     each: int,
     max_new: int,
     seed: int,
-    temperature: float = 1.0,
     batch: int = 512,
-    why: Fault = fault,
     kind: Products = "plain",
 ) -> list[Sample]:
-    """Return `each` responses to every problem, neighbours belonging together, judged by `why`."""
+    """Return `each` responses to every problem, neighbours belonging together, and their faults."""
     if each < 1 or batch < each:
         raise ValueError(f"each={each} must be 1 or more and at most batch={batch} responses")
     generator = torch.Generator(model.embed.weight.device).manual_seed(seed)
@@ -71,12 +66,11 @@ def sample(
             {},
             group=each,
             max_new=max_new,
-            temperature=temperature,
             generator=generator,
             kind=kind,
         )
         pairs = zip(scored.problems, scored.responses, strict=True)
-        found += [Sample(p, response, why(p, response)) for p, response in pairs]
+        found += [Sample(p, response, fault(p, response)) for p, response in pairs]
     return found
 
 

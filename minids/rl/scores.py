@@ -12,15 +12,13 @@ from torch import Tensor
 
 from minids.model.products import Products
 from minids.model.transformer import Transformer
+from minids.rl.exam import TEST_SEED
 from minids.rl.rewards import Rewards, Weighed, form, worked
 from minids.rl.rollouts import roll_out
 from minids.rl.scenarios import polite, refused, right, same_language
 from minids.text import dial, requests
 from minids.text.alphabet import Codec
 from minids.text.arithmetic import Problem
-
-TEST_SEED = 10_000
-"""Seeds of test questions start here; they are held out whatever the seed."""
 
 RULES: Rewards = {
     "right": Weighed(right, 0.0),

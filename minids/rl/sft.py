@@ -26,7 +26,7 @@ def tuned(
     lr: float,
     seed: int,
     schedule: Callable[[int], float] | None = None,
-    products: Products | None = None,
+    products: Products = "plain",
 ) -> Iterator[Step]:
     """Return a generator that trains `model` in place on (prompt, response) pairs of tokens.
 

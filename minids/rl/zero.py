@@ -14,6 +14,7 @@ import torch
 from minids.config import GQAConfig, ModelConfig
 from minids.model.products import Products
 from minids.model.transformer import Transformer
+from minids.rl.exam import TEST_SEED
 from minids.rl.grpo import Settings, grpo
 from minids.rl.grpo import Step as Practice
 from minids.rl.rewards import R1_ZERO, Rewards
@@ -25,9 +26,6 @@ from minids.train.loop import Step as Reading
 from minids.train.loop import fit
 from minids.train.schedule import cosine
 from minids.train.world import World
-
-TEST_SEED = 10_000
-"""Seeds of test problems start here; they are held out whatever the seed."""
 
 
 @dataclass(frozen=True, kw_only=True)

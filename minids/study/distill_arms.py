@@ -167,11 +167,6 @@ def test(model: Transformer, plan: Plan, *, seed: int, kind: Products = "plain")
     )
 
 
-def numbers(result: Exam) -> dict[str, float]:
-    """Return an exam as numbers by name."""
-    return {name: float(value) for name, value in result._asdict().items() if name != "k"}
-
-
 def _exhaust(steps: Iterable[object]) -> None:
     for _ in steps:
         pass

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from minids.presets import DATA
 from minids.study.compare import compare
-from minids.study.distill_arms import ARMS, cast, numbers, run, test
+from minids.study.distill_arms import ARMS, cast, run, test
 from minids.study.distill_plan import Plan
 from minids.study.results import Results
 
@@ -26,7 +26,7 @@ def everything(seed: int, plan: Plan | None = None) -> dict[str, float]:
     found = {"thrown away": who.collected.thrown_away}
     for arm in ARMS:
         result = test(run(arm, plan, who, seed=seed), plan, seed=seed)
-        found |= {f"{arm}: {name}": value for name, value in numbers(result).items()}
+        found |= {f"{arm}: {name}": value for name, value in result.numbers().items()}
     return found
 
 

@@ -43,17 +43,6 @@ def weights(c: ModelConfig) -> Weights:
     return Weights(in_fp8, in_fp8 * (1 + 4 / SIZE**2) + 2 * rest, 2.0 * p.total)
 
 
-def flops_share(c: ModelConfig, context: int = 2048) -> float:
-    """Return which share of the operations of training takes FP8 factors.
-
-    `context`: tokens that one attends to; in a sequence of 4,096 it is half of them on average.
-    """
-    p = accounting.parameters(c)
-    total = accounting.flops_per_token(c, context, "prefill") / 2
-    core = total - accounting.flops_per_token(c, 0, "prefill") / 2
-    return (total - core - p.router - c.vocab * c.dim) / total
-
-
 def messages(c: ModelConfig, destinations: int) -> Messages:
     """Return the bytes of one token that travels to so many places, in one layer of experts."""
     if c.moe is None:

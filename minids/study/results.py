@@ -181,11 +181,15 @@ class Results:
 
 def machine() -> str:
     """Return a line on what ran: processor, cores, system, Python and torch."""
-    info = Path("/proc/cpuinfo")
-    lines = info.read_text(encoding="utf-8").splitlines() if info.exists() else []
-    models = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    processor = models[0] if models else platform.processor() or platform.machine()
     return (
-        f"{processor}, {cores()} cores, {platform.system()}, "
+        f"{processor()}, {cores()} cores, {platform.system()}, "
         f"Python {platform.python_version()}, torch {version('torch')}"
     )
+
+
+def processor() -> str:
+    """Return the name of the processor, as the system knows it."""
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text(encoding="utf-8", errors="replace").splitlines() if info.exists() else []
+    models = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    return models[0] if models else platform.processor() or platform.machine()

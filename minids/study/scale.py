@@ -38,11 +38,6 @@ class Scale:
     device: torch.device
     products: Products = "plain"
 
-    @property
-    def dtype(self) -> torch.dtype:
-        """The type of the factors of products: bfloat16 or float32. Weights are float32."""
-        return torch.bfloat16 if self.products == "bf16" else torch.float32
-
     @staticmethod
     def auto(environment: Mapping[str, str] = os.environ) -> "Scale":
         """Return the scale that MINIDS_SCALE names; without it gpu if there is CUDA, else laptop.

@@ -62,12 +62,14 @@ def zero(
     """Return the exams before and after practice, and how much a leaky reward is exploited."""
     recipe = quick(reading, practice, prompts)
     model = base(recipe, seed=seed, kind=kind, device=device)
-    found = {f"before {k}": v for k, v in _numbers(test(model, recipe, seed=seed, kind=kind))}
+    before = test(model, recipe, seed=seed, kind=kind).numbers()
+    found = {f"before {k}": v for k, v in before.items()}
     *_, last = until_enough(leak(copy.deepcopy(model), seed=seed, prompts=prompts, kind=kind))
     found |= {"leaky accuracy": last["accuracy"], "leaky hack": last["hack"]}
     for _ in practise(model, recipe, seed=seed, kind=kind):
         pass
-    return found | {f"after {k}": v for k, v in _numbers(test(model, recipe, seed=seed, kind=kind))}
+    after = test(model, recipe, seed=seed, kind=kind).numbers()
+    return found | {f"after {k}": v for k, v in after.items()}
 
 
 def starts_right(problem: Problem, response: str) -> float:
@@ -148,7 +150,3 @@ def alone(practice: int = 3) -> Recipe:
         prompts=64, group=1, max_new=32, variant=Variant(name="no KL", kl_weight=0.0)
     )
     return quick(practice=practice, settings=settings)
-
-
-def _numbers(result: Exam) -> list[tuple[str, float]]:
-    return [(name, float(value)) for name, value in result._asdict().items() if name != "k"]

@@ -108,16 +108,3 @@ def layer_flops(config: ModelConfig, context: float = 2048) -> float:
         for c in (0, 1)
     )
     return few + (many - few) * context
-
-
-def compute_per_communication(
-    config: ModelConfig, flops_per_second: float, cost: Exchange | None = None
-) -> float:
-    """Return seconds of computing for each second of sending, forward and backward together.
-
-    Computing counts three times forward, sending twice. The report speaks of about 1 : 1 (3.2.1).
-    """
-    if flops_per_second <= 0:
-        raise ValueError(f"flops_per_second={flops_per_second}: give a positive rate")
-    cost = cost or exchange(config.dim)
-    return 3 * layer_flops(config) / flops_per_second / (2 * cost.total)

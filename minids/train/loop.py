@@ -73,8 +73,7 @@ def fit(
     betas: tuple[float, float] = (0.9, 0.95),
     clip: float = 1.0,
     accumulate: int = 1,
-    dtype: torch.dtype | None = None,
-    products: arithmetic.Products | None = None,
+    products: arithmetic.Products = "plain",
     balance: float = 0.0,
     bias_speed: float | Callable[[int], float] = 0.001,
     extra_losses: ExtraLosses | None = None,
@@ -86,9 +85,9 @@ def fit(
 
     Step i reads `batches(i)` at the rate `lr * schedule(i)`, or less during the first `warmup`
     steps. `accumulate` cuts a batch into so many parts, to save memory; the gradient is that of
-    the whole. Weights stay float32: `dtype=torch.bfloat16` rounds the factors of the products
-    alone, and `products` says it in full (see model/products.py). `balance` weighs V3's
-    sequence-wise loss; `bias_speed` is a number or a function of the step, 0 leaves the bias.
+    the whole. Weights stay float32: `products="bf16"` rounds the factors of the products alone
+    (see model/products.py). `balance` weighs V3's sequence-wise loss; `bias_speed` is a number or
+    a function of the step, 0 leaves the bias.
     `extra_losses(model, output, batch)` returns more terms by name, each a mean over tokens.
 
     To resume, give `start` and the `optimizer` (made by `adamw`) with its restored state; the
@@ -103,7 +102,6 @@ def fit(
             f"start={start} must lie between 0 and steps={steps}, which counts the whole run, "
             f"and accumulate={accumulate} must be 1 or more"
         )
-    kind = _products(dtype, products)
     speed = bias_speed if callable(bias_speed) else lambda _: bias_speed
     if optimizer is None:
         optimizer = adamw(model, lr=lr, weight_decay=weight_decay, betas=betas)
@@ -119,7 +117,7 @@ def fit(
             model,
             batch,
             accumulate=accumulate,
-            kind=kind,
+            kind=products,
             balance=balance,
             extra_losses=extra_losses,
             world=world,
@@ -147,15 +145,14 @@ def evaluate(
     model: nn.Module,
     batches: Iterable[Batch],
     *,
-    dtype: torch.dtype | None = None,
-    products: arithmetic.Products | None = None,
+    products: arithmetic.Products = "plain",
 ) -> float:
     """Return the mean next-token loss over all tokens that count, in nats per token."""
-    device, kind = next(model.parameters()).device, _products(dtype, products)
+    device = next(model.parameters()).device
     total, count = 0.0, 0
     for batch in batches:
         batch = batch.to(device)
-        with arithmetic.products(kind, device):
+        with arithmetic.products(products, device):
             logits = model(batch.tokens).logits
         n = int(batch.mask.sum())
         if n == 0:
@@ -177,14 +174,6 @@ def _unevenness(loads: Sequence[Float[Tensor, " e"]]) -> dict[str, float]:
     uneven = torch.stack([max_violation(share) for share in loads]).mean()
     max_vio, n_idle = torch.stack([uneven, idle.to(uneven.dtype)]).tolist()  # a GPU waits once
     return {"max_vio": max_vio, "idle_experts": n_idle}
-
-
-def _products(
-    dtype: torch.dtype | None, products: arithmetic.Products | None
-) -> arithmetic.Products:
-    if dtype not in (None, torch.float32, torch.bfloat16):
-        raise ValueError(f"products are taken in float32 or bfloat16, got dtype={dtype}")
-    return products or ("bf16" if dtype == torch.bfloat16 else "plain")
 
 
 def _diverged(i: int, loss: float, grad_norm: float, rate: float) -> str:

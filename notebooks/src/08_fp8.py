@@ -18,7 +18,7 @@ from unittest.mock import patch
 
 import torch
 
-from minids import accounting
+from minids import accounting, bill
 from minids.check.bugs import ch08 as bugs
 from minids.model import fp8, fp8_formats, fp8_gemm
 from minids.model.fp8 import Recipe
@@ -468,7 +468,7 @@ in_fp8 = {name.rpartition(".")[2] for name in names}
 print("in FP8:", ", ".join(sorted(in_fp8)))
 claim("embedding, head, norms and routers are not among them", not in_fp8 & {"embed", "head", "norm", "router"})  # fmt: skip
 v3 = preset("deepseek-v3")
-share, heavy = fp8_bytes.flops_share(v3), fp8_bytes.weights(v3)
+share, heavy = bill.fp8_share(v3, 2048), fp8_bytes.weights(v3)
 print(f"real size: FP8 takes {heavy.in_fp8 / accounting.parameters(v3).total:.1%} of V3's weights and {share:.0%} of its operations; a token of 4,096 sees 2,048 others on average")  # fmt: skip
 all_of_it, without = (accounting.flops_per_token(v3, n, "prefill") for n in (2048, 0))
 rest = (1 - share) * all_of_it

@@ -300,7 +300,7 @@ who = distill_arms.Cast(teacher, student, found)
 def climb(seed, arm):
     """The exam of one student after its lessons."""
     learnt = distill_arms.run(arm, plan, who, seed=seed, kind=kind)
-    return distill_arms.numbers(distill_arms.test(learnt, plan, seed=seed, kind=kind))
+    return distill_arms.test(learnt, plan, seed=seed, kind=kind).numbers()
 
 
 arms = ("verified, then RL", "on-policy", "soft", "verified", "raw")  # the longest first
@@ -310,7 +310,7 @@ live = compare(
     seeds=(0,),
     workers=0 if scale.kind == "gpu" else None,
 )
-got = {name: distill_arms.numbers(exam) for name, exam in (before | {"RL": practised}).items()}
+got = {name: exam.numbers() for name, exam in (before | {"RL": practised}).items()}
 got |= {arm: {metric: live.of(arm, metric)[0] for metric in live.metrics} for arm in arms}
 order = ("student", "RL", *distill_arms.LADDER, "verified, then RL", "teacher")
 print(tables.text([{"model": arm} | {k: f"{v:.2f}" for k, v in got[arm].items()} for arm in order]))

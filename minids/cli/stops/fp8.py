@@ -4,6 +4,7 @@ from pathlib import Path
 
 import typer
 
+from minids import bill
 from minids.presets import preset
 from minids.study import fp8_bytes, fp8_errors, tables, viz_fp8
 from minids.study.widgets import png
@@ -22,7 +23,7 @@ def visit(folder: Path) -> list[Path]:
     typer.echo(tables.text(rows))
     v3 = preset("deepseek-v3")
     weights = fp8_bytes.weights(v3)
-    share = fp8_bytes.flops_share(v3)
+    share = bill.fp8_share(v3, 2048)
     typer.echo(
         f"\nDeepSeek-V3 keeps {weights.fp8 / 1e9:,.0f} GB of weights, not "
         f"{weights.bf16 / 1e9:,.0f}, and takes FP8 for {share:.0%} of its operations."
