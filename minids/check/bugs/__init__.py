@@ -13,7 +13,7 @@ import pkgutil
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
-from minids.check.engine import examine
+from minids.check.engine import Verdict, examine
 
 
 class Planted(NamedTuple):
@@ -68,7 +68,10 @@ def traps(exercise: str) -> list[Any]:
 
 def table(seed: int = 0) -> Iterator[Row]:
     """Exercise, mistake, the claim that caught it and its hint, for every planted mistake."""
-    for p in wrong():
-        verdict = examine(p.exercise, p.attempt, seed=seed)
-        caught = verdict.failed or "NOT CAUGHT"
-        yield Row(p.exercise, p.mistake, caught, verdict.hint)
+    for planted in wrong():
+        yield row(planted, examine(planted.exercise, planted.attempt, seed=seed))
+
+
+def row(planted: Planted, verdict: Verdict) -> Row:
+    """Return the row of a planted mistake, given what its check says of it."""
+    return Row(planted.exercise, planted.mistake, verdict.failed or "NOT CAUGHT", verdict.hint)

@@ -80,8 +80,8 @@ def claims(attempt: Attempt, g: torch.Generator) -> Iterator[Claim]:
     v3 = preset("deepseek-v3").attention
     assert isinstance(v3, MLAConfig)
     yield Claim(
-        "with DeepSeek-V3's widths behind 100,000 tokens it is 171",
-        attempt(absorbed, expanded, 100_000, v3) == 171,
+        "with DeepSeek-V3's widths behind 64 tokens it is 47",
+        attempt(absorbed, expanded, 64, v3) == 47,
         "tensors on the meta device have a shape and no memory: V3 fits.",
     )
 
