@@ -505,7 +505,7 @@ def twelve(root: Path, folder: Path) -> dict[str, dict[str, str]]:
 
 def test_twelve_varied_submissions_get_what_they_earned(root: Path, tmp_path: Path) -> None:
     expected = twelve(root, tmp_path)
-    graded = grade(tmp_path, root=root, seconds=20, seeds=[1, 2])
+    graded = grade(tmp_path, root=root, seconds=12, seeds=[1, 2])
     got: dict[str, dict[str, str]] = {}
     for row in csv.DictReader(io.StringIO(report(graded).csv)):
         got.setdefault(row["submission"], {})[row["exercise"]] = row["state"]

@@ -80,8 +80,8 @@ def claims(attempt: Attempt, g: torch.Generator) -> Iterator[Claim]:
     v3 = preset("deepseek-v3").attention
     assert isinstance(v3, MLAConfig)
     yield Claim(
-        "with DeepSeek-V3's widths behind 64 tokens it is 47",
-        attempt(absorbed, expanded, 64, v3) == 47,
+        "with DeepSeek-V3's widths behind 16 tokens it is 15",
+        attempt(absorbed, expanded, 16, v3) == 15,
         "tensors on the meta device have a shape and no memory: V3 fits.",
     )
 
