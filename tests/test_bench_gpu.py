@@ -138,7 +138,9 @@ def test_nothing_of_it_forgets_the_device(experts, monkeypatch):
         [row] = bench_gpu.training(c, device, batch=2, repeats=2, size=64)
         *_, cache = bench_gpu_decode.decoding(c, device, batch=2, repeats=2, megabytes=1)
         assert row.ours > 0 and cache.ours > 0
-        assert bench_gpu_write.writing(device, prompts=1, repeats=2, recipe=Recipe(dim=16)).ours > 0
+        if not experts:  # which the model that writes has none of
+            few = Recipe(dim=16)
+            assert bench_gpu_write.writing(device, prompts=1, repeats=2, recipe=few).ours > 0
 
 
 @pytest.mark.cuda

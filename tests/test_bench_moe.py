@@ -44,14 +44,10 @@ def test_the_peer_computes_our_logits():
     torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-4)
 
 
-def test_without_the_peer_a_row_has_none(monkeypatch):
+def test_ratios_are_in_speed_and_without_the_peer_there_is_none(monkeypatch):
     monkeypatch.setattr(b, "peer_model", lambda c: None)
     rows = b.measure(repeats=2, n_tokens=32, rows=2, length=8)
     assert [r.peer is None for r in rows] == (len(rows) - 2) * [False] + [True, True]
     assert all(0 < r.limit < 1 for r in rows)
-
-
-def test_ratios_are_in_speed(monkeypatch):
-    monkeypatch.setattr(b, "peer_model", lambda c: None)
-    for r in b.measure(repeats=2, n_tokens=32, rows=2, length=8)[:2]:
+    for r in rows[:2]:
         assert r.ratio == pytest.approx(r.ours / r.peer)
