@@ -26,8 +26,9 @@ build: export OMP_NUM_THREADS ?= 2
 # A measurement needs a quiet machine, and there a long spin is the fastest: LOG.md has the figures.
 bench: export GOMP_SPINCOUNT = 100000
 
-# The tests run in two processes, a file in one of them; then every executed notebook by nbval, which
-# compares outputs, a kernel at a time: chapters measure seconds.
+# The tests run in two processes, a file in one of them, in the order of their names: in that of their
+# number of tests, long files of few tests would come last. Then every executed notebook by nbval,
+# which compares outputs, a kernel at a time: chapters measure seconds.
 PYTEST := $(BIN)/python -m pytest
 NBVAL := --nbval --nbval-current-env --nbval-cell-timeout=300 \
 	--nbval-kernel-startup-timeout=120 --nbval-sanitize-with=tests/nbval_sanitize.cfg
@@ -48,7 +49,7 @@ doctor: $(VENV)/.notebooks  ## is everything there? one line each
 	@$(BIN)/minids doctor
 
 test: $(VENV)/.dev  ## every test, every notebook, every solution
-	@$(PYTEST) -n 2 --dist loadfile tests
+	@$(PYTEST) -n 2 --dist loadfile --no-loadscope-reorder tests
 	@$(PYTEST) $(NBVAL) notebooks solutions
 
 check: $(VENV)/.dev  ## format, lint, types, and no notebook older than its source

@@ -133,7 +133,7 @@ def test_every_make_target_is_explained_phony_and_can_be_planned(target):
 def test_make_test_runs_tests_in_two_processes_and_then_every_notebook():
     recipe = re.search(r"^test:.*\n((?:\t.*\n)+)", MAKEFILE, re.MULTILINE)[1].split("\n\t")
     assert [line.strip() for line in recipe] == [
-        "@$(PYTEST) -n 2 --dist loadfile tests",
+        "@$(PYTEST) -n 2 --dist loadfile --no-loadscope-reorder tests",
         "@$(PYTEST) $(NBVAL) notebooks solutions",
     ], "a line each: make ends at the first that fails, and nothing hides how pytest ended"
     for flag in (
