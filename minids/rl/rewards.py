@@ -1,8 +1,9 @@
 """Rewards by rule: is the answer right, is the form kept, is the thinking in one language?
 
-R1-Zero was trained with the first two, equally weighted, and R1 adds the third (DeepSeek-R1,
-2.2.2 and 2.3.2). Rules cannot be talked round as a learned judge can. What a model writes is read
-character by character and never run as code; every string gets a score, and none raises.
+R1-Zero was trained with the first two (DeepSeek-R1, 2.2.2), equally weighted (Nature 645, 633-638,
+Methods), and R1 adds the third (2.3.2). Rules cannot be talked round as a learned judge can. What a
+model writes is read character by character and never run as code; every string gets a score, and
+none raises.
 
 The form is strict: one pair of think tags, one pair of answer tags, nothing else. A text outside
 the form earns no reward for accuracy either, so that no number found anywhere in it can count.

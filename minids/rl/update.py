@@ -37,7 +37,7 @@ class Settings:
     prompts       32                 questions of a step
     group         G = 16             answers to each
     max_new       32,768             longest answer, tokens
-    minibatches   16 of 8,192        updates that one set of answers serves, each answer once
+    minibatches   16 from 8,192      updates that one set of answers serves, each answer once
     epochs        1                  how often each answer serves
     lr            3e-6               reached after `warmup` steps
     refresh       400                steps after which the reference becomes the policy

@@ -191,7 +191,7 @@ claim(
 
 # %% [markdown]
 # Why digits alone? If `37` were one token and `38` another, sums would have to be learned by heart.
-# DeepSeek's tokenizer splits numbers into single digits, too.
+# The tokenizer of DeepSeek LLM and V2 splits numbers into single digits, too. That of V3 and R1 takes up to three at a time.
 #
 # ## Four parts, by hand
 #

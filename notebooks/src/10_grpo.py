@@ -580,7 +580,7 @@ print(f"thousand H800 hours: {hours}")
 #
 # - **A KL that matters.** Its weight is R1's, 0.001, and the toy would do as well without.
 # - **Open-ended length.** Here an answer is short or worked: length is a choice between two, and cannot grow on as R1-Zero's did.
-# - **Many updates from one set of answers.** Each answer serves once, here and there: two minibatches here, sixteen of 8,192 answers for R1-Zero.
+# - **Many updates from one set of answers.** Each answer serves once, here and there: two minibatches here, sixteen from 8,192 answers for R1-Zero.
 # - **Process rewards.** `process_advantages` is in the package and tested; R1's authors tried such rewards and dropped them.
 # - **Languages.** Working can be English or Chinese: chapter 11.
 #
