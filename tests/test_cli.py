@@ -1,5 +1,6 @@
 """The command line: what each command prints, refuses, and never does."""
 
+import errno
 import json
 import os
 import signal
@@ -633,6 +634,16 @@ def test_two_runs_do_not_write_to_one_folder(tmp_path, command):
         assert other.stdout is not None and other.stdout.readline()
         assert f"another run is writing to {tmp_path / 'a'}" in refused(*given)
         other.kill()
+    assert run(*given).exit_code == 0
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has other locks")
+def test_where_there_are_no_locks_a_run_goes_on_without(tmp_path, monkeypatch):
+    def unknown(*_args):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr("fcntl.lockf", unknown)
+    given = ("train", "toy-llama", "--steps", 2, "--scale", "smoke", "--out", tmp_path / "a")
     assert run(*given).exit_code == 0
 
 

@@ -56,9 +56,11 @@ def _locked(folder: Path) -> bool:
     handle = os.open(folder / ".running", os.O_RDWR | os.O_CREAT, 0o644)  # never closed: see above
     try:
         fcntl.lockf(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
+    except (BlockingIOError, PermissionError):  # somebody has it
         os.close(handle)
         return False
+    except OSError:  # some network drives know no locks
+        os.close(handle)
     return True
 
 
