@@ -170,6 +170,16 @@ def test_runs_are_drawn_where_they_ended(results):
         assert list(drawn[way].get_ydata()) == list(results.of(way, "specialisation"))
 
 
+def test_a_logarithmic_axis_has_numbers_between_its_powers_of_ten(results):
+    for figure, name in (
+        (viz_balance.unevenness(results, 2), "y"),
+        (viz_balance.load_and_speciality(results), "x"),
+    ):
+        figure.draw_without_rendering()
+        labels = getattr(figure.axes[0], f"get_{name}ticklabels")()
+        assert {"0.5", "1", "2"} <= {label.get_text() for label in labels}
+
+
 def test_an_expert_that_serves_more_has_a_larger_square(results):
     figure = viz_balance.experts_by_domain(results, ("none",))
     loads = balancing.served(results, "none", 0, 0)

@@ -162,6 +162,15 @@ def test_every_figure_has_a_title_and_axes_with_words():
             assert axes.get_label() == "<colorbar>" or (axes.get_title() and axes.get_xlabel())
 
 
+def test_the_legend_of_the_formats_hides_no_line():
+    x = 2.0 ** torch.linspace(-20, 20, 1000)
+    figure = viz_fp8.fineness(x, {name: torch.full((1000,), 0.0035) for name in "abcd"})
+    figure.draw_without_rendering()
+    (axes,) = figure.axes
+    lowest = axes.transData.transform((1, 0.0035))[1]
+    assert axes.get_legend().get_window_extent().y1 < lowest and not axes.texts
+
+
 def test_an_arm_looks_alike_in_both_panels_and_stands_at_its_gap():
     clean = results(bf16=(4.0, 5.0), fp32=(4.0, 5.0), tiles=(4.04, 5.0))
     left, right = viz_fp8.gaps(clean, results(bf16=(4.0, 4.0), tiles=(6.0, 6.0)), 0.25).axes

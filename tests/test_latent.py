@@ -149,6 +149,11 @@ def test_the_budget_says_what_is_lost_and_what_is_kept():
     figure = figures()["budget"]
     words = [text.get_text().strip() for axes in figure.axes for text in axes.texts]
     assert {"0.20", "0.50", "32", "256"} <= set(words)
+    errors = {"trained": (1.0, 0.0)}
+    figure = viz_latent.budget((0, 64), errors, {"MHA": 256}, kv_rank=64, rope_dim=0)
+    figure.draw_without_rendering()
+    left = figure.axes[0]
+    assert left.texts[0].get_window_extent().x1 < left.get_window_extent().x1
     with pytest.raises(ValueError, match="no measurement for kv_rank=5"):
         viz_latent.budget((0, 24), {"trained": (1, 0)}, {"MHA": 2}, kv_rank=5, rope_dim=8)
 

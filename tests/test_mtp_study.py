@@ -179,6 +179,13 @@ def test_the_line_of_the_cost_model_is_the_formula():
     assert list(two.get_ydata())[50] == pytest.approx((1 + 0.5 + 0.25) / 1.2)
 
 
+def test_marks_of_the_cost_model_are_named_in_its_legend_where_no_line_runs():
+    axes = viz_mtp.cost_model(12, 4, 0.25, {"ours": 0.7, "V3": 0.9}).axes[0]
+    said = [text.get_text() for text in axes.get_legend().get_texts()]
+    assert said[0] == "1 draft: a round costs 1.33 steps" and said[-2:] == ["ours", "V3"]
+    assert not axes.texts
+
+
 def test_module_k_predicts_the_word_k_plus_one_further():
     axes = viz_mtp.who_predicts_what(["a", "b", "c", "d"], 1).axes[0]
     said = [t.get_text() for t in axes.texts if "→" in t.get_text()]

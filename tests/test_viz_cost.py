@@ -47,6 +47,14 @@ def test_a_gantt_chart_draws_as_much_work_as_was_done():
     assert area == pytest.approx(0.86 * float(sum(timeline.busy)))
 
 
+def test_a_chunk_says_its_work_where_its_box_is_wide_enough():
+    axes = viz_pipeline.gantt(lines()).axes
+    assert {"F0", "B7"} <= {text.get_text() for text in axes[0].texts}
+    long = simulate(schedules.zb1p(8, 20), UNIT)
+    said = [text.get_text() for text in viz_pipeline.gantt({"ZB1P": long}).axes[0].texts]
+    assert len(said) == len(long.ran) and set(said) == {"F", "I", "W"}
+
+
 def test_the_other_way_is_hatched_and_only_there_where_it_exists():
     for name, timeline in lines().items():
         figure = viz_pipeline.gantt({name: timeline})
@@ -65,6 +73,8 @@ def test_bars_of_hours_carry_their_ratio_to_the_first():
     axes = viz_cost.hours({"as it was": 2664.0, "dense": 43_000.0}).axes[0]
     words = [text.get_text() for text in axes.texts]
     assert words == [" 2,664K, x 1.00", " 43,000K, x 16.14"]
+    axes.figure.draw_without_rendering()
+    assert "20,000" in [label.get_text() for label in axes.get_xticklabels()]
 
 
 def test_the_stop_of_the_tour_prints_the_bill_and_draws_three_schedules(tmp_path, capsys):

@@ -100,3 +100,11 @@ def test_the_stop_of_the_tour_draws_what_is_stored_and_trains_nothing(tmp_path, 
     assert path.read_bytes().startswith(b"\x89PNG")
     assert "verified, then RL" in said and "Qwen-1.5B" in said
     assert "671.0" in said
+
+
+@pytest.mark.parametrize("right", [0.05, 0.5, 1.0])
+@pytest.mark.parametrize("size", [0.5, 20.0])
+def test_the_point_of_the_price_is_inside_for_every_setting_of_the_sliders(right, size):
+    axes = viz_distill.thrown_away(right, size).axes[0]
+    (point,) = axes.lines[-1].get_ydata()
+    assert point < axes.get_ylim()[1]

@@ -6,6 +6,7 @@ from minids import accounting
 from minids.presets import preset
 from minids.study import viz_gqa
 from minids.study.results import Results
+from minids.study.widgets import png
 
 B67 = preset("deepseek-llm-67b")
 RESULTS = Results(
@@ -69,3 +70,21 @@ def test_heads_that_do_not_divide_and_latents_are_refused():
         viz_gqa.cache_size(preset("deepseek-llm-7b"), 64, 4096, 1)
     with pytest.raises(ValueError, match="chapter 04"):
         viz_gqa.cache_size(preset("deepseek-v3"), 8, 4096, 1)
+
+
+@pytest.mark.parametrize(
+    "heads, context, batch, said", [(64, 65_536, 128, "26,113 GB"), (1, 256, 1, "0.0125 GB")]
+)
+def test_the_cache_is_said_in_plain_numbers_inside_the_axes(heads, context, batch, said):
+    figure = viz_gqa.cache_size(B67, heads, context, batch)
+    png(figure)
+    (axes,) = figure.axes
+    (words,) = [text for text in axes.texts if text.get_text() == said]
+    inner, panel = words.get_window_extent(), axes.get_window_extent()
+    assert panel.x0 < inner.x0 and inner.x1 < panel.x1 and panel.y0 < inner.y0
+
+
+def test_one_key_head_is_no_plural():
+    legend = viz_gqa.one_step((10,), {1: [0.5]}, {1: [80]}, batch=4).axes[0].get_legend()
+    assert legend.get_texts()[0].get_text() == "1 key head"
+    assert "1 key head (MQA)" in viz_gqa.cache_size(B67, 1, 256, 1).axes[0].get_title()

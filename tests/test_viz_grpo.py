@@ -54,3 +54,17 @@ def test_nothing_to_draw_is_refused():
         viz_grpo.token_weights([1.0], [1, 2], GRPO)
     with pytest.raises(ValueError, match="at least one token"):
         viz_grpo.token_weights([1.0], [0], GRPO)
+
+
+def test_a_variant_looks_alike_alone_and_among_others():
+    def look(variants):
+        bars = viz_grpo.group([1, 0], [3, 1], variants).axes[1].containers[-1]
+        return bars[0].get_facecolor(), bars[0].get_hatch()
+
+    assert look(None) == look([DAPO]) != look([GRPO])
+
+
+def test_a_group_without_a_right_answer_has_the_scale_of_one_with():
+    top = viz_grpo.group([0, 0], [8, 1]).axes[0]
+    assert top.get_ylim() == viz_grpo.group([1, 0], [8, 1]).axes[0].get_ylim()
+    assert [text.get_text() for text in top.texts] == ["8 tokens", "1 token"]

@@ -94,7 +94,7 @@ def test_stars_stand_at_the_bottoms_and_the_line_has_the_slope():
 def test_the_advice_is_written_beside_the_star():
     rate, batch = figures()["recipe"].axes
     assert [text.get_text() for text in rate.texts] == ["0.000986"]
-    assert [text.get_text() for text in batch.texts] == ["1,017,145"]
+    assert [text.get_text() for text in batch.texts] == ["1.02M"]
 
 
 def test_tokens_are_shown_as_one_line_that_any_font_has():
@@ -105,3 +105,25 @@ def test_tokens_are_shown_as_one_line_that_any_font_has():
     assert viz_llama.readable([b" the", b"\n  ", b"\xe4", b"$"]) == [
         "·the", r"\n··", "<e4>", r"\$",
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize("budget", [1e17, 1e25])
+def test_the_advice_stays_inside_its_panel_at_both_ends_of_the_slider(budget):
+    figure = viz_scaling.recipe(budget, USED, (1e17, 2e19))
+    png(figure)
+    for axes in figure.axes:
+        words, panel = axes.texts[0].get_window_extent(), axes.get_window_extent()
+        assert panel.x0 < words.x0 and words.x1 < panel.x1
+        assert panel.y0 < words.y0 and words.y1 < panel.y1
+
+
+def test_the_star_of_the_recipe_is_in_its_legend():
+    said = [text.get_text() for text in figures()["recipe"].axes[0].get_legend().get_texts()]
+    assert "the chosen budget" in said
+
+
+def test_the_legend_of_the_next_token_stands_beside_the_bars():
+    figure = viz_llama.next_token(["a"] * 12, [1 / 12] * 12, [1 / 12] * 12, title="all alike")
+    png(figure)
+    (axes,) = figure.axes
+    assert axes.get_legend().get_window_extent().x0 > axes.get_window_extent().x1

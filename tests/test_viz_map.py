@@ -106,3 +106,14 @@ def test_the_prediction_exercise_expects_what_the_accounting_computes(change: st
     }
     moved = {n for n, size in measures.items() if abs(size(changed) / size(V3) - 1) > 0.05}
     assert moved == PREDICTED[change][0]
+
+
+def test_no_value_stands_on_the_line_of_before():
+    axes = viz_map.one_number(V3, viz_map.vary(V3, "query heads", 0.25)).axes[0]
+    assert min(text.get_position()[0] for text in axes.texts) >= 1
+
+
+def test_every_value_of_a_part_stands_inside_the_axes():
+    for name in ("deepseek-v3", "deepseek-llm-7b"):
+        axes = viz_map.parts(preset(name)).axes[0]
+        assert min(text.get_position()[0] for text in axes.texts) >= axes.get_xlim()[0]

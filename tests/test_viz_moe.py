@@ -48,6 +48,14 @@ def test_a_heat_map_of_few_experts_carries_its_numbers_and_one_of_many_does_not(
     assert [t.get_text() for t in few.axes[0].get_yticklabels()] == list("abcd")
 
 
+def test_the_cells_of_a_heat_map_are_wide_enough_for_their_numbers():
+    figure = viz_moe.heat(torch.rand(4, 16), torch.rand(4, 16), list("abcd"))
+    png(figure)
+    for axes in figure.axes[:2]:
+        words = max(text.get_window_extent().width for text in axes.texts)
+        assert 2 * words < axes.get_window_extent().width / 16
+
+
 def test_experts_are_sorted_by_the_domain_they_serve_most():
     table = torch.tensor([[0.0, 3.0], [2.0, 0.0]])
     shown = viz_moe.heat(table, table, ["a", "b"]).axes[0].images[0].get_array()

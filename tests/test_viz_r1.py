@@ -31,6 +31,7 @@ def test_bars_are_means_and_dots_are_seeds():
     heights = [bar.get_height() for bar in axes.patches]
     assert heights == pytest.approx([0.1 * k + 0.005 for k in range(6)])
     assert [len(line.get_ydata()) for line in axes.lines] == [2] * 6
+    assert max(axes.get_yticks()) == 1
 
 
 def test_the_papers_numbers_stand_beside_ours():

@@ -83,3 +83,17 @@ def test_the_prediction_exercise_expects_what_the_package_computes(change):
     moved = {"low": low != new_low, "high": high != new_high}
     moved["temperature"] = softmax_factor(V3) != softmax_factor(changed)
     assert {name for name, yes in moved.items() if yes} == PREDICTED[change][0]
+
+
+def test_the_contexts_are_named_where_no_curve_runs():
+    left = viz_yarn.wavelengths(64, 1e4, YarnConfig(factor=2, original=64)).axes[0]
+    said = [text.get_text() for text in left.get_legend().get_texts()]
+    assert said[2:] == ["trained context 64", "new context 128"] and not left.texts
+
+
+def test_the_bar_beside_a_grid_counts_as_its_cells_do():
+    figure = viz_yarn.needle_grids({"a": [[1.0, 0.2]]}, [64], [0.0, 1.0], 64)
+    figure.draw_without_rendering()
+    bar = figure.axes[-1]
+    assert bar.get_ylabel() == "needles found, percent"
+    assert bar.get_yticklabels()[-1].get_text() == "100"

@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from torch import Tensor
 
+from minids.study import ticks
 from minids.study.balancing import LAYERS, curve, served
 from minids.study.results import Results
 from minids.study.wind_tunnel import Moment
@@ -102,7 +103,7 @@ def unevenness(results: Results, steps: int) -> Figure:
             axes.plot(at, values, line, color=colour, marker=mark, markersize=4, label=way)
         axes.axhline(0.1, color="#666666", linewidth=1, linestyle=(0, (1, 3)))
         axes.set(yscale="log", xlim=(0, steps))
-        axes.yaxis.set_major_formatter("{x:g}")
+        ticks.plain(axes.yaxis)
         axes.set_xlabel("step")
         axes.set_title(title)
         axes.grid(alpha=0.3)
@@ -122,7 +123,7 @@ def load_and_speciality(results: Results) -> Figure:
         axes.plot(*points, mark, color=colour, markersize=9, label=way, alpha=0.85)
     axes.axvline(0.1, color="#666666", linewidth=1, linestyle=(0, (1, 3)))
     axes.set(xscale="log", ylim=(0, None))
-    axes.xaxis.set_major_formatter("{x:g}")
+    ticks.plain(axes.xaxis)
     axes.set_xlabel("MaxVio of the last steps, taken together (0: even)")
     axes.set_ylabel("specialisation by domain\n(0: none, 1: an expert tells the domain)")
     axes.set_title("Every run: an even load, and what the experts know")

@@ -9,6 +9,8 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from minids.study import ticks
+
 
 def journeys(costs: Mapping[str, tuple[float, float]]) -> Figure:
     """Draw microseconds per token and layer, out and back, for several ways to send."""
@@ -81,6 +83,7 @@ def hours(khours: Mapping[str, float]) -> Figure:
     axes.set_yticks(range(len(khours)), list(khours))
     axes.invert_yaxis()
     axes.set(xscale="log", xlim=(base / 2, 6 * max(khours.values())))
+    ticks.plain(axes.xaxis)
     axes.set_xlabel("thousands of H800 hours for 14.8T tokens, logarithmic")
     axes.set_ylabel("one thing changed")
     axes.set_title("What pre-training would cost without one of the ideas")

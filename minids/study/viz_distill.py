@@ -113,7 +113,7 @@ def thrown_away(right: float = 0.5, size: float = 1.8) -> Figure:
     axes.set(
         xlabel="share of the teacher's answers that are right",
         ylabel="student's passes per token",
-        ylim=(0, min(6 * (size + 3), max(kept)) * 1.05),
+        ylim=(0, 1.05 * max(6 * (size + 3), size / right + 3.0)),
     )
     axes.set_title("Equal training is not equal cost")
     axes.legend(fontsize=8)

@@ -48,15 +48,14 @@ def fineness(
             markersize=5,
             label=name,
         )
-    axes.axhline(worth, color=_GREY, linewidth=0.8, linestyle=":")
-    axes.text(float(magnitudes[0]), worth * 1.08, " half of the number is gone", fontsize=9)
+    axes.axhline(worth, color=_GREY, linewidth=1, linestyle=":", label="half of it is gone")
     axes.set(xscale="log", yscale="log", ylim=(1e-3, 2))
     axes.set_xscale("log", base=2)
     axes.set_xlabel("size of a number")
     axes.set_ylabel("largest rounding error,\nas a share of the number")
     axes.set_title("How fine a format is, and where it ends")
     axes.grid(alpha=0.3)
-    axes.legend(loc="lower right", ncols=2)
+    axes.legend(loc="lower right", ncols=5, fontsize=9)
     return figure
 
 
@@ -165,6 +164,7 @@ def gaps(clean: Results, spoiled: Results, bound: float) -> Figure:
     axes[1].set_xlim(-2, 50)
     axes[1].set_xticks([-1, 0, 1, 10, 40], ["-1", "0", "1", "10", "40"])
     axes[1].minorticks_off()
+    axes[1].set_xlabel("loss against bf16 of the same seed, %\n(logarithmic beyond 1)")
     axes[1].legend(loc="lower left", fontsize=9)
     figure.tight_layout()
     return figure

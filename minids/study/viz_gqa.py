@@ -18,6 +18,8 @@ _STYLES = (
     ("#0072B2", "D", ":"),
 )
 
+_PAPER = {"facecolor": "white", "edgecolor": "none", "pad": 1}  # words that lines run behind
+
 
 def who_reads_whom(n_heads: int, ways: Sequence[int]) -> Figure:
     """Draw which key head each query head reads, a panel for each number of key heads."""
@@ -39,7 +41,7 @@ def who_reads_whom(n_heads: int, ways: Sequence[int]) -> Figure:
         if axes.get_subplotspec().is_first_col():
             axes.set_ylabel("kind of head")
         kind = {n_heads: "MHA", 1: "MQA"}.get(n, f"GQA-{n}")
-        axes.set_title(f"{kind}: {n} key head{'s' if n > 1 else ''}")
+        axes.set_title(f"{kind}: {_key_heads(n)}")
     return figure
 
 
@@ -97,7 +99,7 @@ def one_step(
     figure = Figure(figsize=(9.6, 3.9), layout="constrained")
     left, right = figure.subplots(1, 2)
     for (heads, y), (color, mark, dash) in zip(cache_bytes.items(), _STYLES, strict=False):
-        style = {"color": color, "marker": mark, "linestyle": dash, "label": f"{heads} key heads"}
+        style = {"color": color, "marker": mark, "linestyle": dash, "label": _key_heads(heads)}
         left.plot(context, [b / 1e6 for b in y], **style)
         right.plot(context, [batch / s for s in seconds[heads]], **style)
     for axes in (left, right):
@@ -138,24 +140,31 @@ def cache_size(config: ModelConfig, key_heads: int, context: int, batch: int) ->
         )
         axes.annotate(f" {n}", (ends[1], y[1]), va="center", fontsize=8, annotation_clip=False)
     axes.axhline(weights, color="#D55E00", linestyle="--")
-    axes.annotate(f"weights {weights:,.4g} GB", (300, weights), xytext=(0, 4),
-                  textcoords="offset points", color="#A34700")  # fmt: skip
+    axes.annotate(f"weights {weights:,.4g} GB", (300, weights), xytext=(0, 6),
+                  textcoords="offset points", color="#A34700", bbox=_PAPER)  # fmt: skip
     here = key_heads * per_token * context
     axes.scatter(context, here, s=70, color="#0072B2", marker="D", zorder=3)
-    low = here > weights * 8
-    axes.annotate(f"{here:,.3g} GB", (context, here), xytext=(10, -16 if low else -14),
-                  textcoords="offset points", fontweight="bold")  # fmt: skip
+    words = f"{here:,.0f} GB" if here >= 100 else f"{here:.3g} GB"
+    side = "right" if context > 16_384 else "left"  # away from the border
+    axes.annotate(words, (context, here), xytext=(-10 if side == "right" else 10, 0), ha=side,
+                  va="bottom" if side == "right" else "top", textcoords="offset points",
+                  fontweight="bold", bbox=_PAPER)  # fmt: skip
     _log_log(axes, [256, 1024, 4096, 16_384, 65_536])
-    axes.set(xlim=(256, 131_072))
+    axes.set(xlim=(230, 131_072))
+    axes.margins(y=0.1)
     axes.set_xlabel("context, tokens")
     axes.set_ylabel("GB at 16 bits")
     kind = {a.n_heads: "MHA", 1: "MQA"}.get(key_heads, f"GQA-{key_heads}")
     axes.set_title(
-        f"{config.name}: {a.n_heads} query heads, {key_heads} key heads ({kind}), batch {batch}\n"
+        f"{config.name}: {a.n_heads} query heads, {_key_heads(key_heads)} ({kind}), batch {batch}\n"
         "(grey: the other ways to share, by key heads)"
     )
     axes.grid(alpha=0.3)
     return figure
+
+
+def _key_heads(n: int) -> str:
+    return f"{n} key head{'s' if n > 1 else ''}"
 
 
 def _log_log(axes: Axes, at: Sequence[int]) -> None:

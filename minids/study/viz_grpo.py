@@ -16,6 +16,8 @@ from minids.rl.variants import DAPO, GRPO, Variant, dr_grpo
 
 BLUE, ORANGE, GREEN, RED, PINK = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7"
 GREY = "#666666"
+LOOKS = {"GRPO": (BLUE, ""), "Dr. GRPO": (ORANGE, "//"), "DAPO": (GREEN, "..")}
+"""Colour and hatch of a variant, the same whoever stands beside it."""
 
 
 def token_weights(
@@ -59,15 +61,16 @@ def group(
     at = range(len(rewards))
     top.bar(at, rewards, color=GREY)
     for i, n in zip(at, lengths, strict=True):
-        top.annotate(f"{n} tokens", (i, rewards[i]), ha="center", va="bottom", fontsize=8)
+        length = f"{n} token{'s' if n > 1 else ''}"
+        top.annotate(length, (i, rewards[i]), ha="center", va="bottom", fontsize=8)
     top.set(
         ylabel="reward",
         title="One question, one group of answers",
-        ylim=(0, 1.25 * max(*rewards, 0.1)),
+        ylim=(0, 1.25 * max(*rewards, 1.0)),
     )
     width = 0.8 / len(variants)
-    styles = zip(variants, (BLUE, ORANGE, GREEN), ("", "//", ".."), strict=False)
-    for k, (v, colour, hatch) in enumerate(styles):
+    for k, v in enumerate(variants):
+        colour, hatch = LOOKS.get(v.name, (PINK, "xx"))
         advantages, pushes = found[v.name]
         places = [i + (k - (len(variants) - 1) / 2) * width for i in at]
         how = {"color": colour, "hatch": hatch, "edgecolor": "white", "label": v.name}
@@ -92,7 +95,7 @@ def clipping(low: float = 0.2, high: float = 0.2, ratio: float = 1.5) -> Figure:
         values = [_objective(r, advantage, (low, high)) for r in ratios]
         axes.plot(ratios.exp().flatten().tolist(), values, color=BLUE, label="min(plain, clipped)")
         axes.plot([0.2, 2.0], [0.2 * advantage, 2 * advantage], "--", color=GREY, label="plain")
-        axes.axvspan(1 - low, 1 + high, color=GREEN, alpha=0.12)
+        axes.axvspan(1 - low, 1 + high, color=GREEN, alpha=0.12, label="inside the clip")
         here = _objective(torch.tensor([ratio]).log(), advantage, (low, high))
         flat = (advantage > 0 and ratio > 1 + high) or (advantage < 0 and ratio < 1 - low)
         axes.plot([ratio], [here], "o", color=RED, label="no gradient" if flat else "gradient")
@@ -123,14 +126,16 @@ def practice(steps: Sequence[Mapping[str, float]], title: str = "A run of GRPO")
         raise ValueError("there are no steps to draw yet")
     figure = Figure(figsize=(9.0, 5.2), layout="constrained")
     styles = ((BLUE, "-", "o"), (ORANGE, "--", "s"))
+    words = {"kl": "KL", "flat_groups": "flat groups"}
     for axes, (names, unit) in zip(figure.subplots(2, 2).flat, PANELS, strict=True):
         for name, (colour, dash, mark) in zip(names, styles, strict=False):
             values = [step[name] for step in steps]
             axes.plot(
                 range(1, len(steps) + 1), values, dash, color=colour, marker=mark,
-                markersize=3, markevery=max(1, len(steps) // 12), linewidth=1, label=name,
+                markersize=3, markevery=max(1, len(steps) // 12), linewidth=1,
+                label=words.get(name, name),
             )  # fmt: skip
-        axes.set(xlabel="step", ylabel=unit, title=" and ".join(names).replace("_", " "))
+        axes.set(xlabel="step", ylabel=unit, title=" and ".join(words.get(n, n) for n in names))
         axes.set_ylim(bottom=0)
         axes.legend(fontsize=8)
         axes.grid(alpha=0.3)
@@ -155,7 +160,8 @@ def before_and_after(
         for place, name in zip(places, names, strict=True):
             axes.plot([place] * len(exams), [e[name] for e in exams], "k.", markersize=5)
     axes.set_xticks(range(len(names)), words)
-    axes.set(ylim=(0, 1.25), ylabel="share", xlabel="how it was asked")
+    axes.set(ylim=(0, 1.25), yticks=[i / 5 for i in range(6)])
+    axes.set(ylabel="share", xlabel="how it was asked")
     axes.set_title("Held-out sums, before and after practice")
     axes.legend(ncols=2)
     return figure

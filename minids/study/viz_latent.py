@@ -131,7 +131,7 @@ def budget(
         left.plot(kv_rank, lost, "o", color=colour, markersize=12, fillstyle="none")
         left.annotate(f"{lost:.2f}", (kv_rank, lost), xytext=(8, 6), textcoords="offset points")
     left.axvline(kv_rank, color=_GREY, linestyle=":", linewidth=1)
-    left.set(ylim=(-0.05, 1.08))
+    left.set(xlim=(None, 1.2 * ranks[-1]), ylim=(-0.05, 1.08))
     left.set_xlabel("kv_rank: numbers in the latent")
     left.set_ylabel("error of keys and values\n(1: nothing comes back)")
     left.set_title("What the latent gives back")

@@ -108,7 +108,7 @@ def next_token(
     axes.set(xlim=(0, 1.12 * max(max(before), max(after))))
     axes.set(xlabel="probability of the next token", ylabel="token")
     axes.set_title(title)
-    axes.legend(loc="lower right")
+    axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1))  # bars may fill the axes
     return figure
 
 

@@ -119,9 +119,8 @@ def one_number(config: ModelConfig, changed: ModelConfig, context: int = 4096) -
     pairs = list(zip(_sizes(config, context), _sizes(changed, context), strict=True))
     for row, ((_, before, unit), (_, after, _unit)) in enumerate(pairs):
         axes.barh(row, after / before, color="#0072B2" if after != before else "#BBBBBB")
-        axes.text(
-            after / before, row, f" {before:,.4g} → {after:,.4g} {unit}", va="center", fontsize=9
-        )
+        words = f" {before:,.4g} → {after:,.4g} {unit}"
+        axes.text(max(1, after / before), row, words, va="center", fontsize=9)
     axes.axvline(1, color=_GREY, linestyle="--", linewidth=1)
     axes.set_yticks(range(len(pairs)), [name for (name, _, _), _ in pairs])
     axes.invert_yaxis()
@@ -149,9 +148,10 @@ def parts(config: ModelConfig) -> Figure:
         [r + 0.2 for r in rows], active, 0.38, color="#0072B2", hatch="//", label="met by a token"
     )
     for row, (there, met) in enumerate(zip(total, active, strict=True)):
-        axes.text(there, row - 0.2, f" {there:,.3g}", va="center", fontsize=8)
+        axes.text(max(there, 5e-4), row - 0.2, f" {there:,.3g}", va="center", fontsize=8)
         axes.text(max(met, 5e-4), row + 0.2, f" {met:,.3g}", va="center", fontsize=8)
     axes.set(xscale="log", xlim=(5e-4, 3 * max(total)))
+    ticks.plain(axes.xaxis, [0.001, 0.01, 0.1, 1, 10, 100, 1000])
     axes.set_yticks(rows, names)
     axes.invert_yaxis()
     axes.set_xlabel("parameters, billions")

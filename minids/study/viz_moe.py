@@ -79,15 +79,14 @@ def losses(results: Results, *, metric: str = "loss", title: str = "Loss at equa
 def heat(
     real: Float[Tensor, "d e"], dealt: Float[Tensor, "d e"], names: Sequence[str], title: str = ""
 ) -> Figure:
-    """Draw relative loads by domain and expert, beside those under shuffled labels.
+    """Draw relative loads by domain and expert, above those under shuffled labels.
 
     1 is the even share. Experts are put in order of the domain that they serve most.
     """
     order = (real.argmax(0) * 100 - real.amax(0)).argsort()
-    height = 1.9 + 0.42 * len(names)
-    figure = Figure(figsize=(9.6, height))
+    figure = Figure(figsize=(9.0, 1.5 + 0.56 * len(names)), layout="constrained")
     most = float(real.max())
-    panels = figure.subplots(1, 2, sharey=True)
+    panels = figure.subplots(2, 1, sharex=True)
     for axes, table, words in zip(
         panels, (real, dealt), ("the text as it is", "labels shuffled: chance"), strict=True
     ):
@@ -95,13 +94,13 @@ def heat(
             table[:, order].numpy(), cmap="cividis", vmin=0, vmax=most, aspect="auto"
         )
         axes.set_title(words, fontsize=11)
-        axes.set_xlabel("expert, by the domain it serves most")
         axes.set_xticks([])
         axes.set_yticks(range(len(names)), list(names))
         if table.shape[1] <= 16:
             _numbers(axes, table[:, order], most)
+    axes.set_xlabel("expert, by the domain it serves most")
     figure.colorbar(shown, ax=panels, label="load, 1 = even share", fraction=0.03, pad=0.02)
-    figure.suptitle(title or "Which expert serves which domain", y=1 + 0.22 / height)
+    figure.suptitle(title or "Which expert serves which domain")
     return figure
 
 
@@ -109,7 +108,7 @@ def _numbers(axes: Axes, table: Float[Tensor, "d e"], most: float) -> None:
     for y, row in enumerate(table.tolist()):
         for x, value in enumerate(row):
             colour = "black" if value > 0.6 * most else "white"
-            axes.text(x, y, f"{value:.1f}", ha="center", va="center", color=colour, fontsize=7)
+            axes.text(x, y, f"{value:.1f}", ha="center", va="center", color=colour, fontsize=9)
 
 
 def growth(curves: Mapping[str, Mapping[int, Sequence[float]]], chance: float) -> Figure:
@@ -174,7 +173,7 @@ def evened(loads: Mapping[str, Sequence[float]], n_devices: int) -> Figure:
             axes.bar(i, share * n, **look)
         axes.axhline(1, color="black", lw=1, linestyle="--")
         axes.set_title(name, fontsize=11)
-        axes.set_xlabel("expert (colour: device)")
+        axes.set_xlabel("expert (colour and hatch: device)")
         axes.set_xticks([])
     panels[0].set_ylabel("load, 1 = even share")
     figure.tight_layout()

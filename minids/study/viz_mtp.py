@@ -4,6 +4,7 @@ Colour is never alone: marks, dashes and hatches differ too.
 """
 
 from collections.abc import Mapping, Sequence
+from itertools import cycle
 
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
@@ -81,7 +82,7 @@ def acceptance(shares: Mapping[str, Mapping[str, float]]) -> Figure:
             label = f"{by_kind[kind]:.2f}".removeprefix("0")
             axes.text(at, by_kind[kind] + 0.01, label, ha="center", fontsize=8)
     axes.set_xticks(range(len(shares)), list(shares))
-    axes.set_ylim(0, 1.3)
+    axes.set(ylim=(0, 1.3), yticks=[i / 5 for i in range(6)])
     axes.set_xlabel("text")
     axes.set_ylabel("share of drafts kept")
     axes.set_title("How often a draft is kept, if those before it were")
@@ -109,7 +110,8 @@ def speed(
         color, mark, dash, _ = _STYLES[number % len(_STYLES)]
         ends = (1.0, 1.05 * most)
         line = [x / costs[arm] for x in ends]
-        axes.plot(ends, line, dash, color=color, label=f"{arm}: a round costs {costs[arm]:.2f}")
+        words = f"{arm}: a round costs {costs[arm]:.2f} steps"
+        axes.plot(ends, line, dash, color=color, label=words)
         axes.plot(*zip(*pairs, strict=True), mark, color=color, markersize=8)
     axes.set_xlabel("tokens that a round brings (1: every draft is dropped)")
     axes.set_ylabel("times as fast as plain writing")
@@ -134,16 +136,16 @@ def cost_model(layers: float, drafts: int, extra: float, marks: Mapping[str, flo
         cost = 1 + n * (1 / layers + extra)
         color, mark, dash, _ = _STYLES[(n - 1) % len(_STYLES)]
         gain = [sum(a**j for j in range(n + 1)) / cost for a in shares]
-        axes.plot(shares, gain, dash, color=color, label=f"{n} a round: costs {cost:.2f} steps")
+        words = f"{n} draft{'s' if n > 1 else ''}: a round costs {cost:.2f} steps"
+        axes.plot(shares, gain, dash, color=color, label=words)
         for a in marks.values():
             axes.plot(a, sum(a**j for j in range(n + 1)) / cost, mark, color=color)
-    for name, a in marks.items():
-        axes.axvline(a, color="#999999", linestyle=":", linewidth=1)
-        axes.text(a - 0.01, 0.05, name, rotation=90, ha="right", va="bottom", fontsize=8)
+    for (name, a), dash in zip(marks.items(), cycle((":", "--", "-.")), strict=False):
+        axes.axvline(a, color="#666666", linestyle=dash, linewidth=1, label=name)
     axes.set(xlim=(0, 1), ylim=(0, 1.05 * (drafts + 1)))
     axes.set_xlabel("share of drafts kept, a")
     axes.set_ylabel("times as fast as plain writing")
     axes.set_title(f"(1 + a + a² + …) / cost, for a model {layers:g} times as heavy as a module")
     axes.grid(alpha=0.3)
-    axes.legend(loc="upper left")
+    axes.legend(loc="upper left", fontsize=9)
     return figure

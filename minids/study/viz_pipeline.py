@@ -1,6 +1,6 @@
 """Figures of pipelines (chapter 09): what every device does when, how long it idles, what it holds.
 
-Colour is never alone: chunks carry numbers, the second way is hatched, lines differ in mark.
+Colour is never alone: chunks carry letters, the second way is hatched, lines differ in mark.
 """
 
 from collections import defaultdict
@@ -40,7 +40,7 @@ def gantt(timelines: Mapping[str, Timeline]) -> Figure:
     panels = figure.subplots(len(timelines), 1, squeeze=False, height_ratios=heights)[:, 0]
     longest = max(float(t.end) for t in timelines.values())
     for axes, (name, timeline) in zip(panels, timelines.items(), strict=True):
-        _boxes(axes, timeline, longest / 100)
+        _boxes(axes, timeline, longest)
         idle = float(timeline.bubble)
         axes.set_title(
             f"{name}: ends at {float(timeline.end):g}, bubble {idle:g} "
@@ -65,8 +65,8 @@ def gantt(timelines: Mapping[str, Timeline]) -> Figure:
     return figure
 
 
-def _boxes(axes: Axes, timeline: Timeline, shortest: float) -> None:
-    """Draw all slots, those of a kind at once, and numbers in those of at least `shortest`."""
+def _boxes(axes: Axes, timeline: Timeline, longest: float) -> None:
+    """Draw all slots, those of a kind at once: work and micro-batch where wide, else the work."""
     spans = defaultdict(list)
     for run in timeline.ran:
         height = 0.86 / len(run.slot)
@@ -74,14 +74,17 @@ def _boxes(axes: Axes, timeline: Timeline, shortest: float) -> None:
         for part, chunk in enumerate(run.slot):
             bottom = run.device - 0.43 + part * height
             spans[chunk.work, chunk.way, bottom, height].append((start, width))
-            if width >= shortest:
+            if width >= longest / 140:
+                ground = {"facecolor": CHUNKS[chunk.work], "edgecolor": "none", "pad": 0.5}
+                words = f"{chunk.work}{chunk.micro}" if width >= longest / 48 else chunk.work
                 axes.text(
                     start + width / 2,
                     bottom + height / 2,
-                    str(chunk.micro),
+                    words,
                     ha="center",
                     va="center_baseline",
-                    fontsize=7 if len(run.slot) == 1 else 5.5,
+                    fontsize=7 if len(run.slot) == 1 else 6.5,
+                    bbox=ground if chunk.way else None,  # hatches would hide the words
                 )
     for (work, way, bottom, height), boxes in spans.items():
         axes.broken_barh(

@@ -77,7 +77,8 @@ def stages(results: Results, names: Sequence[str] = tuple(SCORES)[:4]) -> Figure
             seeds = results.of(arm, name)
             axes.plot([place] * len(seeds), seeds, "k.", markersize=4)
     axes.set_xticks(range(len(arms)), arms)
-    axes.set(ylim=(0, 1.28), ylabel="share, 0 to 1", xlabel="model")
+    axes.set(ylim=(0, 1.28), yticks=[i / 5 for i in range(6)])
+    axes.set(ylabel="share, 0 to 1", xlabel="model")
     axes.set_title("What each stage adds (held-out questions; dots are seeds)")
     axes.legend(ncols=2, fontsize=8, loc="upper left")
     return figure

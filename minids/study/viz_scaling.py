@@ -41,8 +41,8 @@ def budgets(
     for exponent, words, dash in ((slope, "ours", "-"), (0.524, "DeepSeek's", "--")):
         line = [middle[1] * (c / middle[0]) ** exponent for c in x]
         right.plot(x, line, dash, color=GREY, label=f"{words}: exponent {exponent:.2f}")
-    right.set(xscale="log", yscale="log", xlabel="C, training FLOPs", ylabel="best M")
-    right.set_title("Best size over budget")
+    right.set(xscale="log", yscale="log", xlabel="C, training FLOPs")
+    right.set(ylabel="best M, FLOPs per token", title="Best size over budget")
     ticks.plain(right.yaxis)
     right.set_xticks(list(valleys), [f"{c:.2g}" for c in valleys])
     right.set_xticks([], minor=True)
@@ -68,13 +68,15 @@ def recipe(
     for (name, (c, lr, tokens)), (color, mark, _) in zip(used.items(), STYLES[1:], strict=False):
         rate.scatter(c, lr, color=color, marker=mark, s=60, label=f"{name}, as trained", zorder=3)
         batch.scatter(c, tokens, color=color, marker=mark, s=60, zorder=3)
-    for axes, value, words in (
-        (rate, here.lr, f"{here.lr:.3g}"),
-        (batch, here.batch, f"{here.batch:,.0f}"),
+    for axes, value, words, below in (
+        (rate, here.lr, f"{here.lr:.3g}", 8),
+        (batch, here.batch, f"{here.batch / 1e6:.3g}M", -14),
     ):
-        axes.plot(budget, value, "*", color="#E69F00", markersize=15, markeredgecolor="black")
-        axes.annotate(words, (budget, value), xytext=(8, 8), textcoords="offset points")
-        axes.set(xlabel="C, training FLOPs")
+        axes.plot(budget, value, "*", color="#E69F00", markersize=15, markeredgecolor="black",
+                  label="the chosen budget", linestyle="")  # fmt: skip
+        axes.annotate(words, (budget, value), xytext=(8, below), textcoords="offset points")
+        axes.set(xlabel="C, training FLOPs", xlim=(3e15, 1e28))
+    ticks.plain(rate.yaxis)
     rate.set(ylabel="peak learning rate", title="Learning rate")
     batch.set(ylabel="batch, tokens per step", title="Batch")
     rate.legend(fontsize=8, loc="lower left")

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import PercentFormatter
 
 from minids.config import YarnConfig
 from minids.model.rope import correction_range, frequencies, interpolate, ntk_aware, yarn
@@ -46,12 +47,10 @@ def wavelengths(width: int, theta: float, c: YarnConfig) -> Figure:
         label = "as trained" if name == "none" else "after YaRN"
         waves = (2 * math.pi / freqs).tolist()
         left.plot(pairs, waves, line, color=color, marker=mark, markersize=4, label=label)
-    for length, words in ((c.original, "trained"), (c.original * c.factor, "new")):
-        left.axhline(length, color=_BLACK, linewidth=0.8, linestyle="--")
-        left.annotate(
-            f"{words} context {length:,.0f}", (0, length), xytext=(0, 3),
-            textcoords="offset points", fontsize=8,
-        )  # fmt: skip
+    contexts = (("trained", c.original, "--"), ("new", c.original * c.factor, ":"))
+    for words, length, line in contexts:
+        label = f"{words} context {length:,.0f}"
+        left.axhline(length, color=_BLACK, linewidth=1, linestyle=line, label=label)
     left.set(yscale="log", xlabel="pair, fastest first", ylabel="tokens for one turn")
     left.set_title("Wavelengths")
     left.legend(loc="lower right", fontsize=8)
@@ -179,7 +178,8 @@ def needle_grids(
             axes.axhline(
                 lengths.index(target) + 0.5, color="#D55E00", linewidth=1.4, linestyle="--"
             )
-    figure.colorbar(picture, ax=drawn, label="share of needles found")
+    percent = PercentFormatter(1.0, decimals=0, symbol="")
+    figure.colorbar(picture, ax=drawn, label="needles found, percent", format=percent)
     return figure
 
 
