@@ -348,8 +348,8 @@ def draw_heat(arm="top-2 of 16", layer=0, deal=0):
 
 figure(
     draw_heat(),
-    "Loads of sixteen experts by domain. Left, most experts serve one or two domains several times as often as the even share and others hardly "
-    "at all. Right, with shuffled labels, all cells are near the same for every domain.",
+    "Loads of sixteen experts by domain. Above, most experts serve one or two domains several times as often as the even share and others hardly "
+    "at all. Below, with shuffled labels, all cells are near the same for every domain.",
 )
 
 # %% [markdown]
@@ -381,7 +381,7 @@ chance = max(max(results.of(arm, "by chance")) for arm in curves)
 figure(
     viz_moe.growth(curves, chance),
     "Specialisation over training steps for two mixtures and all seeds. All curves lie far above the dotted line of chance. They rise steeply at "
-    "first, then fall again by two fifths or more, and end above where they began; once trained, the finer mixture is above the coarser one.",
+    "first, then fall again by a third or more, and end above where they began; once trained, the finer mixture is above the coarser one.",
 )
 
 # %% tags=["claim"]
@@ -453,8 +453,8 @@ figure(
         ("prose", "code"),
         "real text, layer 0: which expert serves which domain",
     ),
-    "Loads of sixteen experts for prose and for code. Left, about a third of the experts serve one of the two more than twice as much, a few by much more. "
-    "Right, with shuffled labels, the two rows are nearly alike.",
+    "Loads of sixteen experts for prose and for code. Above, about a third of the experts serve one of the two more than twice as much, a few by much more. "
+    "Below, with shuffled labels, the two rows are nearly alike.",
 )
 
 # %% tags=["claim"]

@@ -291,7 +291,7 @@ claim("with a rotary key apart the two ways agree to 1e-12 at every distance", m
 # %%
 figure(
     viz_latent.position_errors({"whole key turned": whole, "rotary key apart": apart}),
-    "Error of a carried score over distance, logarithmic. With the whole key turned it is zero at distance zero and as large as "
+    "Error of a carried score over distance, logarithmic. With the whole key turned it is at rounding error at distance zero and as large as "
     "the score from a few tokens on; with a rotary key apart it stays at rounding error.",
 )
 

@@ -368,7 +368,7 @@ print(f"\nmeans of {len(stored.seeds)} seeds: {stored.machine}")
 figure(
     viz_r1.stages(stored, ["sampled", "greedy", "language", "keeps"]),
     "Bars by model. Sampled accuracy is low for the base, high for R1-Zero, lower for Dev1, and rises to Dev3. Greedy accuracy is nearly one "
-    "from R1-Zero on. The language is low for R1-Zero alone. Secrets are kept by Dev3 in part, and by R1.",
+    "from R1-Zero on. The language is lowest for R1-Zero. Secrets are kept by Dev3 in part, and by R1.",
 )
 
 
