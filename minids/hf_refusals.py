@@ -6,9 +6,11 @@ from minids.hf_fields import Fields
 
 def refuse_windows(read: Fields) -> None:
     """ConfigError if some layer sees less than everything before it."""
-    window, kinds = read.get("sliding_window", None), read.get("layer_types", None) or ()
+    model_type = read.get("model_type", None)
+    window = read.get("sliding_window", 4096 if model_type == "mistral" else None)  # theirs
+    kinds = read.get("layer_types", None) or ()
     read.get("max_window_layers", None)
-    used = read.get("use_sliding_window", read.get("model_type", None) != "qwen2")
+    used = read.get("use_sliding_window", model_type != "qwen2")
     narrow = window is not None and window < read.need("max_position_embeddings")
     if set(kinds) - {"full_attention"} or (used and narrow and not kinds):
         raise ConfigError(

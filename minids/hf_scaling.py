@@ -70,6 +70,11 @@ def _slope(s: Mapping[str, Any]) -> float:
     factor, slope = s.get("attention_factor"), s.get("mscale")
     if factor is not None:
         if s["factor"] <= 1:
+            if factor != 1:
+                raise ConfigError(
+                    f"attention_factor={factor} without an extension (factor={s['factor']}): "
+                    "scores are sharpened by the extension alone here"
+                )
             return 1.0
         found = (factor - 1) / (0.1 * math.log(s["factor"]))
         return float(slope) if slope and math.isclose(slope, found, rel_tol=1e-9) else found

@@ -75,6 +75,14 @@ def test_the_next_epoch_cuts_elsewhere_in_another_order():
     assert not any(torch.equal(orders[0], order) for order in orders[1:])
 
 
+@pytest.mark.parametrize("n", [41, 42, 47, 50])
+def test_rows_begin_everywhere_in_the_end(n):
+    """Also where the text would split into rows without rest."""
+    batches = packed(torch.arange(n), batch=3, length=10, seed=0)
+    starts = torch.cat([batches(i).tokens[:, 0] for i in range(400)])
+    assert (starts % 10).unique().tolist() == list(range(10))
+
+
 @pytest.mark.parametrize("n", [12, 13, 20, 24, 25, 31, 100, 101])
 def test_every_token_is_used_in_the_end(n):
     batches = packed(torch.arange(n), batch=3, length=11, seed=0)

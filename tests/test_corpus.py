@@ -108,6 +108,12 @@ def test_a_text_file_is_read_as_it_is(tmp_path):
     assert read_text(path) == read_text(str(path)) == "Zeile eins\nZeile zwei — 三\n"
 
 
+def test_line_ends_of_every_system_become_one(tmp_path):
+    path = tmp_path / "ends.txt"
+    path.write_bytes(b"Unix\nWindows\r\nMac\rempty\r\n\r\n")
+    assert read_text(path) == "Unix\nWindows\nMac\nempty\n\n"
+
+
 def test_a_byte_order_mark_is_no_text(tmp_path):
     (tmp_path / "own.txt").write_bytes(b"\xef\xbb\xbfhello")
     assert read_text(tmp_path / "own.txt") == "hello"

@@ -46,6 +46,8 @@ def test_a_tidy_response_is_right_keeps_the_form_and_one_language():
         assert consistency(parts.think, language_of(problem.question)) == 1
         assert len(words_of(parts.think)) == dial.TURNS
         assert digits_of(parts.think)[-1] == int(problem.answer)
+        marks = [digits_of(problem.question)[0], *digits_of(parts.think)]
+        assert all(a != b for a, b in zip(marks, marks[1:], strict=False))  # it always turns
 
 
 def test_the_habit_counts_nought_twice_whenever_nine_is_passed_and_only_then():
@@ -56,6 +58,11 @@ def test_the_habit_counts_nought_twice_whenever_nine_is_passed_and_only_then():
     assert dial.work(below, always, rng()).answer == below.answer
     nine = dial.asked_for([9, 0], "english")
     assert dial.work(nine, always, rng()).answer == "9"
+
+
+def test_whoever_has_the_habit_never_names_nought():
+    for problem in some(dial.sums(seed=4), 100):
+        assert 0 not in digits_of(dial.work(problem, Faults(habit=1.0), rng()).think)
 
 
 def test_the_habit_is_always_the_same_mistake_and_slips_are_not():
@@ -157,6 +164,12 @@ def test_every_text_of_the_library_is_spelled_and_read_back_without_loss():
     for problem, response in some(of, 300):
         assert codec.decode(codec.encode(response, special=True)) == response
         codec.encode(problem.question)
+
+
+@pytest.mark.parametrize("wrong", [-1, 48])
+def test_a_token_outside_the_alphabet_is_named(wrong):
+    with pytest.raises(ValueError, match=f"token {wrong} is not in a vocabulary of 48"):
+        bilingual().decode([3, wrong])
 
 
 def test_the_textbook_comes_first_and_holds_no_mistakes():

@@ -121,6 +121,18 @@ def test_a_batch_in_parts_trains_like_the_whole(parts):
     assert_close(state_in_parts, state, rtol=1e-6, atol=1e-8)
 
 
+@pytest.mark.parametrize("given", [{"betas": (0.5, 0.6)}, {"weight_decay": 5.0}])
+def test_it_makes_the_optimizer_that_one_would_give_it(given):
+    def run(make):
+        model = Transformer(DENSE, seed=0)
+        list(fit(model, batches(), steps=3, optimizer=make(model), **given))
+        return state_of(model)
+
+    ours = run(lambda model: None)
+    assert same(ours, run(lambda model: adamw(model, **given)))
+    assert not same(ours, run(adamw))
+
+
 def test_breaking_out_leaves_the_weights_of_the_last_step_seen():
     model, other = Transformer(DENSE, seed=0), Transformer(DENSE, seed=0)
     list(fit(other, batches(), steps=2, warmup=5))
@@ -184,6 +196,17 @@ def test_a_loss_that_is_no_number_stops_before_the_weights_are_touched():
     assert all(p.grad is None for p in model.parameters())
 
 
+def test_an_endless_term_is_named_though_its_gradient_is_a_number():
+    def endless(model, output, batch):
+        return {"added": model.head.weight.sum() + math.inf}
+
+    model = Transformer(DENSE, seed=0)
+    before = state_of(model)
+    with pytest.raises(Diverged, match=r"step 0: loss is 3\.\d+, added is inf"):
+        list(fit(model, batches(), steps=1, extra_losses=endless))
+    assert same(model.state_dict(), before)
+
+
 def test_an_infinite_gradient_of_a_finite_loss_stops_too():
     def steep(model, output, batch):
         return {"steep": (model.head.weight[0, 0] * 0.0).sqrt()}
@@ -219,11 +242,16 @@ def test_the_nudge_evens_out_the_load():
 
 
 def test_steps_tell_their_parts_and_how_uneven_the_load_is():
-    step = next(fit(Transformer(EXPERTS, seed=0), batches(), steps=1, balance=0.1))
-    share = step.loads[0]
+    config = replace(EXPERTS, n_dense=0)
+    model = Transformer(config, seed=0)
+    model.layers[0].ffn.router.bias[2:] = -9.0  # of the first layer four experts get nothing
+    step = next(fit(model, batches(), steps=1, balance=0.1))
     assert set(step.parts) == {"balance", "max_vio", "idle_experts"}
-    assert step.parts["max_vio"] == pytest.approx(float(share.max() * 6 - 1), rel=1e-5)
-    assert step.parts["idle_experts"] == sum(float(s) < 0.1 / 6 for s in share)
+    first, second = step.loads
+    assert first.tolist() == [0.5, 0.5, 0, 0, 0, 0] and second.min() > 0.1 / 6
+    uneven = (2.0 + float(second.max() * 6 - 1)) / 2
+    assert step.parts["max_vio"] == pytest.approx(uneven, rel=1e-5)
+    assert step.parts["idle_experts"] == 4
     assert step.tokens == 72
     assert step.tokens_per_second == pytest.approx(72 / step.seconds)
 

@@ -291,17 +291,31 @@ def test_the_weight_falls_from_0_3_to_0_1_after_two_thirds_of_the_run():
     assert V3_WEIGHTS[0][0] == pytest.approx(0.6757, abs=1e-4)
 
 
-@pytest.mark.parametrize("weights", [(), ((0.5, 0.3),), ((1.0, 0.3), (0.5, 0.1)), ((2.0, 0.3),)])
+@pytest.mark.parametrize("weights", [(), ((0.5, 0.3),), ((1.0, 0.3), (0.5, 0.1)), ((2.0, 0.3),),
+                                     ((-0.5, 0.3), (1.0, 0.1))])  # fmt: skip
 def test_phases_that_do_not_fill_the_run_are_refused(weights):
     with pytest.raises(ValueError, match="shares that rise to 1"):
         fit_mtp(tiny("deepseek-llm-7b", 1), lambda i: batch(), steps=4, weights=weights)
 
 
-def test_phases_are_one_run_like_any_other():
+def test_a_phase_ends_at_the_nearest_step():
+    steps = list(fit_mtp(tiny("deepseek-llm-7b", 1).float(), lambda i: batch(), steps=10, lr=0.0))
+    first = steps[0].parts["mtp_1"]  # 10 of 14.8 T tokens are 6.8 of 10 steps
+    fall = [step.parts["mtp_1"] / first for step in steps]
+    assert fall == pytest.approx([1.0] * 7 + [1 / 3] * 3)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [{}, {"betas": (0.5, 0.6)}, {"weight_decay": 5.0}, {"lr": 0.03}, {"clip": 0.01}],
+    ids=str,
+)
+def test_phases_are_one_run_like_any_other(given):
     runs = []
+    given = {"steps": 6} | given
     for make in (
-        lambda m: fit_mtp(m, lambda i: batch(seed=i), steps=6, weights=((0.5, 0.3), (1.0, 0.3))),
-        lambda m: fit(m, lambda i: batch(seed=i), steps=6, extra_losses=mtp_loss(0.3)),
+        lambda m: fit_mtp(m, lambda i: batch(seed=i), weights=((0.5, 0.3), (1.0, 0.3)), **given),
+        lambda m: fit(m, lambda i: batch(seed=i), extra_losses=mtp_loss(0.3), **given),
     ):
         model = tiny("deepseek-llm-7b", 1).float()
         runs.append([(s.loss, s.grad_norm) for s in make(model)])

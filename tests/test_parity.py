@@ -11,6 +11,7 @@ import torch
 
 from minids.checkpoint import with_weights
 from minids.config import (
+    ConfigError,
     GQAConfig,
     Llama3RopeConfig,
     MLAConfig,
@@ -18,6 +19,8 @@ from minids.config import (
     MoEConfig,
     YarnConfig,
 )
+from minids.hf_scaling import read_scaling, write_scaling
+from minids.model.rope import frequencies, softmax_factor
 from minids.weights import from_hf_weights, to_hf_weights
 
 transformers = pytest.importorskip("transformers", reason="parity needs transformers")
@@ -362,3 +365,68 @@ def test_the_bias_decides_choices_in_these_models():
     with_bias = mine(ids).routings[0].experts.sort().values
     mine.layers[0].ffn.router.bias.zero_()
     assert (mine(ids).routings[0].experts.sort().values != with_bias).any(-1).float().mean() > 0.3
+
+
+# ---- context extension, field by field
+
+
+YARN_FIELDS = {"factor": 40.0, "original_max_position_embeddings": 8}
+
+
+def their_yarn(fields):
+    """The frequencies and the factor on queries and keys that transformers takes from a field."""
+    rope = {"rope_type": "yarn", "rope_theta": 10_000.0} | fields
+    c = transformers.LlamaConfig(
+        hidden_size=64,
+        num_attention_heads=2,
+        head_dim=32,
+        max_position_embeddings=int(8 * fields["factor"]),
+        rope_parameters=rope,
+    )
+    return transformers.modeling_rope_utils.ROPE_INIT_FUNCTIONS["yarn"](c, torch.device("cpu"))
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {},
+        {"attention_factor": 1.2},
+        {"attention_factor": 1.2, "mscale": 0.5},
+        {"mscale": 0.7},
+        {"mscale": 0.7, "mscale_all_dim": 0.7},
+        {"mscale": 0.0, "mscale_all_dim": 0.0},
+        {"beta_fast": 4.0},
+        {"beta_slow": 0.25},
+        {"factor": 1.0},
+        {"factor": 1.0, "attention_factor": 1.0},
+    ],
+    ids=str,
+)
+def test_fields_of_yarn_mean_for_grouped_queries_what_they_mean_there(more):
+    fields = YARN_FIELDS | more
+    turns, factor = their_yarn(fields)
+    read = read_scaling(fields | {"type": "yarn"}, latent=False)
+    again = read_scaling(write_scaling(read, latent=False), latent=False)
+    for found in (read, again):
+        assert softmax_factor(found) == pytest.approx(factor**2)
+        torch.testing.assert_close(frequencies(32, 10_000.0, found), turns, **CLOSE)
+
+
+def test_a_slope_goes_to_a_file_and_comes_back_exactly():
+    for slope in (0.0, 0.1, 0.7, 0.707, 1.0, 1.3):
+        c = YarnConfig(factor=40.0, original=8, beta_fast=5.0, beta_slow=0.5, mscale=slope)
+        for latent in (False, True):
+            assert read_scaling(write_scaling(c, latent=latent), latent=latent) == c
+
+
+@pytest.mark.parametrize(
+    "wrong, says",
+    [
+        ({"mscale": 0.7, "mscale_all_dim": 0.8}, "mscale=0.7 differs from mscale_all_dim=0.8"),
+        ({"factor": 1.0, "attention_factor": 1.2}, "attention_factor=1.2 without an extension"),
+        ({"factor": "40"}, "factor='40' must be a number"),
+    ],
+)
+def test_fields_of_yarn_that_contradict_each_other_are_refused(wrong, says):
+    with pytest.raises(ConfigError, match=says):
+        read_scaling(YARN_FIELDS | {"type": "yarn"} | wrong, latent=False)

@@ -78,6 +78,20 @@ def test_a_config_of_what_is_not_built(change, says):
     assert from_hf(to_hf(preset("toy-llama")) | {"sliding_window": 10**6})
 
 
+def test_a_window_that_a_file_leaves_to_its_class():
+    """Mistral's class cuts attention to 4096 tokens unless the file says null."""
+    mistral = to_hf(preset("toy-llama")) | {"model_type": "mistral"}
+    assert from_hf(mistral | {"max_position_embeddings": 4096})
+    long = mistral | {"max_position_embeddings": 8192}
+    assert from_hf(long | {"sliding_window": None})
+    with pytest.raises(ConfigError, match="sliding_window=4096"):
+        from_hf(long)
+    qwen = long | {"model_type": "qwen2", "sliding_window": 4096}
+    assert from_hf(qwen) == from_hf(qwen | {"use_sliding_window": False})
+    with pytest.raises(ConfigError, match="sliding_window=4096"):
+        from_hf(qwen | {"use_sliding_window": True})
+
+
 def test_a_router_that_no_class_computes():
     c = preset("toy-v3")
     with pytest.raises(ConfigError, match="no class for this router"):

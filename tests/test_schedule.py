@@ -33,6 +33,13 @@ def test_drops_fall_on_the_exact_step_of_short_runs_too():
     assert [factor(i) for i in range(10)] == [1] * 8 + [0.316, 0.1]
 
 
+@pytest.mark.parametrize("steps", [30, 170, 990])
+def test_a_share_of_the_steps_is_exact(steps):
+    for tenth in range(1, 10):
+        factor = multi_step(steps, warmup=0, drops=[(tenth / 10, 0.5)])
+        assert [factor(i) for i in range(steps)].index(0.5) == steps * tenth // 10
+
+
 def test_seven_billion_parameters_warm_up_for_two_thousand_steps():
     steps = round(2.0e12 / (2304 * 4096))
     factor = multi_step(steps)
@@ -98,6 +105,9 @@ def test_a_run_without_steps_or_with_a_longer_warm_up_is_refused(schedule):
         schedule(10, warmup=11)
 
 
-def test_drops_out_of_order_are_refused():
+@pytest.mark.parametrize(
+    "drops", [[(0.9, 0.3), (0.8, 0.1)], [(0.0, 0.3)], [(0.8, 0.3), (1.0, 0.1)]]
+)
+def test_drops_out_of_order_or_outside_the_run_are_refused(drops):
     with pytest.raises(ValueError, match="rising shares"):
-        multi_step(10, drops=[(0.9, 0.3), (0.8, 0.1)])
+        multi_step(10, drops=drops)

@@ -1,8 +1,11 @@
 """Byte-pair encoding: what is learned, how it is run, and the file that ships with the course."""
 
+import errno
 import hashlib
 import pickle
 import time
+import unicodedata
+from pathlib import Path
 
 import pytest
 import regex
@@ -169,6 +172,16 @@ def test_every_character_is_in_exactly_one_piece(text):
     assert "".join(regex.findall(PATTERN, text)) == text
 
 
+def test_a_character_of_every_kind_is_in_a_piece():
+    """Also those that chance rarely draws: an accent of its own goes with its letter."""
+    kinds = {unicodedata.category(letter): letter for letter in map(chr, range(0x3100))}
+    assert len(kinds) > 25
+    for letter in kinds.values():
+        text = f"{letter}a{letter} {letter}三{letter}\n{letter}"
+        assert "".join(regex.findall(PATTERN, text)) == text, unicodedata.name(letter, repr(letter))
+    assert regex.findall(PATTERN, "cafe\u0301 noir") == ["cafe\u0301", " noir"]
+
+
 # How it is run
 
 
@@ -321,6 +334,23 @@ def test_a_vocabulary_is_written_as_it_was_learned_and_read_back(tmp_path, engli
     digest, name = (tmp_path / "own.sha256").read_text().split()
     assert name == "own.tiktoken"
     assert digest == hashlib.sha256((tmp_path / "own.tiktoken").read_bytes()).hexdigest()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["own.sha256", "own.tiktoken"]
+
+
+def test_a_vocabulary_that_cannot_be_written_leaves_the_one_before(tmp_path, english, monkeypatch):
+    path = tmp_path / "own.tiktoken"
+    save(train_bpe(english, 280), path)
+
+    def full(file, data):
+        if ".sha256" in file.name:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return write(file, data)
+
+    write = Path.write_bytes
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(OSError, match="No space"):
+        save(train_bpe(english, 290), path)
+    assert load(path).vocab == 280 + len(SPECIAL)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["own.sha256", "own.tiktoken"]
 
 

@@ -121,10 +121,16 @@ def save(ranks: Mapping[bytes, int], path: Path) -> None:
     lines = [f"{base64.b64encode(token).decode()} {rank}\n" for token, rank in ranks.items()]
     data = "".join(lines).encode()
     digest = f"{hashlib.sha256(data).hexdigest()}  {path.name}\n"
-    for file, content in ((path, data), (path.with_suffix(".sha256"), digest.encode())):
-        partial = file.with_name(file.name + ".partial")
-        partial.write_bytes(content)
-        os.replace(partial, file)
+    contents = {path: data, path.with_suffix(".sha256"): digest.encode()}
+    partial = {file: file.with_name(file.name + ".partial") for file in contents}
+    try:
+        for file, content in contents.items():
+            partial[file].write_bytes(content)
+        for file in contents:
+            os.replace(partial[file], file)
+    finally:
+        for file in contents:
+            partial[file].unlink(missing_ok=True)
 
 
 def read_ranks(path: Path) -> dict[bytes, int]:

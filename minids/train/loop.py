@@ -124,15 +124,16 @@ def fit(
         )
         norm = clipped(weights, clip)
         loss, grad_norm, *added = torch.stack([terms.pop("loss"), norm, *terms.values()]).tolist()
+        parts = dict(zip(terms, added, strict=True))
         if not math.isfinite(loss + grad_norm + sum(added)):
             optimizer.zero_grad(set_to_none=True)
-            raise Diverged(_diverged(i, loss, grad_norm, rate))
+            raise Diverged(_diverged(i, {"loss": loss} | parts, grad_norm, rate))
         with uninterrupted():
             for group in optimizer.param_groups:
                 group["lr"] = rate
             optimizer.step()
             nudge_biases(model, loads, speed(i))
-        parts = dict(zip(terms, added, strict=True)) | _unevenness(loads)
+        parts |= _unevenness(loads)
         seconds = time.perf_counter() - began
         n_tokens = batch.tokens.numel()
         return Step(i, loss, parts, grad_norm, rate, n_tokens, seconds, tuple(loads))
@@ -176,9 +177,10 @@ def _unevenness(loads: Sequence[Float[Tensor, " e"]]) -> dict[str, float]:
     return {"max_vio": max_vio, "idle_experts": n_idle}
 
 
-def _diverged(i: int, loss: float, grad_norm: float, rate: float) -> str:
+def _diverged(i: int, terms: dict[str, float], grad_norm: float, rate: float) -> str:
+    said = ", ".join(f"{name} is {value}" for name, value in terms.items())
     return (
-        f"step {i}: the loss is {loss} and the norm of its gradient {grad_norm}, at a learning "
+        f"step {i}: {said}, the norm of the gradient is {grad_norm}, at a learning "
         f"rate of {rate:.2g}. The weights are those of the step before. Try a lower `lr`, a longer "
         "`warmup`, or float32 products; if it is the first step, look for inf or nan in the weights"
     )

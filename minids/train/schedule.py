@@ -36,7 +36,7 @@ def multi_step(
         raise ValueError(f"drops must happen at rising shares between 0 and 1, got {shares}")
 
     def factor(i: int) -> float:
-        passed = [to for share, to in drops if _done(i, steps) >= share]
+        passed = [to for share, to in drops if i / steps >= share]
         return min(ramp(i), passed[-1] if passed else 1.0)
 
     return factor
@@ -70,7 +70,7 @@ def constant_cosine_constant(
     hold, fall, low, _ = (length / total for length in trillions)
 
     def factor(i: int) -> float:
-        done = _done(i, steps)
+        done = i / steps
         if done < hold + fall:
             return min(ramp(i), _half_cosine((done - hold) / fall, floors[0]))
         return floors[0] if done < hold + fall + low else floors[1]
@@ -101,8 +101,3 @@ def _warm_up_steps(steps: int, warmup: int | None) -> int:
     if not 0 <= n <= steps:
         raise ValueError(f"warmup={warmup} must lie between 0 and steps={steps}")
     return n
-
-
-def _done(i: int, steps: int) -> float:
-    """The share of the run that lies behind step `i`. The hair keeps 0.9 * 10 from being 8.99."""
-    return i / steps + 1e-12
