@@ -224,6 +224,12 @@ def test_a_slip_is_built_upon():
         assert (len(working.steps[1].parts) == 5) == (ones >= 10)
 
 
+def test_a_slip_is_carried_into_the_step_that_uses_it():
+    for i, problem in enumerate(first("expression", 200)):
+        one, two = work(problem, Mistakes(slip=1.0), random.Random(i)).steps
+        assert one.value in two.parts
+
+
 def test_a_guess_is_off_by_a_carry():
     rng = random.Random(0)
     assert guess(Problem("47+38", "85", "add-2"), Mistakes(guess=1.0), rng) == "75"
@@ -297,6 +303,21 @@ def test_a_third_of_the_lessons_show_their_working():
     text = lesson(Lessons(worked=0.35), seed=0)
     worked = ["<think></think>" not in text(i)[1] for i in range(2000)]
     assert 0.31 < sum(worked) / len(worked) < 0.39
+
+
+@pytest.mark.parametrize("level", [level for level in LEVELS if level != "countdown"])
+def test_a_wrong_guess_is_ten_away_and_never_below_nought(level):
+    wrong, draw = Mistakes(guess=1.0), problems(level, seed=0)
+    for i in range(400):
+        said = guess(draw(i), wrong, random.Random(i))
+        assert said.isdecimal() and abs(int(said) - int(draw(i).answer)) == 10
+
+
+@pytest.mark.parametrize("share", [0.0, 0.25, 1.0])
+def test_a_share_of_the_workings_is_in_chinese(share):
+    text = lesson(Lessons(worked=1.0, chinese=share), seed=0)
+    chinese = [not text(i)[1].isascii() for i in range(500)]
+    assert sum(chinese) / 500 == pytest.approx(share, abs=0.06 if 0 < share < 1 else 0)
 
 
 def test_only_the_response_is_learned_and_batches_repeat():

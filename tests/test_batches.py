@@ -260,6 +260,8 @@ def test_labelled_windows_hold_as_many_of_each():
 def test_unequal_shares_and_short_domains_are_refused():
     with pytest.raises(ValueError, match="5 rows cannot hold equal shares of 2 domains"):
         labelled(WORLDS, batch=5, length=8, seed=0)
+    with pytest.raises(ValueError, match="batch must be 1 or more, got 0"):
+        labelled(WORLDS, batch=0, length=8, seed=0)
     with pytest.raises(ValueError, match="take a multiple"):
         labelled({}, batch=4, length=8, seed=0)
     with pytest.raises(ValueError, match="201 tokens are needed, the text has 100"):

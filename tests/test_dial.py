@@ -144,6 +144,12 @@ def test_a_slip_changes_at_most_one_word():
         )
 
 
+def test_a_refusal_has_no_word_to_slip_in():
+    for i, problem in enumerate(some(requests.requests(seed=3, forbidden=1.0), 20)):
+        said = requests.respond(problem, Manners(slip=1.0, polite=0.0), rng(i))
+        assert read(said).answer == problem.answer
+
+
 def test_no_request_of_training_is_held_out_in_either_language_or_behind_a_secret():
     def english(question):
         return question if question.isascii() else f"translate {requests.translation(question)}"
@@ -195,8 +201,10 @@ def test_a_library_without_switching_never_mixes():
         thoughts = [(p, t.split("</think>")[0].split(">")[1]) for p, t in pairs]
         return [consistency(t, language_of(p.question)) for p, t in thoughts if t]
 
+    textbook = text(Library(sums=1.0), seed=0, tidy=True)  # a habit of its authors, no mistake
     assert set(shares(of)) == {1.0}
-    assert sum(shares(mixed)) / len(shares(mixed)) < 0.9
+    for switching in (mixed, textbook):
+        assert sum(shares(switching)) / len(shares(switching)) < 0.9
 
 
 def test_words_join_with_spaces_between_english_ones_alone():

@@ -370,7 +370,9 @@ def test_a_missing_vocabulary_or_checksum_is_named(tmp_path):
         load(tmp_path / "gone.tiktoken")
 
 
-@pytest.mark.parametrize("content", ["no base64!! 0\n", "AA== zero\n", "AA==\n", "é 0\n"])
+@pytest.mark.parametrize(
+    "content", ["no base64!! 0\n", "A!A== 0\n", "AA== zero\n", "AA==\n", "é 0\n"]
+)
 def test_a_file_of_another_format_is_refused(tmp_path, content):
     path = tmp_path / "odd.tiktoken"
     path.write_text(content, encoding="utf-8")

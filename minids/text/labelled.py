@@ -40,7 +40,7 @@ def labelled(
     Each domain comes in epochs of its own, as in `packed`. ValueError if `batch` is no multiple
     of the number of domains, or one of them is too short.
     """
-    if not domains or batch < 1 or batch % len(domains):
+    if not domains or batch % len(domains):
         raise ValueError(
             f"{batch} rows cannot hold equal shares of {len(domains)} domains "
             f"({', '.join(domains)}): take a multiple of their number"

@@ -130,11 +130,11 @@ def _subtracted(left: str, right: str, mistakes: Mistakes, rng: random.Random) -
     steps, borrowed = [], 0
     for column in range(len(left)):
         top, bottom = _digit(left, column), _digit(right, column)
-        lacks = top < bottom + borrowed and column < len(left) - 1
+        lacks = top < bottom + borrowed
         parts: tuple[int | str, ...] = (top + (10 if lacks else 0), "-", bottom)
         if borrowed:
             parts = (*parts, "-", 1)
-        steps.append(Step(parts, _slipped(max(0, _value(parts)), mistakes, rng) % 10))
+        steps.append(Step(parts, _slipped(_value(parts), mistakes, rng) % 10))
         borrowed = int(lacks)
     return Working(tuple(steps), _written(steps, mistakes, rng))
 
