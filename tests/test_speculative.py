@@ -306,8 +306,9 @@ def test_uneven_rows_read_what_they_would_read_alone(name):
         torch.testing.assert_close(again[row], whole[row, start : start + 2], atol=1e-10, rtol=0)
     rows.rewind([1, 1, 1])
     assert rows.even and rows.layers[0].length == 1
-    with pytest.raises(ValueError, match=r"cannot rewind to \[2, 1, 1\]: the rows hold"):
-        rows.rewind([2, 1, 1])
+    for wrong in ([2, 1, 1], [1, -1, 1]):
+        with pytest.raises(ValueError, match="cannot rewind to .*: the rows hold"):
+            rows.rewind(wrong)
 
 
 def test_probabilities_are_cut_and_sum_to_one():
@@ -316,6 +317,8 @@ def test_probabilities_are_cut_and_sum_to_one():
     torch.testing.assert_close(p[1, 2], torch.tensor([0, 4 / 7, 0, 3 / 7]))
     sharp = Pick(temperature=0.5).probabilities(logits)[0, 0]
     torch.testing.assert_close(sharp, torch.tensor([1, 16, 4, 9]) / 30)
+    nucleus = Pick(top_p=0.65).probabilities(logits)[0, 0]
+    torch.testing.assert_close(nucleus, torch.tensor([0, 4 / 7, 0, 3 / 7]))
 
 
 WRONG: Sequence[tuple[dict, str]] = [
@@ -361,6 +364,7 @@ def test_no_more_is_drafted_than_is_left_to_write():
     main = tiny("deepseek-llm-67b").main
     log = list(rounds(main, main, [[1, 2]], 3, n_drafts=4))
     assert [(one.drafts, len(one.new[0])) for one in log] == [(0, 1), (1, 2)]
+    assert speculate(main, main, [[1, 2]], 1, n_drafts=2).acceptance == [0, 0]  # none was tested
 
 
 def test_every_pass_brings_one_token_and_every_accepted_draft_one_more():
@@ -396,3 +400,35 @@ def test_modules_draft_from_facts_alone_however_often_they_guessed_wrong(monkeyp
         n = len(guesses) + 2
         speculate(model.main, model, [known[:-1]], n, n_drafts=3, temperature=0)
         assert seen[0] == (known, guesses)
+
+
+def test_modules_guess_in_turn_what_they_say_ahead_of_the_whole_text(monkeypatch):
+    model, seen = tiny(), []
+    real = draft.ModuleDraft.propose
+
+    def recorded(self, text, n, pick):
+        found = real(self, text, n, pick)
+        seen.append((text.known[0], text.tokens[0, : text.known[0] + n].clone(), n))
+        return found
+
+    monkeypatch.setattr(draft.ModuleDraft, "propose", recorded)
+    speculate(model.main, model, [[1, 2, 3]], 12, n_drafts=3, temperature=0)
+    assert max(n for _, _, n in seen) == 3
+    for known, text, n in seen:
+        tokens, targets = text[None, :-1], text[None, 1:]
+        ahead = model.ahead(model.main(tokens).hidden, targets)
+        said = [int(output.logits[0, known - 2].argmax()) for output in ahead[:n]]
+        assert said == text[known:].tolist()
+
+
+def test_a_model_that_drafts_reads_no_more_than_what_is_new(monkeypatch):
+    main, read = tiny("deepseek-llm-67b").main, []
+    real = draft.read
+
+    def counted(model, tokens, rows):
+        read.append(tokens.shape[1])
+        return real(model, tokens, rows)
+
+    monkeypatch.setattr(draft, "read", counted)
+    speculate(main, shallow(main), [[1, 2, 3]], 20, n_drafts=2, temperature=0)
+    assert read[0] == 4 and max(read[1:]) == 2  # the last guess that was kept, and what followed
