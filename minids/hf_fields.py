@@ -8,8 +8,7 @@ from minids.config import ConfigError
 IGNORED = frozenset(
     "architectures attention_dropout auto_map aux_loss_alpha bos_token_id eos_token_id ep_size "
     "pad_token_id device_aux_loss_alpha dtype initializer_range initializer_range_paper "
-    "moe_layer_freq mlp_bias pretraining_tp "
-    "relative_expert_size return_dict seq_aux torch_dtype transformers_version "
+    "pretraining_tp relative_expert_size return_dict seq_aux torch_dtype transformers_version "
     "use_cache use_mrope output_router_logits "
     "num_local_experts qk_head_dim".split()
 )

@@ -20,7 +20,9 @@ from minids.config import (
     YarnConfig,
 )
 from minids.hf_scaling import read_scaling, write_scaling
+from minids.huggingface import from_hf, to_hf
 from minids.model.rope import frequencies, softmax_factor
+from minids.presets import preset
 from minids.weights import from_hf_weights, to_hf_weights
 
 transformers = pytest.importorskip("transformers", reason="parity needs transformers")
@@ -365,6 +367,38 @@ def test_the_bias_decides_choices_in_these_models():
     with_bias = mine(ids).routings[0].experts.sort().values
     mine.layers[0].ffn.router.bias.zero_()
     assert (mine(ids).routings[0].experts.sort().values != with_bias).any(-1).float().mean() > 0.3
+
+
+# ---- what a file says and leaves out
+
+
+CLASSES = {
+    "llama": "LlamaConfig",
+    "mistral": "MistralConfig",
+    "qwen2": "Qwen2Config",
+    "deepseek_v2": "DeepseekV2Config",
+    "deepseek_v3": "DeepseekV3Config",
+}
+
+
+@pytest.mark.parametrize("kind", CLASSES)
+def test_what_a_file_leaves_out_is_what_its_class_takes(kind):
+    class_ = getattr(transformers, CLASSES[kind])()
+    toy = "toy-v3" if "deepseek" in kind else "toy-llama"
+    source = to_hf(preset(toy)) | {"model_type": kind}
+    if kind == "deepseek_v2":
+        for field in ("topk_method", "scoring_func", "norm_topk_prob", "routed_scaling_factor"):
+            del source[field]
+        del source["n_group"], source["topk_group"]
+    for field in ("rms_norm_eps", "rope_theta", "tie_word_embeddings"):
+        del source[field]
+    c = from_hf(source)
+    assert c.norm_eps == class_.rms_norm_eps
+    assert c.rope_theta == class_.rope_parameters["rope_theta"]
+    assert c.tied == class_.tie_word_embeddings
+    if kind == "deepseek_v2":
+        assert (c.moe.normalise, c.moe.scale) == (class_.norm_topk_prob, 1.0)
+        assert class_.routed_scaling_factor == 1.0 and c.moe.scores == "softmax"
 
 
 # ---- context extension, field by field

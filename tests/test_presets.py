@@ -68,6 +68,11 @@ def test_r1_has_the_shape_of_v3():
         ),
         ({"rope_scaling": {"type": "dynamic", "factor": 2}}, "'dynamic' is not supported"),
         ({"attention_bias": True}, "attention_bias=True"),
+        ({"mlp_bias": True}, "mlp_bias=True"),
+        ({"rope_interleave": False}, "adjacent pairs here"),
+        ({"scoring_func": "softmax"}, "scoring_func='softmax'"),
+        ({"norm_topk_prob": "false"}, "norm_topk_prob='false' must be true or false"),
+        ({"routed_scaling_factor": 0}, "scale=0.0 must be a number, above 0"),
         ({"intermediate_size": None}, "intermediate_size is missing"),
     ],
 )
@@ -80,6 +85,11 @@ def test_a_wrong_field_is_refused_by_name(change, says):
 def test_a_missing_field_is_named(field):
     with pytest.raises(ConfigError, match=f"{field} is missing"):
         from_hf({k: v for k, v in V3.items() if k != field})
+
+
+def test_fields_that_say_what_is_built_anyway_change_nothing():
+    said = {"mlp_bias": False, "rope_interleave": True, "moe_layer_freq": 1, "head_dim": 64}
+    assert from_hf(V3 | said) == from_hf(V3)
 
 
 def test_fields_that_start_with_an_underscore_are_comments():
