@@ -148,13 +148,21 @@ def steps(folder: str | Path) -> list[int]:
 
 def _write(path: Path, tensors: dict[str, Tensor]) -> None:
     try:
-        save_file({name: _alone(tensor) for name, tensor in tensors.items()}, path)
+        save_file(_alone(tensors), path)
     except SafetensorError as error:  # how safetensors reports a full disk, too
         code = re.search(r"os error (\d+)", str(error))
         raise OSError(int(code[1]) if code else errno.EIO, f"{path.name}: {error}") from error
 
 
-def _alone(tensor: Tensor) -> Tensor:
-    """The tensor on the CPU in a storage of its own, as safetensors wants it."""
-    tensor = tensor.detach().cpu().contiguous()
-    return tensor if tensor.untyped_storage().nbytes() == tensor.nbytes else tensor.clone()
+def _alone(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors on the CPU, each in a storage of its own, as safetensors wants them."""
+    out: dict[str, Tensor] = {}
+    taken: set[int] = set()
+    for name, tensor in tensors.items():
+        tensor = tensor.detach().cpu().contiguous()
+        storage = tensor.untyped_storage()
+        if storage.nbytes() != tensor.nbytes or storage.data_ptr() in taken:
+            tensor = tensor.clone()
+        taken.add(tensor.untyped_storage().data_ptr())
+        out[name] = tensor
+    return out

@@ -14,8 +14,9 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from safetensors import SafetensorError
 
-from minids import checkpoint
+from minids import checkpoint, durable
 from minids.checkpoint import CheckpointError, build, load, save, steps
 from minids.config import GQAConfig, ModelConfig
 from minids.model.transformer import Transformer
@@ -93,6 +94,66 @@ def test_a_resumed_run_is_the_run_that_was_never_stopped(tmp_path, c):
     train(again, resumed, 3, 6)
     assert_equal(dict(again.state_dict()), dict(model.state_dict()))
     assert_equal(resumed.state_dict(), optimizer.state_dict())
+
+
+def test_views_of_one_tensor_are_saved_each_as_it_is(tmp_path):
+    x = torch.arange(6.0).view(2, 3)
+    extra = {
+        "whole": x,
+        "flat": x.view(-1),
+        "turned": x.T,
+        "part": x[:1],
+        "wide": x.expand(2, 2, 3),
+    }
+    save(tmp_path, model_of(0.5), step=1, extra=extra)
+    assert_equal(load(tmp_path).extra, extra)
+
+
+def test_a_full_disk_is_told_by_its_number(tmp_path, monkeypatch):
+    def full(tensors, path):
+        raise SafetensorError("I/O error: No space left on device (os error 28)")
+
+    save(tmp_path, model_of(0.5), step=1)
+    monkeypatch.setattr(checkpoint, "save_file", full)
+    with pytest.raises(OSError, match="step-000001 is still complete") as refused:
+        save(tmp_path, model_of(0.6), step=2)
+    assert refused.value.errno == errno.ENOSPC
+
+
+def test_everything_reaches_the_disk_before_the_name_does_and_then_the_name(tmp_path, monkeypatch):
+    done, flush, rename = [], durable._flush, Path.rename
+
+    def flushed(path):
+        done.append(path.name)
+        flush(path)
+
+    def renamed(path, target):
+        inside = {file.name for file in path.iterdir()}
+        assert len(inside) == 4 and {*inside, path.name} <= set(done)
+        done.append("renamed")
+        return rename(path, target)
+
+    monkeypatch.setattr(durable, "_flush", flushed)
+    monkeypatch.setattr(Path, "rename", renamed)
+    save(tmp_path, model_of(0.5), step=1)
+    assert done[done.index("renamed") :] == ["renamed", tmp_path.name]
+
+
+def test_a_copy_that_a_kill_left_behind_does_not_stop_the_same_step(tmp_path):
+    path = save(tmp_path, model_of(0.5), step=1)
+    shutil.copytree(path, path.with_name(path.name + ".old"))
+    save(tmp_path, model_of(0.6), step=1)
+    assert load(tmp_path).weights["norm.weight"][0] == 0.6
+    assert [path.name for path in tmp_path.iterdir()] == ["step-000001"]
+
+
+def test_loaded_tensors_lie_in_memory_as_new_ones_do(tmp_path):
+    """Products of tensors that begin elsewhere may round otherwise."""
+    odd = {str(n): torch.ones(n) for n in range(1, 9)}
+    save(tmp_path, model_of(0.5), step=1, extra=odd)
+    found = load(tmp_path)
+    loaded = [*found.weights.values(), *found.extra.values()]
+    assert {tensor.data_ptr() % 64 for tensor in loaded} == {0}
 
 
 def test_without_the_optimizer_state_it_would_be_another_run(tmp_path):

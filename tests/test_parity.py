@@ -401,6 +401,29 @@ def test_what_a_file_leaves_out_is_what_its_class_takes(kind):
         assert class_.routed_scaling_factor == 1.0 and c.moe.scores == "softmax"
 
 
+@torch.no_grad()
+@pytest.mark.parametrize(
+    "c",
+    [
+        grouped(2),
+        replace(grouped(2), rope_scaling=replace(YARN, mscale=0.5), context=320),
+        grouped(2, qkv_bias=True),
+        replace(SHAPES["query latent"], n_layers=5),  # the class has experts from layer 3 on
+        replace(SHAPES["query latent"], rope_scaling=replace(YARN, mscale=0.707), context=320),
+        replace(SHAPES["query latent"], moe=V2_EXPERTS, n_dense=1),
+        replace(SHAPES["query latent"], moe=V3_EXPERTS, n_dense=1, tied=True),
+    ],
+    ids=["llama", "slope", "qwen2", "dense latent", "latent yarn", "v2", "v3"],
+)
+def test_a_written_config_builds_the_same_model_there(c):
+    fields = to_hf(c)
+    config = transformers.AutoConfig.for_model(fields.pop("model_type"), **fields)
+    config._experts_implementation = "eager"
+    model = transformers.AutoModelForCausalLM.from_config(config, attn_implementation="eager")
+    model.load_state_dict(to_hf_weights(ours_from(randomise(model), c), fused_experts=True))
+    assert_same(model, c)
+
+
 # ---- context extension, field by field
 
 

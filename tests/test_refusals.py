@@ -39,13 +39,14 @@ def test_a_temperature_that_is_none(temperature):
         speculate(model, None, [[1, 2]], 2, temperature=temperature)
 
 
-def test_numbers_of_eight_bits_without_their_scales():
+def test_coded_numbers_without_their_scales():
     c = replace(preset("toy-llama"), dim=128)
     weights = dict(to_hf_weights(Transformer(c)))
     name = "model.layers.0.self_attn.o_proj.weight"
     stored = quantise(weights[name], (128, 128))
-    with pytest.raises(WeightsError, match=f"{name}_scale_inv is missing"):
-        from_hf_weights(weights | {name: stored.numbers}, c)
+    for coded in (stored.numbers, weights[name].to(torch.int32)):
+        with pytest.raises(WeightsError, match=f"{name}_scale_inv is missing"):
+            from_hf_weights(weights | {name: coded}, c)
     scale = {f"{name}_scale_inv": stored.scale}
     read = from_hf_weights(weights | {name: stored.numbers} | scale, c, dtype=torch.float32)
     assert torch.allclose(

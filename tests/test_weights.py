@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
 from minids.config import GQAConfig, MLAConfig, ModelConfig, MoEConfig
 from minids.huggingface import to_hf
@@ -107,6 +107,16 @@ def test_a_folder_becomes_the_model_it_describes(tmp_path, c, shards):
     assert torch.equal(again(tokens).logits, model(tokens).logits)
 
 
+def test_a_copy_in_a_file_that_the_index_does_not_name_is_left_over(tmp_path):
+    model, name = model_of(QWEN), "model.embed_tokens.weight"
+    write(tmp_path, to_hf_weights(model), QWEN, shards=3)
+    listed = json.loads((tmp_path / "model.safetensors.index.json").read_text())["weight_map"]
+    for file in set(listed.values()) - {listed[name]}:
+        path = tmp_path / file
+        save_file(load_file(path) | {name: torch.zeros(QWEN.vocab, QWEN.dim)}, path)
+    assert torch.equal(load_pretrained(tmp_path).embed.weight, model.embed.weight)
+
+
 def test_weights_are_converted_but_the_bias_of_the_experts_stays_exact(tmp_path):
     model = model_of(V3)
     write(tmp_path, to_hf_weights(model), V3)
@@ -205,6 +215,17 @@ def test_unknown_tensors_are_named():
     weights = to_hf_weights(model_of(V3)) | {"model.layers.0.self_attn.q_proj.bias": torch.ones(2)}
     with pytest.raises(WeightsError, match=r"1 tensors are unknown for v3: .*q_proj\.bias\. Do"):
         from_hf_weights(weights, V3)
+    stray = {"model.layers.0.mlp.router.weight_scale_inv": torch.ones(1, 1)}
+    with pytest.raises(WeightsError, match=r"1 tensors are unknown .*router\.weight_scale_inv"):
+        from_hf_weights(to_hf_weights(model_of(V3)) | stray, V3)
+
+
+def test_a_folder_without_a_name_of_its_own_gives_the_model_its_real_one(tmp_path, monkeypatch):
+    folder = tmp_path / "a-model"
+    folder.mkdir()
+    write(folder, to_hf_weights(model_of(QWEN)), QWEN)
+    monkeypatch.chdir(folder)
+    assert load_pretrained(".").c.name == "a-model"
 
 
 def test_misshaped_tensors_are_named():
