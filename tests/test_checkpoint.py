@@ -139,6 +139,12 @@ def test_everything_reaches_the_disk_before_the_name_does_and_then_the_name(tmp_
     assert done[done.index("renamed") :] == ["renamed", tmp_path.name]
 
 
+def test_a_file_with_the_name_of_a_checkpoint_is_none(tmp_path):
+    save(tmp_path, model_of(0.5), step=1)
+    (tmp_path / "step-000009").write_text("not a folder")
+    assert steps(tmp_path) == [1] and load(tmp_path).step == 1
+
+
 def test_a_copy_that_a_kill_left_behind_does_not_stop_the_same_step(tmp_path):
     path = save(tmp_path, model_of(0.5), step=1)
     shutil.copytree(path, path.with_name(path.name + ".old"))

@@ -61,6 +61,10 @@ def test_coded_numbers_without_their_scales():
         ({"layer_types": ["full_attention", "sliding_attention"]}, "not cut to a window"),
         ({"quantization_config": {"quant_method": "awq"}}, "quantization_config"),
         (
+            {"quantization_config": {"quant_method": "fp8", "weight_block_size": [64, 64]}},
+            "only FP8 in blocks of 128 x 128",
+        ),
+        (
             {
                 "rope_scaling": {
                     "type": "yarn",
@@ -87,6 +91,8 @@ def test_a_window_that_a_file_leaves_to_its_class():
     assert from_hf(long | {"sliding_window": None})
     with pytest.raises(ConfigError, match="sliding_window=4096"):
         from_hf(long)
+    with pytest.raises(ConfigError, match="sliding_window=4096"):  # it never looks at this field
+        from_hf(long | {"layer_types": ["full_attention"] * 4})
     qwen = long | {"model_type": "qwen2", "sliding_window": 4096}
     assert from_hf(qwen) == from_hf(qwen | {"use_sliding_window": False})
     with pytest.raises(ConfigError, match="sliding_window=4096"):

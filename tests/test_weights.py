@@ -168,8 +168,17 @@ def test_a_config_that_cannot_be_read_is_named(tmp_path):
     write(tmp_path, to_hf_weights(model_of(QWEN)), QWEN)
     path = tmp_path / "config.json"
     whole = path.read_bytes()
+    path.write_bytes(b"\xef\xbb\xbf" + whole)  # as some editors mark UTF-8
+    assert load_pretrained(tmp_path).c.dim == QWEN.dim
+
+    def changed(**fields):
+        return json.dumps(to_hf(QWEN) | fields).encode()
+
     for content, why in (
         (whole[:-20], "is not JSON"),
+        (b"[" * 100_000, "is not JSON"),
+        (changed(rope_scaling="yarn"), "a value of the wrong kind"),
+        (changed(num_attention_heads=0, head_dim=None), "a value of the wrong kind"),
         (b"\xff\xfe", "is not JSON"),
         (b"[1]", "holds a list, not fields"),
         (b"{}", ": hidden_size is missing"),
