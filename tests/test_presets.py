@@ -107,11 +107,13 @@ def test_a_toy_keeps_the_structure_of_the_real_model():
     assert isinstance(a, MLAConfig) and isinstance(r, MLAConfig)
     assert a.kv_rank / a.value_dim == r.kv_rank / r.value_dim == 4
     assert a.rope_dim / a.nope_dim == r.rope_dim / r.nope_dim == 0.5
+    assert a.q_rank / a.value_dim == r.q_rank / r.value_dim == 12
+    assert toy.rope_scaling is None and real.rope_scaling is not None
     for same in ("scores", "normalise", "scale", "group_score", "biased", "n_shared", "n_groups"):
         assert getattr(toy.moe, same) == getattr(real.moe, same)
     assert toy.moe.kept_groups / toy.moe.n_groups == real.moe.kept_groups / real.moe.n_groups
     assert toy.mtp_depth == real.mtp_depth
-    assert 0 < toy.n_dense < toy.n_layers
+    assert toy.n_dense == 1 and toy.n_moe == 3  # three dense layers of four would leave one
 
 
 def test_a_toy_of_67b_shares_each_key_among_eight_queries():
