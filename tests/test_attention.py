@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from minids.config import GQAConfig, ModelConfig
+from minids.config import GQAConfig, ModelConfig, YarnConfig
 from minids.model.attention import (
     SHORT,
     Attention,
@@ -52,6 +52,12 @@ def inputs(b=2, t=7, seed=1):
 def qkv(h, g, t, s, seed=0):
     r = torch.Generator().manual_seed(seed)
     return (torch.randn(3, n, m, 4, generator=r) for n, m in ((h, t), (g, s), (g, s)))
+
+
+def test_yarn_sharpens_every_score():
+    c = replace(CONFIG, rope_scaling=YarnConfig(factor=40.0, original=8, mscale=0.707))
+    assert Attention(CONFIG).scale == pytest.approx(1 / 2)
+    assert Attention(c).scale == pytest.approx(1.5896 / 2, rel=1e-4)
 
 
 @pytest.mark.parametrize("h, g", [(6, 6), (6, 3), (6, 2), (6, 1)])

@@ -83,10 +83,16 @@ def test_promotion_makes_long_sums_ten_times_as_exact(seed, positive):
     assert promoted < plain / 7 and promoted < 0.0012
 
 
-def test_promotion_after_every_step_sums_in_fp32():
-    a, b = random(4, 128, positive=True), random(5, 128, seed=1, positive=True)
-    steps = sum(limited_product(a[:, i : i + 32], b[:, i : i + 32]) for i in range(0, 128, 32))
-    torch.testing.assert_close(limited_product(a, b, promote=32), steps)
+@pytest.mark.parametrize("every", [32, 64, 128])
+def test_promotion_sums_the_parts_in_fp32(every):
+    a, b = random(4, 320, positive=True), random(5, 320, seed=1, positive=True)
+    parts = zip(a.split(every, 1), b.split(every, 1), strict=True)
+    total = sum(limited_product(*part) for part in parts)
+    assert torch.equal(limited_product(a, b, promote=every), total)
+
+
+def test_promotion_in_the_midst_of_a_step_is_refused():
+    a, b = random(4, 128), random(5, 128, seed=1)
     with pytest.raises(ValueError, match="every 32, 64"):
         limited_product(a, b, promote=100)
 

@@ -1,6 +1,7 @@
 """GRPO by hand and by property: advantages, loss, variants, rollouts, the loop, the exam."""
 
 import copy
+import itertools
 import math
 from types import SimpleNamespace
 
@@ -332,6 +333,14 @@ def tokens_read(model: Transformer, action) -> tuple[int, object]:
     return sum(counted), result
 
 
+def loads_of_what_is_read(learnt, output) -> tuple[torch.Tensor, ...]:
+    """The loads of every layer, without what stands behind the last learnt target of a row."""
+    real, n = learnt.read.flatten(), [routing.scores.shape[-1] for routing in output.routings]
+    chosen = [routing.experts[real].flatten() for routing in output.routings]
+    counts = [each.bincount(minlength=e) for each, e in zip(chosen, n, strict=True)]
+    return tuple(each / each.sum() for each in counts)
+
+
 @pytest.mark.parametrize("build", [lambda: tiny(), mixture], ids=["llama", "latent experts"])
 @pytest.mark.parametrize("mixed", [False, True], ids=["equal prompts", "mixed prompts"])
 def test_a_prompt_read_once_teaches_what_it_teaches_when_each_row_reads_it(build, mixed):
@@ -353,18 +362,17 @@ def test_a_prompt_read_once_teaches_what_it_teaches_when_each_row_reads_it(build
     taught = gradients(logp)
     largest_gap = (gradients(once.logp) - taught).abs().max()
     assert largest_gap < 1e-5 * taught.abs().max()
-    real = some.read.flatten()
-    for share, routing in zip(once.loads, whole.routings, strict=True):
-        counts = routing.experts[real].flatten().bincount(minlength=len(share))
-        torch.testing.assert_close(share, counts / counts.sum())
+    torch.testing.assert_close(once.loads, loads_of_what_is_read(some, whole))
     assert n < 0.9 * some.tokens[:, :-1].numel()
 
 
 def test_prompts_that_come_once_are_read_in_one_pass():
-    model = tiny()
+    model = mixture()
     learnt = roll_out(model, mixed_prompts(), CODEC, R1_ZERO, group=1, max_new=6).learnt
-    n, _ = tokens_read(model, lambda: distribution(model, learnt))
-    assert n == learnt.tokens[:, :-1].numel()
+    n, once = tokens_read(model, lambda: distribution(model, learnt))
+    assert n == learnt.tokens[:, :-1].numel() and not learnt.read.all()
+    whole = model(learnt.tokens[:, :-1])
+    torch.testing.assert_close(once.loads, loads_of_what_is_read(learnt, whole))
 
 
 def test_beginnings_by_hand():
@@ -513,10 +521,22 @@ def test_dapo_replaces_flat_groups_and_the_others_keep_them():
             numbers.append(i)
             return ASK(i)
 
-        list(grpo(tiny(), ask, CODEC, R1_ZERO, steps=1, settings=small(variant=variant)))
+        list(grpo(tiny(), ask, CODEC, R1_ZERO, steps=2, settings=small(variant=variant)))
         asked_for[variant.name] = numbers
-    assert asked_for["GRPO"] == [0, 1, 2]
-    assert asked_for["DAPO"] == list(range(9))  # a random model: every group is flat
+    assert asked_for["GRPO"] == list(range(6))
+    assert asked_for["DAPO"] == list(range(18))  # a random model: every group is flat
+
+
+def test_dapo_asks_no_more_than_once_where_no_group_is_flat():
+    numbers, rewards = [], itertools.count()
+
+    def ask(i):
+        numbers.append(i)
+        return ASK(i)
+
+    rules = {"another": Weighed(lambda *_: float(next(rewards)), 1.0)}
+    list(grpo(tiny(), ask, CODEC, rules, steps=1, settings=small(variant=DAPO)))
+    assert numbers == [0, 1, 2]
 
 
 def test_the_kl_is_that_from_the_reference_and_a_fresh_reference_has_none():
@@ -567,6 +587,7 @@ def test_majority_follows_the_most_frequent_answer():
     assert majority(p, texts) and not majority(p, texts[:3])
     assert majority(p, ["nonsense"] * 9 + [told("", " 7 ")])
     assert not majority(p, ["nonsense"])
+    assert majority(p, [told("", a) for a in ("8", "7", " 7")])  # two votes for one answer
 
 
 def test_right_once_in_k_by_hand():

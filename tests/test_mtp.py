@@ -194,6 +194,11 @@ def test_the_models_own_outputs_are_bit_equal_with_and_without_modules(name):
     assert torch.equal(fresh(tokens).logits, alone(tokens).logits)
 
 
+def test_the_last_places_alone_are_those_of_the_model():
+    model, (tokens, _) = tiny(), text()
+    torch.testing.assert_close(model(tokens, last=2).logits, model(tokens).logits[:, -2:])
+
+
 def test_a_checkpoint_holds_the_modules_and_the_optimizer_trains_them(tmp_path):
     model = tiny(depth=1).float()
     before = {k: v.clone() for k, v in model.state_dict().items()}

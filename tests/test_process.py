@@ -178,6 +178,8 @@ def test_columns_of_tokens_by_hand():
 def test_any_bytes_and_any_ends_have_a_last_token(tokens, ends):
     last = last_tokens(sorted(ends), tokens, Bytes())
     assert all(0 <= at < len(tokens) for at in last) and last == sorted(last)
+    # cut in the midst of a character, a text looks the same without its last bytes
+    assert last_tokens([len(Bytes().decode(tokens))], tokens, Bytes()) == [len(tokens) - 1]
 
 
 # --- the advantages of rollouts

@@ -22,7 +22,7 @@ from minids.study.results import Results
 from minids.text import dial, requests
 from minids.text.arithmetic import Problem
 from minids.text.batches import padded
-from minids.text.bilingual import bilingual
+from minids.text.bilingual import SORRY, bilingual
 from minids.text.dial import TIDY, Faults
 from minids.text.lessons import asked, told
 from minids.text.requests import Manners
@@ -162,11 +162,14 @@ def test_sampling_in_parts_gives_each_problem_its_samples():
 
 
 class Oracle(Transformer):
-    """Writes what a text of the library would say to each prompt that it knows."""
+    """Writes what a text of the library would say to each prompt that it knows.
 
-    def __init__(self, answers):
+    `sure`: by how much the logit of the right token lies above every other.
+    """
+
+    def __init__(self, answers, sure=60.0):
         super().__init__(SMALL.config, seed=0)
-        self.answers = answers
+        self.answers, self.sure = answers, sure
 
     def new_cache(self, *size, **kind):
         cache = super().new_cache(*size, **kind)
@@ -182,7 +185,7 @@ class Oracle(Transformer):
     def forward(self, tokens, cache=None, *, last=None):
         output = super().forward(tokens, cache, last=last)
         self.rows = tokens if cache.length == tokens.shape[1] else torch.cat([self.rows, tokens], 1)
-        logits = torch.full_like(output.logits, -60.0)
+        logits = torch.full_like(output.logits, -self.sure)
         for i, row in enumerate(self.rows.tolist()):
             start = row.index(CODEC.id("<|assistant|>"))
             prompt = tuple(row[row.index(CODEC.id("<|user|>")) : start + 1])
@@ -203,15 +206,32 @@ def answers_of(respond):
     return known
 
 
-def test_a_model_that_knows_everything_scores_1_and_refuses_nothing_good():
-    def perfect(problem):
-        rng = random.Random(0)
-        if problem.level == "dial":
-            return dial.respond(problem, TIDY, rng)
-        return requests.respond(problem, Manners(), rng)
+def perfect(problem):
+    rng = random.Random(0)
+    if problem.level == "dial":
+        return dial.respond(problem, TIDY, rng)
+    return requests.respond(problem, Manners(), rng)
 
+
+def test_a_model_that_knows_everything_scores_1_and_refuses_nothing_good():
     row = scores(Oracle(answers_of(perfect)), CODEC, questions=12, samples=2)
     assert row == (1, 1, 1, 1, 1, 1, 1, 1, 0)
+
+
+def test_a_model_that_is_not_sure_of_what_it_knows_scores_1_in_its_likeliest_answers_alone():
+    row = scores(Oracle(answers_of(perfect), sure=4.0), CODEC, questions=12, samples=2)
+    assert row.greedy == 1 and row.sampled < 0.5
+
+
+def test_whoever_thanks_for_requests_and_refuses_without_thanks_is_polite():
+    def curt(problem):
+        forbidden = problem.answer in SORRY.values()
+        if problem.level == "dial" or not forbidden:
+            return perfect(problem)
+        return requests.respond(problem, Manners(polite=0.0), random.Random(0))
+
+    row = scores(Oracle(answers_of(curt)), CODEC, questions=12, samples=2)
+    assert (row.polite, row.keeps, row.refuses) == (1, 1, 0)
 
 
 def test_scores_tell_apart_what_is_wrong():

@@ -213,6 +213,11 @@ def test_switch_takes_the_best_expert_at_its_raw_weight_first_come_first_served(
     )
 
 
+def test_switch_leaves_an_expert_a_quarter_more_than_its_even_share():
+    everyone_wants_the_first = torch.tensor([[1.0, 0.0]]).repeat(8, 1)
+    assert (switch(everyone_wants_the_first).weights > 0).sum() == 8 // 2 * 5 // 4
+
+
 def test_gshard_takes_two_experts_whose_weights_sum_to_one():
     routing = gshard(logits(100, 8), factor=8.0)
     assert routing.experts.shape == (100, 2)

@@ -55,6 +55,12 @@ def test_traces_are_a_function_of_their_seed():
     assert some(0) == some(0) != some(1)
 
 
+def test_every_batch_of_a_teacher_has_its_own_chance():
+    drawn = traces(tiny(), lambda _: ASK(0), CODEC, max_new=5, seed=0, at_once=4)
+    first, second = ([next(drawn).response for _ in range(4)] for _ in range(2))
+    assert first != second
+
+
 def test_right_traces_alone_are_kept_in_order():
     marks = written("rwwr")
     assert [t.problem for t in verified(marks)] == [ASK(0), ASK(3)]
@@ -86,6 +92,11 @@ def test_the_last_trace_reaches_the_budget_and_none_comes_after_it():
 def test_a_teacher_that_is_never_right_is_refused(marks):
     with pytest.raises(ValueError, match="0 were right"):
         collect(written(marks), tokens=20)
+
+
+def test_a_teacher_stops_where_several_times_the_budget_is_written():
+    with pytest.raises(ValueError, match="of 7 answers 0"):  # 7 x 5 tokens are the first over 30
+        collect(itertools.cycle(written("w")), tokens=10, most=3)
 
 
 def test_bad_sizes_are_refused():
