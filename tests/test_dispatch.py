@@ -123,7 +123,7 @@ def test_limiting_nodes_saves_infiniband():
 
 def test_tokens_start_evenly_spread_unless_told_otherwise():
     placement = in_order(4, n_devices=4, n_nodes=2)
-    visited = devices_visited(choosing([0], [1], [2], [3], n_experts=4), placement)
+    visited = devices_visited(choosing([0], [0], [1], [1], [2], [2], [3], n_experts=4), placement)
     assert traffic(visited, 2, dim=1)[:2] == (0, 0)  # every token is at home
 
 
@@ -188,7 +188,7 @@ def test_the_experts_of_a_group_stay_on_a_node():
 
 def test_groups_that_nodes_cannot_hold_whole_are_ignored():
     load = logits(1, 12)[0].exp().tolist()
-    whole = rebalance(load, n_slots=16, n_groups=3, n_nodes=2, n_devices=8)
+    whole = rebalance(load, n_slots=16, n_groups=5, n_nodes=2, n_devices=8)
     alone = rebalance(load, n_slots=16, n_groups=1, n_nodes=1, n_devices=8)
     assert torch.equal(whole.hosted, alone.hosted)
     assert whole.n_nodes == 2
