@@ -76,7 +76,8 @@ def test_a_failing_run_is_named():
         return seed / divisor
 
     with pytest.raises(RuntimeError, match=r"(?s)arm 'zero' with seed 4.*ZeroDivisionError"):
-        compare(run, {"zero": {"divisor": 0}}, [4], workers=1, progress=False)
+        arms = {"one": {"divisor": 1}, "zero": {"divisor": 0}}
+        compare(run, arms, [4], workers=1, progress=False)
 
 
 def test_runs_that_return_different_numbers_are_refused():

@@ -51,8 +51,9 @@ def test_a_haystack_holds_its_needle_at_its_depth_and_asks_for_it(length, depth)
     assert (hay.answers >= needle.N_FILLER + needle.N_KEYS).all()
 
 
-def test_distractors_have_other_keys_and_other_values():
-    tokens, answers = needle.haystacks(50, 40, 0.5, seed=0, distractors=4)
+@pytest.mark.parametrize("depth", [0.5, 0.25])  # the needle at 18, and at 9: between two slots
+def test_distractors_have_other_keys_and_other_values(depth):
+    tokens, answers = needle.haystacks(50, 40, depth, seed=0, distractors=4)
     is_key = (tokens >= needle.N_FILLER) & (tokens < needle.N_FILLER + needle.N_KEYS)
     is_value = tokens >= needle.N_FILLER + needle.N_KEYS
     assert (is_key.sum(1) == 6).all() and (is_value.sum(1) == 5).all()

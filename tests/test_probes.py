@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from torch import nn
 
 from minids.check.bugs import ch01 as bugs
 from minids.model.attention import Attention
@@ -45,6 +46,26 @@ def test_each_mistake_moves_its_own_probe(seed: int):
     assert place.place > 1e-3 and max(place.future, place.neighbours) < 1e-5
     neighbours = asked(lambda m: exchange(m, RMSNorm, bugs.NormOverBatch), seed)
     assert neighbours.neighbours > 1e-3 and neighbours.place < 1e-5
+
+
+class SeesTheNext(nn.Module):
+    """Attention whose mask is open by one token too many."""
+
+    def __init__(self, inner):
+        super().__init__()
+        self.inner = inner
+
+    def forward(self, x, rotary, cache=None, mask=None):
+        t = x.shape[1]
+        ahead = torch.ones(len(x), 1, t, t, dtype=torch.bool).tril(1)
+        return self.inner(x, rotary, cache, ahead)
+
+
+def test_a_mask_that_is_off_by_one_is_found():
+    def open_by_one(model):
+        model.layers[-1].attention = SeesTheNext(model.layers[-1].attention)
+
+    assert asked(open_by_one).future > 1e-3
 
 
 def test_who_expects_the_last_token_again_is_found():

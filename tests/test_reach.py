@@ -6,6 +6,7 @@ from einops import rearrange
 
 from minids.model.attention import attend_written_out
 from minids.model.rope import Rotary, rotate_halves
+from minids.model.transformer import Output, Transformer
 from minids.study import needle, reach, recall
 from minids.study.stretch import stretch
 
@@ -93,6 +94,24 @@ def test_a_grid_goes_beyond_the_length_that_it_was_stretched_for():
     found = reach.grid(method="YaRN", lengths=(32, 100), depths=(0.0, 1.0), **SETTINGS)
     assert [*found] == ["32 at 0", "32 at 1", "100 at 0", "100 at 1"]
     assert all(0 <= x <= 1 for x in found.values())
+
+
+class KnowsTheRule(Transformer):
+    """Expects what follows from the token three places back, and no keys or values."""
+
+    def forward(self, tokens, cache=None, *, last=None):
+        n, faithful = needle.N_FILLER, needle.FAITHFUL
+        p = torch.full((*tokens.shape, needle.VOCAB), 1e-9)
+        p[..., :n] = (1 - faithful) / n
+        follows = needle.RULE[tokens.roll(needle.BACK - 1, 1).clamp(max=n - 1)]
+        p.scatter_add_(-1, follows[..., None], torch.full((*tokens.shape, 1), faithful))
+        return Output(p.log(), p, ())
+
+
+def test_who_knows_the_rule_has_its_floor_as_loss_everywhere():
+    model = KnowsTheRule(recall.build(512, 0).c)
+    losses = reach.local_loss(model, 512, rows=64, bins=4)
+    assert losses == pytest.approx([needle.floor()] * 4, rel=0.05)
 
 
 def test_long_rows_in_parts_give_the_loss_of_the_whole():

@@ -214,6 +214,15 @@ def test_a_worker_that_waits_gives_its_memory_back():
     assert worker.memory_info().rss < 7e8
 
 
+def test_a_worker_gives_back_what_it_was_given():
+    def length(data):
+        return len(data)
+
+    dismiss()
+    list(run_tasks(length, [{"data": bytes(600_000_000)}], workers=1))
+    assert len(children()) == 1  # small again, and so it is kept
+
+
 def test_a_worker_that_has_grown_is_not_kept():
     def learns_much(seed):
         import sys
