@@ -1,5 +1,6 @@
 """The check engine, and the proof of every checker by right answers and planted mistakes."""
 
+import copy
 import json
 import re
 import signal
@@ -33,8 +34,9 @@ from minids.check import (
     raises,
     shaped,
 )
-from minids.check.answers import number_entries, numbers_in
+from minids.check.answers import explains, number_entries, numbers_for, numbers_in, what_moves
 from minids.check.bugs.__main__ import page
+from minids.check.claims import Refused
 from minids.check.registry import CHECKERS
 
 SEEDS = (0, 1, 2)
@@ -249,6 +251,7 @@ def test_whatever_comes_back_from_a_real_exercise_becomes_a_sentence(
 @pytest.mark.parametrize("name", [name for name in exercises() if CHECKERS[name].takes is dict])
 def test_no_answer_is_right_because_it_is_equal_to_everything(name: str) -> None:
     answer = bugs.right()[name][0]
+    assert "a value of type Anything" in examine(name, {**answer, Anything(): 1}, seed=1).failed
     for key in answer:
         assert (
             "a value of type Anything" in examine(name, {**answer, key: Anything()}, seed=1).failed
@@ -280,6 +283,25 @@ def test_an_endless_loop_is_ended(double: str) -> None:
     assert verdict.failed == "your code is still running after 0.3 s"
     assert verdict.hint == "is there a loop without an end?"
     assert signal.getitimer(signal.ITIMER_REAL) == (0, 0)
+
+
+def test_a_loop_that_swallows_the_first_alarm_hears_the_next(double: str) -> None:
+    def stubborn(x: Any) -> None:
+        with suppress(BaseException):
+            endless(x)
+        endless(x)
+
+    CHECKERS[double] = replace(CHECKERS[double], seconds=0.3)
+    assert examine(double, stubborn, seed=1).failed == "your code is still running after 0.3 s"
+
+
+def test_an_alarm_that_was_set_before_a_check_still_rings(double: str) -> None:
+    signal.setitimer(signal.ITIMER_REAL, 1000)
+    try:
+        examine(double, lambda x: 2 * x, seed=1)
+        assert 900 < signal.getitimer(signal.ITIMER_REAL)[0] <= 1000
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
 
 
 def test_off_the_main_thread_a_check_works_without_a_limit(double: str) -> None:
@@ -379,6 +401,36 @@ def test_guards_can_be_loosened() -> None:
     assert call(lambda x: x * torch.nan, torch.ones(2), may_be_nan=True).isnan().all()
 
 
+@pytest.mark.parametrize(
+    ("given", "change"),
+    [
+        (torch.ones(2), torch.Tensor.zero_),
+        (torch.ones(2), lambda x: setattr(x, "data", x.double())),
+        ([1, 2], lambda x: x.append(3)),
+        ([torch.ones(2)], lambda x: x[0].zero_()),
+        ({"a": 1}, lambda x: x.update(b=2)),
+        ({"a": torch.ones(2)}, lambda x: x["a"].zero_()),
+        ({1, 2}, lambda x: x.add(3)),
+        (bytearray(b"ab"), lambda x: x.extend(b"c")),
+    ],
+)
+@pytest.mark.parametrize("named", [False, True])
+def test_whatever_is_changed_in_place_is_seen(given: Any, change: Any, named: bool) -> None:
+    args, kwargs = ((), {"x": copy.deepcopy(given)}) if named else ((copy.deepcopy(given),), {})
+    assert call(lambda x: 1, *args, **kwargs) == 1
+    with pytest.raises(Refused, match="changes what it was given"):
+        call(lambda x: (change(x), 1)[1], *args, **kwargs)
+
+
+def test_not_a_number_that_was_given_is_no_change() -> None:
+    assert call(lambda x: 1, torch.tensor([torch.nan, 1.0])) == 1
+
+
+@pytest.mark.parametrize("nothing", [..., NotImplemented])
+def test_what_stands_for_nothing_yet_is_blank(double: str, nothing: Any) -> None:
+    assert examine(double, lambda x: nothing, seed=1).state == "blank"
+
+
 def test_gradients_pass_through_the_guard() -> None:
     x = torch.ones(2, requires_grad=True)
     call(lambda x: (x * 3).sum(), x).backward()
@@ -406,7 +458,28 @@ def test_progress_is_kept_in_the_current_folder(
     assert kept["solved"] is True
     assert kept["tries"] == 2
     assert kept["failed"] == "it doubles"
-    assert json.loads((tmp_path / ".minids" / "progress.json").read_text())
+    file = tmp_path / ".minids" / "progress.json"
+    assert json.loads(file.read_text())
+    assert file.stat().st_mode & 0o777 == 0o644  # whoever teaches may read it
+
+
+@pytest.mark.parametrize("text", ["", "[1, 2]", "3", '{"99.double": 3}', "[" * 100_000])
+def test_a_file_that_holds_no_progress_is_read_as_empty(tmp_path: Any, text: str) -> None:
+    (tmp_path / "progress.json").write_text(text)
+    assert progress.load(tmp_path / "progress.json") == {}
+
+
+def test_a_write_that_fails_leaves_nothing_behind(
+    double: str, tmp_path: Any, monkeypatch: Any, capsys: Any
+) -> None:
+    def full(*_: Any) -> None:
+        raise OSError("no space left")
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("MINIDS_PROGRESS", raising=False)
+    monkeypatch.setattr(progress.os, "replace", full)
+    check(double, lambda x: 2 * x)
+    assert list((tmp_path / ".minids").iterdir()) == []
 
 
 def test_a_folder_that_cannot_be_written_to_does_not_disturb(
@@ -496,3 +569,22 @@ def test_an_entry_that_is_no_number_is_named():
     answer = {"share": "3/8", "because": "of what was said above"}
     assert "'3/8'" in number_entries(answer, "share").hint
     assert number_entries(answer | {"share": 0.375}, "share").holds
+
+
+@pytest.mark.parametrize(("said", "near"), [(0.5024, True), (0.4976, True), (0.505, False)])
+def test_half_a_percent_is_near_enough_in_an_explanation(said, near):
+    answer = {"because": f"each of the heads would keep about {said} of all that it had"}
+    sentence, number = explains(answer, (0.5, 50.0), hint="which share?")
+    assert sentence.holds and number.holds is near
+
+
+def test_a_number_for_a_question_that_nobody_asked_is_one_too_many():
+    assert numbers_for({"a": 1, "b": 2.0}, ("a", "b")).holds
+    assert not numbers_for({"a": 1, "b": 2.0, "c": 3}, ("a", "b")).holds
+
+
+def test_a_word_that_is_none_of_the_words_is_named():
+    expected = {"twice the heads": (frozenset({"cache"}), "because")}
+    answer = {"twice the heads": {"cache", "cash"}}
+    _, known, moves = what_moves(answer, expected, words=("cache", "weights"))
+    assert not known.holds and "'cash'" in known.hint and not moves.holds

@@ -1,11 +1,14 @@
 """What chapter 08 measures: planted outliers, long sums, bytes at real size, figures."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
 from minids import accounting
 from minids.cli.stops import fp8 as stop
 from minids.model.fp8 import Fp8Linear, Recipe, to_fp8
+from minids.model.fp8_formats import TILE, block_scales
 from minids.model.transformer import Transformer
 from minids.presets import preset
 from minids.study import fp8_bytes, fp8_errors, low_precision, viz_fp8
@@ -79,6 +82,12 @@ def test_a_token_to_one_expert_takes_7392_bytes():
         fp8_bytes.messages(preset("toy-llama"), 1)
     with pytest.raises(ValueError, match="at least one place"):
         fp8_bytes.messages(V3, 0)
+
+
+def test_the_rest_of_a_width_has_a_scale_of_its_own():
+    c = replace(preset("toy-v3"), dim=200)
+    tiles = block_scales(torch.ones(1, 200), TILE).numel()
+    assert fp8_bytes.messages(c, 1).dispatch == c.dim + 4 * tiles
 
 
 # ---- the run

@@ -94,6 +94,18 @@ def test_a_leaking_router_is_another_layer_once_the_bias_moved():
     assert float((a - b).abs().max()) > 0.01
 
 
+def test_a_layer_that_returns_nothing_has_error_1():
+    silent = wt.layer(0)
+    silent.experts.down.data.zero_()
+    assert wt.examine(silent, 0, 64).error == pytest.approx(1)
+
+
+def test_the_unevenness_of_a_run_is_that_of_its_last_sixth():
+    *_, last_but_one, last = (moment.load for moment in wt.train(wt.layer(0), 0, steps=12))
+    found = wt.run(seed=0, steps=12)["max_vio"]
+    assert found == pytest.approx(float(max_violation((last_but_one + last) / 2)))
+
+
 def test_the_exam_counts_two_choices_of_each_token():
     exam = wt.examine(wt.layer(0), 0, 10)
     assert float(exam.counts.sum()) == 10 * wt.LENGTH * 2
