@@ -503,6 +503,15 @@ def twelve(root: Path, folder: Path) -> dict[str, dict[str, str]]:
     }
 
 
+def test_submissions_are_named_by_their_folder_and_copies_of_jupyter_are_none(
+    root: Path, tmp_path: Path
+) -> None:
+    for name in ("ann", ".ipynb_checkpoints", "bob/.ipynb_checkpoints", ".minids"):
+        (tmp_path / name).mkdir(parents=True)
+        (tmp_path / name / "77.ipynb").write_text("no notebook")
+    assert [found.submission for found in grade(tmp_path, root=root)] == ["ann/77.ipynb"]
+
+
 def test_twelve_varied_submissions_get_what_they_earned(root: Path, tmp_path: Path) -> None:
     expected = twelve(root, tmp_path)
     graded = grade(tmp_path, root=root, seconds=12, seeds=[1, 2])

@@ -178,8 +178,12 @@ def test_columns_of_tokens_by_hand():
 def test_any_bytes_and_any_ends_have_a_last_token(tokens, ends):
     last = last_tokens(sorted(ends), tokens, Bytes())
     assert all(0 <= at < len(tokens) for at in last) and last == sorted(last)
-    # cut in the midst of a character, a text looks the same without its last bytes
     assert last_tokens([len(Bytes().decode(tokens))], tokens, Bytes()) == [len(tokens) - 1]
+
+
+def test_an_answer_that_breaks_off_within_a_character_ends_with_its_last_token():
+    tokens = list("七".encode())[:2]  # two bytes of three, which look as one of them does
+    assert last_tokens([1], tokens, Bytes()) == [1]
 
 
 # --- the advantages of rollouts
