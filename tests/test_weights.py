@@ -177,7 +177,7 @@ def test_a_config_that_cannot_be_read_is_named(tmp_path):
     for content, why in (
         (whole[:-20], "is not JSON"),
         (b"[" * 100_000, "is not JSON"),
-        (changed(rope_scaling="yarn"), "a value of the wrong kind"),
+        (changed(quantization_config="fp8"), "a value of the wrong kind"),
         (changed(num_attention_heads=0, head_dim=None), "a value of the wrong kind"),
         (b"\xff\xfe", "is not JSON"),
         (b"[1]", "holds a list, not fields"),
