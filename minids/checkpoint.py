@@ -155,14 +155,12 @@ def _write(path: Path, tensors: dict[str, Tensor]) -> None:
 
 
 def _alone(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The tensors on the CPU, each in a storage of its own, as safetensors wants them."""
+    """The tensors on the CPU, no two in one storage, as safetensors wants them."""
     out: dict[str, Tensor] = {}
     taken: set[int] = set()
     for name, tensor in tensors.items():
         tensor = tensor.detach().cpu().contiguous()
-        storage = tensor.untyped_storage()
-        if storage.nbytes() != tensor.nbytes or storage.data_ptr() in taken:
-            tensor = tensor.clone()
-        taken.add(tensor.untyped_storage().data_ptr())
-        out[name] = tensor
+        where = tensor.untyped_storage().data_ptr()
+        out[name] = tensor.clone() if where in taken else tensor
+        taken.add(where)
     return out
