@@ -149,6 +149,7 @@ def _moe(read: Fields) -> MoEConfig | None:
             read.need(field)
     if read.get("model_type", None) == "deepseek_v3":
         read.expect("scoring_func", {"sigmoid"}, "this class knows no other")
+        read.need("first_k_dense_replace")  # this class takes 3, the others none
     normalise = fields["norm_topk_prob"]
     if normalise not in (None, False, True):
         raise ConfigError(f"norm_topk_prob={normalise!r} must be true or false")
@@ -211,6 +212,8 @@ def to_hf(config: ModelConfig) -> dict[str, Any]:
         return out | ({} if isinstance(a, GQAConfig) else {"first_k_dense_replace": c.n_layers})
     if isinstance(a, MLAConfig):
         refuse_other_routers(m)
+    elif a.qkv_bias:
+        raise ConfigError("transformers has no class for experts behind queries with a bias")
     greedy = "group_limited_greedy" if m.n_groups > 1 else "greedy"
     return out | {
         "first_k_dense_replace": c.n_dense,

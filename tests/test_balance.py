@@ -12,6 +12,7 @@ from minids.model.balance import (
     max_violation,
     nudge,
     sequence_balance,
+    weighted_load,
 )
 from minids.model.routing import Routing, route, sigmoid_scores, softmax_scores
 
@@ -152,15 +153,15 @@ def test_padding_counts_in_no_loss_and_no_load():
         alone = torch.stack([loss(row, 1) for row in rows]).sum() / 3
         torch.testing.assert_close(loss(routing, 3, read.flatten()), alone)
     counts = torch.cat([row.experts.flatten() for row in rows]).bincount(minlength=8)
-    torch.testing.assert_close(load(routing, read.flatten()), counts / counts.sum())
-    assert load(routing, torch.zeros(45, dtype=torch.bool)).tolist() == 8 * [0.0]
+    torch.testing.assert_close(weighted_load(routing, read.flatten()), counts / counts.sum())
+    assert weighted_load(routing, torch.zeros(45, dtype=torch.bool)).tolist() == 8 * [0.0]
 
 
 def test_a_token_that_counts_twice_is_two_tokens():
     routing = route(softmax_scores(logits(6, 8)), top_k=3)
     twice = Routing(*(torch.cat([part, part[:2]]) for part in routing))
     times = torch.tensor([2, 2, 1, 1, 1, 1])
-    torch.testing.assert_close(load(routing, times), load(twice))
+    torch.testing.assert_close(weighted_load(routing, times), load(twice))
 
 
 def test_v3s_loss_does_not_see_the_bias_and_v2s_does():

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from minids.checkpoint import CheckpointError
-from minids.config import ConfigError
+from minids.config import ConfigError, GQAConfig
 from minids.decode.sample import generate
 from minids.decode.speculative import speculate
 from minids.huggingface import from_hf, to_hf
@@ -97,6 +97,20 @@ def test_a_window_that_a_file_leaves_to_its_class():
     assert from_hf(qwen) == from_hf(qwen | {"use_sliding_window": False})
     with pytest.raises(ConfigError, match="sliding_window=4096"):
         from_hf(qwen | {"use_sliding_window": True})
+
+
+def test_experts_behind_queries_with_a_bias_have_no_class():
+    c = preset("toy-v3")
+    biased = GQAConfig(n_heads=4, n_kv_heads=2, head_dim=8, qkv_bias=True)
+    with pytest.raises(ConfigError, match="no class for experts behind queries with a bias"):
+        to_hf(replace(c, attention=biased))
+
+
+def test_a_v3_file_says_how_many_layers_are_dense():
+    source = to_hf(preset("toy-v3"))
+    assert source.pop("first_k_dense_replace") >= 0
+    with pytest.raises(ConfigError, match="first_k_dense_replace"):
+        from_hf(source)
 
 
 def test_a_router_that_no_class_computes():

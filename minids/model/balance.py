@@ -21,16 +21,20 @@ from torch import Tensor
 from minids.model.routing import Routing, how_often
 
 
-def load(
-    routing: Routing, times: Int[Tensor, " t"] | Bool[Tensor, " t"] | None = None
-) -> Float[Tensor, " e"]:
-    """Return the share of all assignments that each expert was asked for; they sum to 1.
+def load(routing: Routing) -> Float[Tensor, " e"]:
+    """Return the share of all assignments that each expert was asked for; they sum to 1."""
+    counts = how_often(routing.experts.flatten(), routing.scores.shape[-1])
+    return counts / routing.experts.numel()
 
-    `times` is how often each token counts: 0 for padding, which asks for experts, too, and says
-    nothing about the text. None counts each once; with nothing but zeros all shares are 0.
+
+def weighted_load(
+    routing: Routing, times: Int[Tensor, " t"] | Bool[Tensor, " t"]
+) -> Float[Tensor, " e"]:
+    """Return the load when token t counts `times[t]` times; all 0 if none counts.
+
+    Padding counts 0 times: it asks for experts, too, and says nothing about the text.
     """
-    k = routing.experts.shape[-1]
-    each = None if times is None else times.long().repeat_interleave(k)
+    each = times.long().repeat_interleave(routing.experts.shape[-1])
     counts = how_often(routing.experts.flatten(), routing.scores.shape[-1], each)
     return counts / counts.sum().clamp(min=1)
 
@@ -65,8 +69,10 @@ def expert_balance(
     one sequence all tokens are one batch; with more it is the mean over the sequences. `read` is
     False on padding, which counts in neither factor; a sequence of padding alone adds 0.
     """
-    chosen = _frequency(routing.experts, routing.scores, n_sequences, read)
-    return (chosen * _affinity(routing.scores, n_sequences, read)).sum(-1).mean()
+    even = routing.experts.shape[-1] / routing.scores.shape[-1]
+    frequency = _by_sequence(_chosen(routing), n_sequences, read) / even
+    affinity = _by_sequence(_affinity(routing), n_sequences, read)
+    return (frequency * affinity).sum(-1).mean()
 
 
 def sequence_balance(
@@ -86,8 +92,9 @@ def device_balance(routing: Routing, n_devices: int) -> Float[Tensor, ""]:
 
     Device i holds experts i e / d to (i + 1) e / d. Experts of a device may share unevenly.
     """
-    mean_chosen = _by_device(_frequency(routing.experts, routing.scores), n_devices, "mean")
-    return (mean_chosen * _by_device(_affinity(routing.scores), n_devices, "sum")).sum()
+    even = routing.experts.shape[-1] / routing.scores.shape[-1]
+    frequency = _by_device(_chosen(routing), n_devices, "mean").mean(0) / even
+    return (frequency * _by_device(_affinity(routing), n_devices, "sum").mean(0)).sum()
 
 
 def communication_balance(routing: Routing, n_devices: int, kept_devices: int) -> Float[Tensor, ""]:
@@ -96,32 +103,19 @@ def communication_balance(routing: Routing, n_devices: int, kept_devices: int) -
     `kept_devices` is M, the devices that a token may visit. Groups bound what a device sends;
     this evens out what it receives. 1.0 when every device receives M t / d tokens.
     """
-    visited = _by_device(_chosen(routing.experts, routing.scores), n_devices, "max")
+    visited = _by_device(_chosen(routing), n_devices, "max")
     received = visited.mean(0) * (n_devices / kept_devices)
-    return (received * _by_device(_affinity(routing.scores), n_devices, "sum")).sum()
+    return (received * _by_device(_affinity(routing), n_devices, "sum").mean(0)).sum()
 
 
-def _chosen(experts: Int[Tensor, "t k"], scores: Float[Tensor, "t e"]) -> Float[Tensor, "t e"]:
+def _chosen(routing: Routing) -> Float[Tensor, "t e"]:
     """1.0 where a token chose an expert, 0.0 elsewhere."""
-    return torch.zeros_like(scores).scatter(-1, experts, 1.0)
+    return torch.zeros_like(routing.scores).scatter(-1, routing.experts, 1.0)
 
 
-def _frequency(
-    experts: Int[Tensor, "t k"],
-    scores: Float[Tensor, "t e"],
-    n_sequences: int = 1,
-    read: Bool[Tensor, " t"] | None = None,
-) -> Float[Tensor, "b e"]:
-    """How often each sequence chose each expert, over the even share: 1.0 when even."""
-    even = experts.shape[-1] / scores.shape[-1]
-    return _by_sequence(_chosen(experts, scores), n_sequences, read) / even
-
-
-def _affinity(
-    scores: Float[Tensor, "t e"], n_sequences: int = 1, read: Bool[Tensor, " t"] | None = None
-) -> Float[Tensor, "b e"]:
-    """Mean affinity of each sequence for each expert; a token's sum to 1, also with sigmoids."""
-    return _by_sequence(scores / scores.sum(-1, keepdim=True), n_sequences, read)
+def _affinity(routing: Routing) -> Float[Tensor, "t e"]:
+    """The affinities of a token for all experts; they sum to 1, also those of sigmoids."""
+    return routing.scores / routing.scores.sum(-1, keepdim=True)
 
 
 def _by_sequence(

@@ -12,7 +12,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from minids.decode.sample import Rollouts, Share, generate
-from minids.model.balance import load
+from minids.model.balance import weighted_load
 from minids.model.products import Products, products
 from minids.model.routing import Routing, how_often
 from minids.model.transformer import Transformer
@@ -151,7 +151,7 @@ def distribution(model: Transformer, learnt: Learnt, temperature: float = 1.0) -
     logp = everything.gather(-1, learnt.targets[..., None])[..., 0]
     with torch.no_grad():
         entropy = -torch.linalg.vecdot(everything.exp(), everything)
-    return Distribution(logp, entropy, tuple(load(routing, times) for routing in routings))
+    return Distribution(logp, entropy, tuple(weighted_load(routing, times) for routing in routings))
 
 
 def beginnings(tokens: Int[Tensor, "n t"]) -> tuple[Int[Tensor, "p t"], Int[Tensor, " n"]]:

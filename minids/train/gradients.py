@@ -14,7 +14,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from minids.model.balance import load, sequence_balance
+from minids.model.balance import sequence_balance, weighted_load
 from minids.model.products import Products, products
 from minids.model.transformer import Output
 from minids.text.batches import Batch
@@ -78,7 +78,7 @@ def add_gradients(
                     )
                 new |= {name: share * value for name, value in more.items()}
         torch.stack(list(new.values())).sum().backward()
-        part_loads = [read.sum() / n_read * load(r, read) for r in output.routings]
+        part_loads = [read.sum() / n_read * weighted_load(r, read) for r in output.routings]
         terms = {name: value.detach() + terms.get(name, 0.0) for name, value in new.items()}
         loads = [a + b for a, b in zip(loads, part_loads, strict=True)] if loads else part_loads
     if world.size > 1:

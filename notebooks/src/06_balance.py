@@ -189,10 +189,10 @@ trap(
 # ## The losses
 #
 # V1 and V2 pull by gradient. For every expert take how often it was chosen, times its affinity, averaged over tokens; sum over experts. The count has no
-# gradient, the affinity has: an expert that was chosen often is wanted less.
+# gradient, the affinity has: an expert that was chosen often is wanted less. `read` is False on padding; our rows have none.
 
 # %%
-show_source(balance.expert_balance, balance._frequency, balance._affinity)
+show_source(balance.expert_balance, balance._chosen, balance._affinity)
 
 # %% [markdown]
 # V2 has three of them: for experts, for devices, and for what devices receive. Each is 1 when all is even and every token visits as many devices as it may.
