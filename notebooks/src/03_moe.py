@@ -556,7 +556,7 @@ claim(
 # ## Keeping everybody busy
 #
 # Left alone, a router may love a few experts. They learn more, and are loved more. Idle experts are weights for nothing, and idle *devices*
-# are money for nothing, when experts live on many of them. V1 adds two terms to the loss.
+# are money for nothing, when experts live on many of them. V1 adds two terms to the loss. (`read` is False on padding; our rows have none.)
 
 # %%
 show_source(balance.expert_balance, balance.device_balance)
