@@ -14,7 +14,10 @@ PACKAGE = Path(minids.__file__).parent
 # but a file may import those that stand before it in its own string.
 FLOORS = [
     # No torch up to here …
-    ["fields config hf_fields hf_refusals hf_scaling huggingface hf_files presets"],
+    [
+        "fields attention_config config "
+        "hf_fields hf_refusals hf_scaling huggingface hf_files presets"
+    ],
     ["accounting bill"],  # … and here
     ["text", "model"],
     ["plain names durable checkpoint stored_tensors weights"],
