@@ -12,14 +12,16 @@ import sys
 from importlib.util import find_spec
 from pathlib import Path
 
-from jaxtyping import install_import_hook
+import pytest
 
 TESTS = Path(__file__).parent / "tests"
 OFFLINE = str(TESTS / "offline")
 
 sys.path[:0] = [str(TESTS), OFFLINE]
 if find_spec("beartype"):
-    install_import_hook("minids", "typecheck.check")
+    import typecheck
+
+    typecheck.install()
 
 import no_network  # noqa: E402
 
@@ -31,3 +33,10 @@ os.environ["PYTHONPATH"] = os.pathsep.join(
 os.environ["MINIDS_PROGRESS"] = "off"
 
 pytest_plugins = ["notebook_cells"] if find_spec("nbval") else []
+
+
+if find_spec("beartype"):
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_setup() -> None:
+        typecheck.begin()

@@ -30,7 +30,7 @@ from minids.train.world import World, launched, shards_for
 TESTS = Path(__file__).parent
 CHECKED = (
     "import runpy, sys; sys.path.insert(0, sys.argv.pop(1));"
-    "from jaxtyping import install_import_hook; install_import_hook('minids', 'typecheck.check');"
+    "import typecheck; typecheck.install();"
     "runpy.run_path(sys.path[0] + '/parallel_runs.py', run_name='__main__')"
 )
 EXACT = 1e-12

@@ -51,7 +51,12 @@ def explain(error: BaseException, seconds: float) -> tuple[str, str]:
         return f"your code is still running after {seconds:g} s", "is there a loop without an end?"
     kind, words = type(error).__name__, _said(error)
     what = f"{kind}: {words}" if words else kind
-    frames = [f for f in traceback.extract_tb(error.__traceback__) if _is_learners(f.filename)]
+    theirs = [
+        (frame, line)
+        for frame, line in traceback.walk_tb(error.__traceback__)
+        if _is_learners(frame.f_code.co_filename) and "__tracebackhide__" not in frame.f_locals
+    ]
+    frames = traceback.StackSummary.extract(theirs)
     if not frames:
         return (
             "what you return could not be used",

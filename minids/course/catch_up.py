@@ -11,8 +11,6 @@ import minids
 from minids.check import progress
 from minids.course import roll, source
 
-TOOLS = ("minids", "jaxtyping", "beartype")
-
 
 def catch_up(
     name: str, *, namespace: dict[str, Any] | None = None, root: Path | None = None
@@ -102,11 +100,12 @@ def _said(shown: list[str], solved: list[str], defined: list[str], stem: str) ->
 
 
 def _caller() -> dict[str, Any]:
-    """The names of whoever called: the nearest code outside this package and its type checkers."""
+    """The names of whoever called: the nearest code outside this package that does not hide."""
     frame = sys._getframe(1)
     while frame.f_back is not None:
         frame = frame.f_back
-        if str(frame.f_globals.get("__name__")).split(".")[0] not in TOOLS:
+        package = str(frame.f_globals.get("__name__")).split(".")[0]
+        if package != "minids" and "__tracebackhide__" not in frame.f_locals:
             break
     return frame.f_globals
 

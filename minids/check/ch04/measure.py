@@ -68,7 +68,7 @@ def claims(attempt: Attempt, g: torch.Generator) -> Iterator[Claim]:
     )
     yield Claim(
         "where carrying is dearer from the start, the answer is 1",
-        attempt(_times(50, absorbed), expanded, total, c) == 1,
+        attempt(_times(15, absorbed), expanded, total, c) == 1,
         "begin with one new token: even there carrying may take more operations.",
     )
     tie = draw(g, 3, 9)
