@@ -20,6 +20,8 @@ PIP := $(BIN)/python -m pip install -qq --disable-pip-version-check -c constrain
 # costs far more than it saves. A short spin keeps small steps fast and lets others work. Both are
 # read when torch loads, so they are set here and not in Python.
 export GOMP_SPINCOUNT ?= 1000
+# Tests start some two hundred Pythons; compiled modules are kept, so that each finds them ready.
+unexport PYTHONDONTWRITEBYTECODE
 test check: export OMP_NUM_THREADS ?= 1
 # Chapters are built as a learner runs them, alone and with two threads.
 build: export OMP_NUM_THREADS ?= 2

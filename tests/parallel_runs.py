@@ -283,8 +283,17 @@ SCENARIOS = {
 }
 
 
+OF_TWO = {"dense", "dense in copies", "six experts in float64", "v3 with bf16 products", "dapo"}
+"""What four processes need not repeat: other numbers, but nobody talks to anybody new."""
+
+
+def scenarios(n: int) -> list[str]:
+    """What n processes run."""
+    return [name for name in SCENARIOS if n == 2 or name not in OF_TWO]
+
+
 def everything(world: World, folder: Path) -> dict[str, Any]:
-    told = {name: scenario(world) for name, scenario in SCENARIOS.items()}
+    told = {name: SCENARIOS[name](world) for name in scenarios(world.size)}
     told["routed"] = routed(world, crowded=False)
     told["crowded"] = routed(world, crowded=True)
     told["gathered"] = gathered(world)

@@ -76,11 +76,11 @@ def off(found: list[list[float]], expected: list[list[float]]) -> float:
 
 # ---- training
 
-SINGLE = [name for name in runs.SCENARIOS if "float64" not in name and "bf16" not in name]
+RUN = [(n, name) for n in (2, 4) for name in runs.scenarios(n)]
+PLAIN = [(n, name) for n, name in RUN if "float64" not in name and "bf16" not in name]
 
 
-@pytest.mark.parametrize("n", [2, 4])
-@pytest.mark.parametrize("name", SINGLE)
+@pytest.mark.parametrize(("n", "name"), PLAIN)
 def test_losses_are_those_of_one_process(told, alone, n, name):
     found = told[n][0][name]["steps"]
     assert len(found) >= 2
@@ -89,8 +89,7 @@ def test_losses_are_those_of_one_process(told, alone, n, name):
     assert off(found, alone[name]["steps"]) < 1e-3  # norms and parts, GRPO's included
 
 
-@pytest.mark.parametrize("n", [2, 4])
-@pytest.mark.parametrize("name", ["v3 in float64", "six experts in float64"])
+@pytest.mark.parametrize(("n", "name"), [of for of in RUN if "float64" in of[1]])
 def test_in_float64_nothing_but_the_order_of_additions_is_left(told, alone, n, name):
     # Loads are counted in float32 whatever the weights are, so MaxVio is not as exact.
     found, expected = (
@@ -99,10 +98,9 @@ def test_in_float64_nothing_but_the_order_of_additions_is_left(told, alone, n, n
     assert off(found, expected) < EXACT
 
 
-@pytest.mark.parametrize("n", [2, 4])
-def test_bf16_products_round_a_little_otherwise(told, alone, n):
+def test_bf16_products_round_a_little_otherwise(told, alone):
     name = "v3 with bf16 products"
-    found, exact = told[n][0][name]["steps"], alone["v3"]["steps"]
+    found, exact = told[2][0][name]["steps"], alone["v3"]["steps"]
     assert off([s[:1] for s in found], [s[:1] for s in alone[name]["steps"]]) < 2e-2
     assert off([s[:1] for s in found], [s[:1] for s in exact]) > CLOSE
 
@@ -125,8 +123,7 @@ def test_the_load_of_one_process_would_be_another():
     assert few[0].loss != runs.trained("v3", World.alone())["steps"][0][0]
 
 
-@pytest.mark.parametrize("n", [2, 4])
-@pytest.mark.parametrize("name", sorted(runs.SCENARIOS))
+@pytest.mark.parametrize(("n", "name"), RUN)
 def test_all_processes_yield_the_same_steps(told, n, name):
     first, *others = (report[name]["steps"] for report in told[n])
     assert all(other == first for other in others)
