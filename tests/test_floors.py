@@ -16,7 +16,7 @@ FLOORS = [
     # No torch up to here …
     [
         "fields attention_config config "
-        "hf_fields hf_refusals hf_scaling huggingface hf_files presets"
+        "hf_fields hf_refusals hf_scaling hf_experts huggingface hf_files presets"
     ],
     ["accounting bill"],  # … and here
     ["text", "model"],
