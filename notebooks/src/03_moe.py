@@ -34,7 +34,7 @@ from minids.study.widgets import explore
 from minids.systems.dispatch import devices_visited, expected_destinations, in_order
 
 scale = Scale.auto()  # the dial
-steps = scale.pick(smoke=6, laptop=270, gpu=400)
+steps = scale.pick(smoke=6, laptop=240, gpu=400)
 seeds = scale.pick(smoke=range(2), laptop=range(3), gpu=range(5))
 batch = scale.pick(smoke=16, laptop=16, gpu=64)
 settings = {"products": scale.products, "device": str(scale.device), "batch": batch}
@@ -264,7 +264,7 @@ claim(
 )
 
 # %% [markdown]
-# Three seeds are few for small differences. The course stores six seeds of all six arms, with half as many steps again
+# Three seeds are few for small differences. The course stores six seeds of all six arms, with two thirds more steps
 # (`data/results/mixtures.json`, made by the same function).
 
 # %% tags=["claim"]

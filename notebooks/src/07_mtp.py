@@ -36,6 +36,7 @@ from minids.study.scale import Scale
 from minids.study.widgets import explore
 from minids.train import mtp as mtp_training
 
+torch.set_num_threads(1)  # for models as small as these a second thread costs more than it does
 scale = Scale.auto()  # the dial
 steps = scale.pick(smoke=4, laptop=260, gpu=1000)
 batch = scale.pick(smoke=10, laptop=10, gpu=40)
@@ -489,8 +490,6 @@ shallow_speed = predict(
 )
 
 # %% tags=["nbval-ignore-output"]
-threads = torch.get_num_threads()
-torch.set_num_threads(1)
 repeats, n_prompts = scale.pick(smoke=(1, 1), laptop=(2, 2), gpu=(2, 2))
 deep_arms = {
     "plain": (None, 1),
@@ -558,7 +557,6 @@ for n, c in costs.items():
         f"{n:3} layers: a round costs {c:.2f} steps; {pays}; at 90 %: {1.9 / c:.2f} times as fast"
     )
 two = mtp_speed.cost_of_a_round(deep_layers, 2, repeats=tries)
-torch.set_num_threads(threads)
 
 # %%
 line_costs = {"2 layers, 1 draft": costs[2], f"{deep_layers} layers, 1 draft": costs[deep_layers],
