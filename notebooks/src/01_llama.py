@@ -320,7 +320,7 @@ print(
 # %% [markdown]
 # ## The first loss
 #
-# The loss is the mean surprise: $-\ln$ of the probability that the model gave to the token which really came. Its unit
+# The loss is the mean surprise, the *cross-entropy*: $-\ln$ of the probability that the model gave to the token which really came. Its unit
 # is the *nat*. There is a value that it must have before any training.
 #
 # **Predict first.** The vocabulary has 1,024 tokens and the weights are random. What is the loss?

@@ -177,7 +177,7 @@ claim("and to 1e-12 in 64 bits", max(difference(torch.float64, i) for i in range
 show_source(mla.MLA.forward, mla.absorbing_pays)
 
 # %% [markdown]
-# Training and reading a prompt have many new tokens: keys and values are made once and met by every query. Writing has one new token:
+# Training and reading a prompt (*prefill*) have many new tokens: keys and values are made once and met by every query. Writing (*decode*) has one:
 # nothing is made. Where does it turn? Count, with V3's widths. The counter is torch's own, and the tensors have a shape and no memory.
 
 # %% tags=["claim"]
@@ -313,7 +313,7 @@ claim(
 )
 
 # %% [markdown]
-# So MLA cuts a head in two. The *nope* part (no position) comes from the latent and is carried. The *rope* part is turned. Its key
+# So MLA cuts a head in two: *decoupled RoPE*. The *nope* part (no position) comes from the latent and is carried. The *rope* part is turned. Its key
 # does not come from the latent, and **one** serves all heads: it is kept, so it has to be small. This is what is kept of a token:
 
 # %%

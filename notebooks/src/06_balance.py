@@ -578,7 +578,7 @@ trap(
 # %% [markdown]
 # ## Where tokens travel
 #
-# V3 spreads the 256 experts of a layer over 64 GPUs in 8 nodes. A token goes to its 8 experts and back. Between nodes the network is three times slower than inside.
+# V3 spreads the 256 experts of a layer over 64 GPUs in 8 nodes. A token goes to its 8 experts and back, and every GPU sends to every other (*all-to-all*). Between nodes the network is three times slower than inside.
 # **Predict first.** If a token chooses freely, how many of the 8 nodes does it visit?
 
 # %% tags=["predict"]
@@ -587,7 +587,7 @@ nodes = predict(
 )
 
 # %% [markdown]
-# So V3 first chooses nodes, at most 4, by the sum of each node's two best experts; then experts within them. V2 did the same with devices, at most 3 of 8, by the single best
+# So V3 first chooses nodes (*node-limited routing*): at most 4, by the sum of each node's two best experts; then experts within them. V2 did the same with devices, at most 3 of 8, by the single best
 # expert; its report finds that with 3 or more quality is about that of a free choice, which we do not test. All other experts are closed:
 
 # %%

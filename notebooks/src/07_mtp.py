@@ -4,7 +4,7 @@
 # A model reads a whole text at once, and writes one token at a time. Every token costs a pass over all its weights. Could a pass bring two?
 #
 # DeepSeek-V3 has a small module behind its 61 layers that guesses the token *after* the next. In training it is one more thing to learn from. In
-# writing it drafts, and the model checks.
+# writing it drafts, and the model checks: *speculative decoding*.
 #
 # Three questions. Does guessing ahead make the model itself better? How can a guess speed up writing and never change what is written? And why
 # does it pay for a deep model only?

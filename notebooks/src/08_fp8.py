@@ -162,7 +162,7 @@ print({name: f"{bits:.1f} powers of two at full fineness" for name, bits in reac
 # ## A scale
 #
 # Activations and gradients do not lie between 2^-9 and 448 by themselves. So a matrix is divided by a *scale* that brings its largest entry to
-# 448, and the product is multiplied by it afterwards. One scale for a whole matrix is the usual way.
+# 448, and the product is multiplied by it afterwards: *quantisation*. One scale for a whole matrix is the usual way.
 #
 # Then comes an outlier: one entry far larger than all others. It sets the scale, and all others move towards zero.
 #

@@ -77,7 +77,7 @@ for i in range(9):
     print("".join(text(i)))
 
 # %% [markdown]
-# Why these words and tags? The form is that of R1-Zero's template: thoughts between think tags, the result between answer tags.
+# Why these words and tags? The form is that of R1-Zero's template: thoughts (the *chain of thought*) between think tags, the result between answer tags.
 # The vocabulary has 80 tokens: digits, signs, numbers in words. The course's own has 1,024, and a model this small that samples pays
 # for all of them.
 #
@@ -179,7 +179,7 @@ claim(
 # ## The loss
 #
 # Some words first. The *policy* is the model that practises, and a *rollout* is an answer that it sampled. REINFORCE is the oldest rule of this kind: push
-# each token by its advantage. The *KL* says in nats how far the policy's distribution has gone from the base's; chapter 12 works it out.
+# each token by its advantage. The *KL* divergence says in nats how far the policy's distribution has gone from the base's; chapter 12 works it out.
 #
 # Every written token carries its rollout's advantage. A token that grew more likely since it was sampled has a ratio above 1.
 # The loss pushes good tokens up and bad ones down, until the ratio leaves the clip. A KL term keeps the policy near the base.
@@ -386,7 +386,7 @@ claim(
 #
 # ## A rule with a hole
 #
-# Here is a rule for right answers, as somebody might write it in a hurry. Find the hole before you run on.
+# Here is a rule for right answers, as somebody might write it in a hurry. Find the hole before you run on. A model may find it, too: *reward hacking*.
 
 # %%
 show_source(zero_lab.starts_right)
@@ -581,7 +581,7 @@ print(f"thousand H800 hours: {hours}")
 # - **A KL that matters.** Its weight is R1's, 0.001, and the toy would do as well without.
 # - **Open-ended length.** Here an answer is short or worked: length is a choice between two, and cannot grow on as R1-Zero's did.
 # - **Many updates from one set of answers.** Each answer serves once, here and there: two minibatches here, sixteen from 8,192 answers for R1-Zero.
-# - **Process rewards.** `process_advantages` is in the package and tested; R1's authors tried such rewards and dropped them.
+# - **Process supervision**: rewards for single steps, not for the outcome alone. `process_advantages` is in the package and tested; R1's authors tried such rewards and dropped them.
 # - **Languages.** Working can be English or Chinese: chapter 11.
 #
 # ## Quiz

@@ -143,7 +143,7 @@ four_answers(base.model, tested[0])
 # %% [markdown]
 # ## By hand: which language is this?
 #
-# R1's reward for language is the share of the words of the thoughts that are in the language asked for. Six lines:
+# R1's reward for *language consistency* is the share of the words of the thoughts that are in the language asked for. Six lines:
 
 
 # %%
