@@ -1,4 +1,4 @@
-"""docs/glossary.md: words in order, in Chinese too, in the chapter it names, and code that exists."""
+"""docs/glossary.md: words in order, in Chinese too, their chapters say them, the code is there."""
 
 import re
 from pathlib import Path
