@@ -213,3 +213,9 @@ def test_the_stop_of_the_tour_counts_and_draws(tmp_path, capsys, monkeypatch):
     said = capsys.readouterr().out
     assert "671 B, and a module of 11.6 B" in said and "1.77 to 1.82 times as fast" in said
     assert path.read_bytes().startswith(b"\x89PNG")
+
+
+def test_of_every_round_the_shortest_time_counts(monkeypatch):
+    scripted = iter([[3.0, 1.0], [4.0, 4.0], [2.0, 5.0], [2.0, 8.0]])  # plain and drafting in turns
+    monkeypatch.setattr(mtp_speed, "_behind_the_prompt", lambda run: next(scripted))
+    assert mtp_speed.cost_of_a_round(1, repeats=2) == (2 + 4) / (2 + 1)

@@ -5,8 +5,10 @@ every draft that is kept. So drafting is tokens per round over c times as fast.
 """
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from itertools import pairwise
+from statistics import fmean
 
 from minids import accounting
 from minids.config import ModelConfig
@@ -43,18 +45,17 @@ def seconds_per_token(
 ) -> dict[str, float]:
     """Return the seconds of a greedy token at batch 1, prompts not counted, for each arm.
 
-    The arms take turns, and of every prompt the shortest time counts: other work can only make it
-    longer.
+    The arms take turns, and the shortest time of every round counts: see `_shortest`.
     """
     total = dict.fromkeys(arms, 0.0)
     for prompt in prompts:
-        best = dict.fromkeys(arms, float("inf"))
+        seconds: dict[str, list[list[float]]] = {name: [] for name in arms}
         for _ in range(repeats):
             for name, (drafter, n) in arms.items():
                 run = rounds(model, drafter, [prompt], max_new, n_drafts=n)
-                best[name] = min(best[name], _behind_the_prompt(run)[0])
-        for name, seconds in best.items():
-            total[name] += seconds
+                seconds[name].append(_behind_the_prompt(run))
+        for name, of_rounds in seconds.items():
+            total[name] += sum(_shortest(of_rounds))
     return {name: s / len(prompts) / (max_new - 1) for name, s in total.items()}
 
 
@@ -68,29 +69,28 @@ def cost_of_a_round(
     mtp = MTP(Transformer(toy(n_layers, n_drafts))).to(device)
     prompt = [list(range(1, PROMPT + 1))]
 
-    def plain() -> float:
-        return _per_round(rounds(mtp.main, None, prompt, LENGTH - PROMPT))
+    def plain() -> list[float]:
+        return _behind_the_prompt(rounds(mtp.main, None, prompt, LENGTH - PROMPT))
 
-    def drafting() -> float:
-        return _per_round(rounds(mtp.main, mtp, prompt, LENGTH - PROMPT, n_drafts=n_drafts))
+    def drafting() -> list[float]:
+        run = rounds(mtp.main, mtp, prompt, LENGTH - PROMPT, n_drafts=n_drafts)
+        return _behind_the_prompt(run)
 
-    both: list[Callable[[], float]] = [plain, drafting]
-    seconds = [[action() for action in both] for _ in range(repeats)]
-    step, one_round = (min(column) for column in zip(*seconds, strict=True))
+    seconds = [(plain(), drafting()) for _ in range(repeats)]  # in turns
+    step, one_round = (fmean(_shortest(of_rounds)) for of_rounds in zip(*seconds, strict=True))
     return one_round / step
 
 
-def _per_round(run: Iterator[Round]) -> float:
-    seconds, n = _behind_the_prompt(run)
-    return seconds / n
-
-
-def _behind_the_prompt(run: Iterator[Round]) -> tuple[float, int]:
-    """Seconds and number of rounds once the prompts have been read."""
+def _behind_the_prompt(run: Iterator[Round]) -> list[float]:
+    """Seconds of every round once the prompts have been read."""
     next(run)
-    began = time.perf_counter()
-    n = sum(1 for _ in run)
-    return time.perf_counter() - began, n
+    ends = [time.perf_counter(), *(time.perf_counter() for _ in run)]
+    return [end - began for began, end in pairwise(ends)]
+
+
+def _shortest(runs: Sequence[Sequence[float]]) -> list[float]:
+    """The shortest time of every round among equal runs: other work can only make it longer."""
+    return [min(times) for times in zip(*runs, strict=True)]
 
 
 def share_of_a_module(c: ModelConfig) -> float:
