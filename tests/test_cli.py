@@ -605,6 +605,20 @@ def test_train_refuses_a_folder_that_holds_a_run_or_is_a_file(tmp_path, book):
     assert run(*given).exit_code == 0
     assert f"--resume {out}" in refused(*given)
     assert "is a file" in refused("train", "toy-llama", "--text", book, "--out", book, *TINY)
+    within = refused("train", "toy-llama", "--text", book, "--out", book / "a", *TINY)
+    assert f"{book} is a file: name another folder with --out" in within
+
+
+@pytest.mark.usefixtures("mute")
+@pytest.mark.parametrize("command", ["train", "grpo"])
+def test_a_run_whose_folder_is_read_only_is_told_how_to_go_on(tmp_path, monkeypatch, command):
+    """Not with --out, which a run that is resumed refuses."""
+    given = ["train", "toy-llama", "--steps", 1] if command == "train" else ["grpo"]
+    assert run(*given, "--scale", "smoke", "--out", tmp_path / "a").exit_code == 0
+    monkeypatch.setattr("os.access", lambda _, mode: not mode & os.W_OK)
+    more = ["--steps", 2] if command == "train" else []
+    said = refused(command, "--resume", tmp_path / "a", *more)
+    assert "cannot be written to" in said and "resume the copy" in said and "--out" not in said
 
 
 @pytest.mark.usefixtures("mute")
@@ -721,7 +735,8 @@ def test_a_slow_machine_takes_fewer_steps_of_the_tour(monkeypatch):
 def test_the_tour_refuses_a_folder_that_it_cannot_write_to(tmp_path):
     path = tmp_path / "file"
     path.write_text("")
-    assert str(path) in refused("tour", "--out", path)
+    assert f"{path} is a file: name another" in refused("tour", "--out", path)
+    assert f"{path} is a file: name another" in refused("tour", "--out", path / "a")
 
 
 def test_the_tour_has_a_stop_for_every_chapter():

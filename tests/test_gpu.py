@@ -102,7 +102,7 @@ def test_without_a_gpu_the_command_says_what_to_do(monkeypatch):
 def test_a_place_that_cannot_be_written_to_is_refused_before_the_run(tmp_path):
     (tmp_path / "file").write_text("no folder")
     ran = run("09", "--scale", "smoke", "--out", tmp_path / "file" / "out")
-    assert ran.exit_code == 2 and "give another folder with --out" in ran.stderr
+    assert ran.exit_code == 2 and "another folder with --out" in ran.stderr
     assert "cells" not in ran.stderr
 
 

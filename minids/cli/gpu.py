@@ -1,13 +1,12 @@
 """`minids gpu CHAPTER`: a chapter at its largest size, in a terminal; figures and a row of JSON."""
 
-import os
 from contextlib import closing
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from minids.cli.folders import course_folder
+from minids.cli.folders import course_folder, refuse_unwritable
 from minids.cli.refusal import refuse, refuse_no_time, refusing_bad_input
 
 SCALES = ("gpu", "laptop", "smoke")
@@ -32,7 +31,8 @@ def gpu(
         path = work.chapter(chapter, root)
     refuse_no_time(seconds)
     device, out = _device(scale), out or root / "data" / "results" / scale / path.stem
-    _refuse_unwritable(out)
+    with refusing_bad_input():
+        refuse_unwritable(out)
     try:
         done = _played(path, scale, seconds)
     except work.ChapterError as error:
@@ -85,13 +85,6 @@ def _device(scale: str) -> str:
             "here with --scale smoke"
         )
     return "cuda"
-
-
-def _refuse_unwritable(out: Path) -> None:
-    """Refuse before the run what could not be written after it."""
-    place = next(p for p in (out, *out.absolute().parents) if p.exists())
-    if not place.is_dir() or not os.access(place, os.W_OK | os.X_OK):
-        refuse(f"{out} cannot be written to; give another folder with --out")
 
 
 def _cost(done: Any) -> str:

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 from minids import checkpoint
+from minids.cli.folders import refuse_unwritable
 from minids.train.world import World
 
 if sys.platform != "win32":  # which has other locks: there, two runs in one folder go unnoticed
@@ -64,8 +65,6 @@ def _locked(folder: Path) -> bool:
     return True
 
 
-def refuse_unwritable(folder: Path) -> None:
-    """Refuse a folder that nothing can be written to, before the work and not after it."""
-    there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
-    if not os.access(there, os.W_OK):
-        raise ValueError(f"{there} cannot be written to: name another folder with --out")
+def refuse_unwritable_run(folder: Path) -> None:
+    """Refuse a run that is to go on where nothing can be written: --out cannot be given then."""
+    refuse_unwritable(folder, "change its rights, or copy it elsewhere and resume the copy")

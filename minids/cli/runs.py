@@ -17,7 +17,7 @@ from torch import Tensor
 from minids import accounting, checkpoint
 from minids.cli.count import find, humanly, shape
 from minids.cli.fitting import refuse_what_does_not_fit
-from minids.cli.run_folders import refuse_unwritable, refuse_used, take
+from minids.cli.run_folders import refuse_unwritable_run, refuse_used, take
 from minids.model.products import Products
 from minids.model.transformer import Transformer
 from minids.study.scale import Kind, Scale, keep_memory, threads
@@ -116,7 +116,7 @@ def resumed(
         raise ValueError(f"{folder} was not written by `minids train`, so it cannot be resumed")
     if model is not None and find(model) != saved.config:
         raise ValueError(f"{folder} holds {saved.config.name}, not {model}: leave the model out")
-    refuse_unwritable(folder)
+    refuse_unwritable_run(folder)
     take(folder, world)
     plan = Plan(**saved.extra)
     plan = plan._replace(steps=steps or plan.steps)

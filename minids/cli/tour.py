@@ -7,6 +7,7 @@ from typing import Annotated, NamedTuple
 
 import typer
 
+from minids.cli.folders import refuse_unwritable
 from minids.cli.refusal import refusing_bad_input
 
 
@@ -60,6 +61,7 @@ def tour(
     from minids.cli.runs import scaled
 
     with refusing_bad_input():
+        refuse_unwritable(out)
         out.mkdir(parents=True, exist_ok=True)
         (out / ".writable").touch()
         (out / ".writable").unlink()

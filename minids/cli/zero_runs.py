@@ -12,7 +12,7 @@ from typing import NamedTuple
 import torch
 
 from minids import checkpoint
-from minids.cli.run_folders import refuse_unwritable, refuse_used, take
+from minids.cli.run_folders import refuse_unwritable_run, refuse_used, take
 from minids.cli.runs import scaled
 from minids.model.products import Products, fastest
 from minids.model.transformer import Transformer
@@ -69,7 +69,7 @@ def resumed(folder: Path, *, world: World, scale: str | None = None) -> Run:
     if scale not in (None, extra["kind"]):
         raise ValueError(f"{folder} was begun at scale {extra['kind']}: leave --scale out")
     recipe = recipe_for(scaled(extra["kind"]))
-    refuse_unwritable(folder)
+    refuse_unwritable_run(folder)
     take(folder, world)
     # Copied, not taken over: memory as a file laid it out rounds some products otherwise.
     model, base = newborn(recipe, seed=0), newborn(recipe, seed=0)
