@@ -11,6 +11,7 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
+import pytest
 from packaging.requirements import Requirement
 
 from minids.course import bundle, installer
@@ -60,6 +61,19 @@ def test_the_archive_holds_the_repository_its_wheels_and_one_installer(
     assert "-i" not in second, "and nothing else comes from there"
     assert {"torch==2.13.0", "hatchling", "editables"} <= set(second)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["build", "out.zip"]
+
+
+def test_an_interruption_leaves_no_part_of_an_archive(tmp_path: Path, monkeypatch: Any) -> None:
+    root = small(tmp_path / "build" / "course")
+
+    def interrupted(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(bundle, "_collect", lambda *_: None)
+    monkeypatch.setattr(zipfile.ZipFile, "write", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        bundle.bundle(tmp_path / "out.zip", root=root, torch="2.13.0")
+    assert [path.name for path in tmp_path.iterdir()] == ["build"]
 
 
 def test_every_requirement_of_learners_and_of_grading_is_packed() -> None:

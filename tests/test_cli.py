@@ -864,7 +864,13 @@ def test_reset_says_what_it_did_and_where_the_copy_is(small_course):
 def test_tools_for_teachers_refuse_what_does_not_exist(small_course):
     assert "chapters: 77_tiny" in refused("course", "nbgrader", small_course / "out", "98")
     assert "there is no '98_x'" in refused("course", "slides", small_course / "out", "98_x")
-    assert "should end in .zip" in refused("course", "bundle", "x.tar", "--torch", "2.13.0")
+    torch = ("--torch", "2.13.0")
+    assert "should end in .zip" in refused("course", "bundle", "x.tar", *torch)
+    file = small_course / "file"
+    file.touch()
+    assert f"{file} is a file" in refused("course", "bundle", file / "x.zip", *torch)
+    (small_course / "y.zip").mkdir()
+    assert "is a folder" in refused("course", "bundle", small_course / "y.zip", *torch)
     assert "nothing had changed" in run("course", "minutes").output
 
 
@@ -882,6 +888,24 @@ def test_grade_writes_a_page_for_each_learner(small_course, monkeypatch):
     ran = run("grade", small_course / "exercises", "--pages", small_course / "feedback")
     assert "it is no sandbox" in ran.output
     assert "1 of 1 solved." in (small_course / "feedback" / "ann.md").read_text()
+
+
+def test_grade_says_on_stderr_whose_turn_it_is(tmp_path):
+    for name in ("ann", "bob"):
+        (tmp_path / f"{name}.ipynb").write_text("{")
+    ran = run("grade", tmp_path, "--json")
+    assert [row["submission"] for row in json.loads(ran.stdout)] == ["ann.ipynb", "bob.ipynb"]
+    assert ran.stderr == "  1 of 2  ann.ipynb\n  2 of 2  bob.ipynb\n"
+
+
+@pytest.mark.parametrize("option", ["--out", "--pages"])
+def test_grade_refuses_before_the_work_what_could_not_be_written_after_it(
+    small_course, monkeypatch, option
+):
+    monkeypatch.setattr("minids.course.grade", lambda *_a, **_k: pytest.fail("graded"))
+    monkeypatch.setattr("os.access", lambda _, mode: not mode & os.W_OK)
+    folder = small_course / "exercises"
+    assert option in refused("grade", folder, option, small_course / "kept")
 
 
 def test_bench_refuses_what_it_cannot_measure():

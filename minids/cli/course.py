@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from minids.cli.folders import course_folder
+from minids.cli.folders import course_folder, refuse_unwritable
 from minids.cli.refusal import refuse, refuse_no_time, refusing_bad_input
 
 course = typer.Typer(no_args_is_help=True, help="Build, cut and check the notebooks.")
@@ -84,7 +84,14 @@ def grade(
     if pages is not None and pages.exists() and not pages.is_dir():
         refuse(f"--pages {pages} is a file; name a folder")
     refuse_no_time(seconds)
-    graded = work.grade(folder, root=course_folder(), seconds=seconds)
+    with refusing_bad_input():  # now, and not after an hour of grading
+        if out is not None:
+            refuse_unwritable(out.parent, "name another file with --out")
+        if pages is not None:
+            refuse_unwritable(pages, "name another folder with --pages")
+    graded = work.grade(
+        folder, root=course_folder(), seconds=seconds, say=lambda line: typer.echo(line, err=True)
+    )
     report = work.report(graded)
     if as_json:
         typer.echo(json.dumps([row._asdict() for row in graded], indent=2))

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from minids.cli.course import Names
-from minids.cli.folders import course_folder
+from minids.cli.folders import course_folder, refuse_unwritable
 from minids.cli.refusal import refuse, refusing_bad_input
 
 
@@ -57,7 +57,11 @@ def bundle(
 
     if out.suffix != ".zip":
         refuse(f"{out} should end in .zip")
-    out.parent.mkdir(parents=True, exist_ok=True)
+    with refusing_bad_input():
+        refuse_unwritable(out.parent, "name another archive")
+        if out.is_dir():
+            raise ValueError(f"{out} is a folder: name another archive")
+        out.parent.mkdir(parents=True, exist_ok=True)
     root, more = course_folder(), tuple(torch_from.split())
     try:
         done = work.bundle(out, root=root, torch=torch, torch_from=more)

@@ -45,14 +45,18 @@ def bundle(out: Path, *, root: Path, torch: str, torch_from: tuple[str, ...] = (
 def _pack(out: Path, root: Path, wheels: list[Path]) -> Bundle:
     """Write the archive: all of it, or none."""
     part, top, counted = out.with_suffix(".part"), out.stem, 0
-    with zipfile.ZipFile(part, "w", zipfile.ZIP_DEFLATED) as archive:
-        for path in tracked(root):
-            archive.write(path, f"{top}/{path.relative_to(root).as_posix()}")
-            counted += 1
-        archive.write(Path(installer.__file__), f"{top}/install.py")
-        for wheel in wheels:  # packed already
-            archive.write(wheel, f"{top}/wheels/{wheel.name}", zipfile.ZIP_STORED)
-    shutil.move(part, out)
+    try:
+        with zipfile.ZipFile(part, "w", zipfile.ZIP_DEFLATED) as archive:
+            for path in tracked(root):
+                archive.write(path, f"{top}/{path.relative_to(root).as_posix()}")
+                counted += 1
+            archive.write(Path(installer.__file__), f"{top}/install.py")
+            for wheel in wheels:  # packed already
+                archive.write(wheel, f"{top}/wheels/{wheel.name}", zipfile.ZIP_STORED)
+        shutil.move(part, out)
+    except BaseException:  # Ctrl-C, too: it may be gigabytes
+        part.unlink(missing_ok=True)
+        raise
     return Bundle(out, out.stat().st_size, len(wheels), counted)
 
 

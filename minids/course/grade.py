@@ -4,7 +4,7 @@ This is no sandbox: a submission is code, and it runs with your rights.
 """
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -29,19 +29,23 @@ def grade(
     root: Path = Path("."),
     seeds: Sequence[int] | None = None,
     seconds: float = 120,
+    say: Callable[[str], object] = lambda line: None,
 ) -> list[Graded]:
     """Results of every exercise in every notebook of `folder`, subfolders included.
 
     A submission belongs to the exercise notebook it was made from (it says so inside; else its
     file name must contain that notebook's name). seeds: three random ones by default; seconds:
-    limit for one submission.
+    limit for one submission. say: told which submission is next, as "3 of 30  ann/02_gqa.ipynb".
     """
     chosen = [secrets.randbelow(2**31) for _ in range(3)] if seeds is None else list(seeds)
     known = scripts(root)
     found: list[Graded] = []
-    for path in sorted(folder.rglob("*.ipynb")):
-        if not {".ipynb_checkpoints", ".minids"} & set(path.parts):
-            found += _grade_one(path, path.relative_to(folder).as_posix(), known, chosen, seconds)
+    copies = {".ipynb_checkpoints", ".minids"}
+    paths = [path for path in sorted(folder.rglob("*.ipynb")) if not copies & set(path.parts)]
+    for number, path in enumerate(paths, start=1):
+        name = path.relative_to(folder).as_posix()
+        say(f"{number:3} of {len(paths)}  {name}")
+        found += _grade_one(path, name, known, chosen, seconds)
     return found
 
 
