@@ -167,6 +167,19 @@ def test_slides_are_written_for_a_chapter(tmp_path: Path) -> None:
     assert text.count("ArrowRight") == 1, "pages turn without reveal.js, too"
 
 
+def test_no_name_is_passed_over_in_silence(tmp_path: Path) -> None:
+    from minids.course import cut, files, slides
+
+    with pytest.raises(ValueError, match="solutions/00_map: only chapters become slides"):
+        slides.slides(tmp_path, ["00_map", "solutions/00_map"], root=ROOT)
+    with pytest.raises(ValueError, match="notebooks/00_map: exercises are cut from"):
+        cut(["01_llama", "notebooks/00_map"], root=ROOT)
+    assert [files.label(path) for path in files.sources(ROOT, ["00"])] == [
+        "notebooks/00_map",
+        "solutions/00_map",
+    ]
+
+
 # --- without installing
 
 

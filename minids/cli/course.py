@@ -12,7 +12,7 @@ from minids.cli.refusal import refuse, refuse_no_time, refusing_bad_input
 course = typer.Typer(no_args_is_help=True, help="Build, cut and check the notebooks.")
 Names = Annotated[
     list[str] | None,
-    typer.Argument(help="such as 00_map or solutions/00_map; all if none is given"),
+    typer.Argument(help="such as 00, 00_map or solutions/00_map; all if none is given"),
 ]
 
 

@@ -49,16 +49,12 @@ def build(
 def cut(names: Sequence[str] | None = None, *, root: Path = Path(".")) -> list[Path]:
     """Write exercises/*.ipynb from solutions/src; the paths written."""
     written = []
-    for path in files.sources(root, names):
-        if path.parent.parent.name == "solutions":
-            target = files.exercise_of(path)
-            notebook = source.exercise(source.read(path), path.stem)
-            files.write(target, files.as_text(install_cell.put(notebook, target, root)))
-            written.append(target)
-    if not written:
-        raise ValueError(
-            f"{', '.join(names or ())}: exercises are cut from solutions/00_map and so on"
-        )
+    only = "exercises are cut from solutions/00_map and so on"
+    for path in files.of_kind("solutions", root, names, otherwise=only):
+        target = files.exercise_of(path)
+        notebook = source.exercise(source.read(path), path.stem)
+        files.write(target, files.as_text(install_cell.put(notebook, target, root)))
+        written.append(target)
     return written
 
 

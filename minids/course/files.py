@@ -10,22 +10,31 @@ KINDS = ("notebooks", "solutions")
 
 
 def sources(root: Path, names: Sequence[str] | None = None) -> list[Path]:
-    """Scripts to build: all, or those named as "00_map" or "solutions/00_map".
+    """Scripts to build: all, or those named as "00", "00_map" or "solutions/00_map".
 
     Unknown names: ValueError with the names that exist.
     """
     found = [path for kind in KINDS for path in sorted((root / kind / "src").glob("*.py"))]
     if names is None:
         return found
-    known = {label(path): path for path in found}
-    chosen = [
-        path for path in found if any(_plain(name) in (path.stem, label(path)) for name in names)
-    ]
-    labels = {label(path) for path in chosen} | {path.stem for path in chosen}
-    missing = [name for name in names if _plain(name) not in labels]
-    if missing:
-        raise ValueError(f"there is no {missing[0]!r}; known: {', '.join(known) or 'nothing yet'}")
-    return chosen
+    for name in names:
+        if not any(_meant(name, path) for path in found):
+            known = ", ".join(label(path) for path in found) or "nothing yet"
+            raise ValueError(f"there is no {name!r}; known: {known}")
+    return [path for path in found if any(_meant(name, path) for name in names)]
+
+
+def of_kind(
+    kind: str, root: Path, names: Sequence[str] | None = None, *, otherwise: str
+) -> list[Path]:
+    """Scripts of one of KINDS, all or those named.
+
+    ValueError, with the words `otherwise`, for a name that means none of this kind.
+    """
+    for name in names or ():
+        if all(path.parent.parent.name != kind for path in sources(root, [name])):
+            raise ValueError(f"{name}: {otherwise}")
+    return [path for path in sources(root, names) if path.parent.parent.name == kind]
 
 
 def label(source: Path) -> str:
@@ -70,5 +79,6 @@ def write_bytes(path: Path, content: bytes) -> None:
         raise
 
 
-def _plain(name: str) -> str:
-    return name.removesuffix(".ipynb").removesuffix(".py").replace("/src/", "/")
+def _meant(name: str, path: Path) -> bool:
+    plain = name.removesuffix(".ipynb").removesuffix(".py").replace("/src/", "/")
+    return plain in (path.stem, path.stem[:2], label(path))

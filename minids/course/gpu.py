@@ -99,7 +99,7 @@ def cells(
                 reply = replies.get(timeout=seconds)
             except queue.Empty:
                 raise ChapterError(
-                    f"{where}: it took longer than {seconds:.0f} s; allow more with --seconds"
+                    f"{where}: it took longer than {seconds:g} s; allow more with --seconds"
                 ) from None
             if reply is None:
                 raise ChapterError(

@@ -58,17 +58,15 @@ def slides(
     exporter.reveal_url_prefix = reveal
     exporter.exclude_input = not code
     written = []
-    for path in files.sources(root, names):
-        if path.parent.parent.name == "notebooks":
-            if not files.target(path).exists():
-                raise ValueError(f"{files.label(path)} has not been built: minids course build")
-            notebook = marked(nbformat.read(files.target(path), as_version=4))
-            page, _ = exporter.from_notebook_node(notebook)
-            page = _described(page, notebook).replace("</body>", f"{ALONE}</body>")
-            written.append(folder / f"{path.stem}.slides.html")
-            files.write(written[-1], page)
-    if not written:
-        raise ValueError(f"{', '.join(names or ())}: only chapters become slides, such as 00_map")
+    only = "only chapters become slides, such as 00_map"
+    for path in files.of_kind("notebooks", root, names, otherwise=only):
+        if not files.target(path).exists():
+            raise ValueError(f"{files.label(path)} has not been built: minids course build")
+        notebook = marked(nbformat.read(files.target(path), as_version=4))
+        page, _ = exporter.from_notebook_node(notebook)
+        page = _described(page, notebook).replace("</body>", f"{ALONE}</body>")
+        written.append(folder / f"{path.stem}.slides.html")
+        files.write(written[-1], page)
     return written
 
 
