@@ -693,6 +693,7 @@ def test_the_tour_counts_trains_and_writes_its_figures(tmp_path, monkeypatch):
     figures = sorted((tmp_path / "figures").iterdir())
     drawn = [path.stem.partition("_")[0] for path in figures]
     assert drawn == [stop.chapter for stop in stops()]
+    assert "1/2" not in ran.stderr, "a log file wants few lines: no bar for every step"
     for path in figures:
         assert str(path) in ran.output
         assert 10_000 < path.stat().st_size < 200_000
@@ -979,3 +980,11 @@ def test_letters_that_a_terminal_lacks_do_not_end_a_command():
         env=os.environ | {"PYTHONIOENCODING": "ascii", "COLUMNS": "80"}, capture_output=True,
     )  # fmt: skip
     assert ended.returncode == 0 and b"--resume" in ended.stdout
+
+
+@pytest.mark.parametrize("module", ["minids.study.distill_lab", "minids.text.vocabulary"])
+def test_asking_for_help_writes_over_nothing(module):
+    """These run for minutes and replace a file that is shipped."""
+    command = [sys.executable, "-m", module, "--help"]
+    ran = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert ran.returncode == 0 and ran.stdout.startswith("usage:")

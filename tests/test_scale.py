@@ -47,7 +47,7 @@ def test_an_unknown_scale_is_refused_with_the_choices():
 
 
 def test_a_gpu_that_is_not_there_is_refused(no_cuda):
-    with pytest.raises(ValueError, match="no CUDA device"):
+    with pytest.raises(ValueError, match="scale gpu needs a CUDA device"):
         Scale.auto({"MINIDS_SCALE": "gpu"})
 
 

@@ -90,8 +90,7 @@ def shown(
 ) -> Iterator[Step]:
     """Yield the steps, with a bar: loss, bits per byte, tokens per second, time left."""
     smooth, seen = 0.0, 0.0
-    quiet = None if sys.stderr.isatty() else 10.0  # a log file wants few lines
-    with tqdm(steps, total=total, initial=start, unit="step", mininterval=quiet or 0.2) as bar:
+    with tqdm(steps, total=total, initial=start, unit="step", mininterval=interval()) as bar:
         for step in bar:
             # The mean of about the last twenty steps, whatever their number.
             smooth, seen = 0.95 * smooth + step.loss, 0.95 * seen + 1
@@ -102,6 +101,11 @@ def shown(
                 refresh=False,
             )
             yield step
+
+
+def interval() -> float:
+    """Return the seconds between two drawings of a bar: a log file wants few lines."""
+    return 0.2 if sys.stderr.isatty() else 10.0
 
 
 @contextmanager

@@ -1,14 +1,13 @@
 """What a run of `minids grpo` shows while it reads and practises, as a bar or as lines of JSON."""
 
 import json
-import sys
 import time
 from typing import Any
 
 import typer
 from tqdm import tqdm
 
-from minids.cli.progress import INTERRUPTED, stopping_after_this_step
+from minids.cli.progress import INTERRUPTED, interval, stopping_after_this_step
 from minids.cli.run_folders import again, resume_line
 from minids.cli.zero_runs import Run, save
 from minids.rl.exam import Exam, exam
@@ -79,7 +78,7 @@ def _read(run: Run, test: Any, as_json: bool) -> Run:
     for _ in tqdm(
         read_lessons(run.model, run.recipe, seed=run.seed, kind=run.products, world=run.world),
         total=run.recipe.reading, unit="step", disable=_no_bar(run, as_json),
-        mininterval=_interval(),
+        mininterval=interval(),
     ):  # fmt: skip
         pass
     before = _tested(run, test)
@@ -101,7 +100,7 @@ def _shown(run: Run, as_json: bool) -> Any:
     watched = watch(steps, say=_warn if as_json else tqdm.write)
     with tqdm(
         watched, total=run.recipe.practice, initial=run.start, unit="step", disable=as_json,
-        mininterval=_interval(),
+        mininterval=interval(),
     ) as bar:  # fmt: skip
         for step in bar:
             if as_json:
@@ -140,10 +139,6 @@ def _told(when: str, e: Exam) -> str:
 
 def _no_bar(run: Run, as_json: bool) -> bool:
     return as_json or not run.world.leads
-
-
-def _interval() -> float:
-    return 0.2 if sys.stderr.isatty() else 10.0
 
 
 def _quiet(_words: str) -> None:

@@ -4,6 +4,7 @@
 writes data/results/distill.json with a line on the machine.
 """
 
+import argparse
 from collections.abc import Sequence
 
 from minids.presets import DATA
@@ -56,4 +57,5 @@ def main(seeds: Sequence[int] = SEEDS) -> None:
 
 
 if __name__ == "__main__":
+    argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "").parse_args()
     main()

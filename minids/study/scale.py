@@ -57,7 +57,7 @@ class Scale:
             return Scale(kind="smoke", device=torch.device("cpu"))
         if kind == "gpu":
             if not torch.cuda.is_available():
-                raise ValueError("MINIDS_SCALE=gpu, but torch sees no CUDA device: take laptop")
+                raise ValueError("scale gpu needs a CUDA device, and torch sees none: take laptop")
             return Scale(kind="gpu", device=torch.device("cuda"), products=fastest("cuda"))
         device = torch.device("mps" if mps_agrees() else "cpu")
         return Scale(

@@ -7,6 +7,7 @@ manual and gives another vocabulary: that is why the file is shipped and its sha
 Checkpoints and figures made with one vocabulary mean nothing with another.
 """
 
+import argparse
 from pathlib import Path
 
 from minids.text.bpe import train_bpe
@@ -50,6 +51,8 @@ def held_out_texts() -> dict[str, str]:
 
 
 if __name__ == "__main__":
+    about = "Learn the vocabulary anew from this Python's texts, and write it over the shipped one."
+    argparse.ArgumentParser(description=about).parse_args()
     tokenizer = build()
     print(f"{SHIPPED} written: {tokenizer}")
     for title, text in held_out_texts().items():

@@ -6,6 +6,7 @@ from pathlib import Path
 import typer
 from tqdm.auto import tqdm
 
+from minids.cli.progress import interval
 from minids.cli.runs import scaled
 from minids.rl.exam import Exam, exam
 from minids.rl.zero import Recipe, newborn, practise, questions, read_lessons
@@ -30,11 +31,11 @@ def visit(folder: Path) -> list[Path]:
         return exam(model, asked, alphabet(), max_new=new, kind=on.products)
 
     lessons = read_lessons(model, recipe, seed=0, kind=on.products)
-    for _ in tqdm(lessons, total=recipe.reading, desc="reading"):
+    for _ in tqdm(lessons, total=recipe.reading, desc="reading", mininterval=interval()):
         pass
     before, steps = examined(), []
     practice = practise(model, recipe, seed=0, kind=on.products)
-    for step in tqdm(practice, total=recipe.practice, desc="practice"):
+    for step in tqdm(practice, total=recipe.practice, desc="practice", mininterval=interval()):
         steps.append(step.parts)
     after = examined()
     typer.echo(

@@ -5,6 +5,7 @@ from pathlib import Path
 import typer
 from tqdm import tqdm
 
+from minids.cli.progress import interval
 from minids.cli.runs import scaled
 from minids.rl import r1
 from minids.rl.r1_recipe import shortened
@@ -25,7 +26,8 @@ def visit(folder: Path) -> list[Path]:
     )
     base = r1.pretrained(recipe, seed=0, device=on.device)
     stages: list[Stage] = [base]
-    for stage in tqdm(r1.pipeline(base.model, recipe, seed=0), total=4, desc="stages"):
+    training = r1.pipeline(base.model, recipe, seed=0)
+    for stage in tqdm(training, total=4, desc="stages", mininterval=interval()):
         stages.append(stage)
     stages.append(r1.zero(base.model, recipe, seed=0))
     rows: list[tables.Row] = []
