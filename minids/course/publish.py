@@ -22,7 +22,7 @@ COLAB = (
     "(https://colab.research.google.com/github/{name}/blob/main/notebooks/00_map.ipynb)"
 )
 BINDER = (
-    "[![Open chapter 00 on Binder: slow to start, enough for chapters 00, 02 and 09]"
+    "[![Open chapter 00 on Binder: slow to start, enough for chapters 00 and 09]"
     "(https://mybinder.org/badge_logo.svg)]"
     "(https://mybinder.org/v2/gh/{name}/main?urlpath=lab/tree/notebooks/00_map.ipynb)"
 )
