@@ -116,3 +116,26 @@ def test_the_installer_stands_alone_and_says_what_is_missing(tmp_path: Path) -> 
     assert ran.returncode == 1
     assert "there is no folder wheels/ beside this file" in ran.stdout
     assert "minids" not in re.findall(r"^(?:from|import) (\w+)", alone.read_text(), re.M)
+
+
+def test_the_installer_says_what_a_python_without_ensurepip_needs(
+    tmp_path: Path, monkeypatch: Any, capsys: Any
+) -> None:
+    """Debian and Ubuntu leave it out, and pip's own error says nothing of that."""
+    (tmp_path / "wheels").mkdir()
+    monkeypatch.setattr(installer, "__file__", str(tmp_path / "install.py"))
+    monkeypatch.setattr(installer, "install", lambda root: pytest.fail("installed"))
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    assert installer.main() == 1
+    assert "apt-get install python3-venv" in capsys.readouterr().out
+
+
+def test_the_installer_prints_a_command_that_can_be_pasted(
+    tmp_path: Path, monkeypatch: Any, capsys: Any
+) -> None:
+    root = tmp_path / "my course"
+    (root / "wheels").mkdir(parents=True)
+    monkeypatch.setattr(installer, "__file__", str(root / "install.py"))
+    monkeypatch.setattr(installer, "install", lambda root: root / ".venv" / "bin" / "minids")
+    assert installer.main() == 0
+    assert f'"{root / ".venv" / "bin" / "minids"}" lab' in capsys.readouterr().out

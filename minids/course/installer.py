@@ -6,6 +6,7 @@ makes a folder .venv here and fills it from wheels/. Needs Python 3.11 or newer 
 `minids course bundle` puts this file into its archive.
 """
 
+import importlib.util
 import os
 import subprocess
 import sys
@@ -57,6 +58,9 @@ def main() -> int:
     if not (here / "wheels").is_dir():
         print("there is no folder wheels/ beside this file; unpack the whole archive")
         return 1
+    if importlib.util.find_spec("ensurepip") is None:
+        print("this Python cannot make a venv; on Debian and Ubuntu: apt-get install python3-venv")
+        return 1
     print("installing from wheels/, without a network (a minute or two)")
     try:
         command = install(here)
@@ -64,7 +68,8 @@ def main() -> int:
         print("\nIt did not work. The wheels are for one system and one Python version; this is")
         print(f"Python {sys.version.split()[0]} on {sys.platform}. See the lines above.")
         return 1
-    print(f"\ndone. Begin with:\n\n    {command} lab\n")
+    shown = f'"{command}"' if " " in str(command) else command
+    print(f"\ndone. Begin with:\n\n    {shown} lab\n")
     return 0
 
 
