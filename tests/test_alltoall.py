@@ -68,12 +68,21 @@ def test_one_more_layer_costs_its_matrices_and_two_products_of_attention():
     matrices = p.attention / 61 + p.router / 58 + p.shared / 58 + p.routed * 8 / 256 / 58
     assert layer_flops(v3, 0) == pytest.approx(2 * matrices)
     assert layer_flops(v3, 2048) - layer_flops(v3, 0) == 2 * 128 * (192 + 128) * 2048
+    assert layer_flops(v3) == layer_flops(v3, 4096 / 2)  # the mean of a sequence
+
+
+def test_a_token_stays_at_home_as_often_as_chance_has_it():
+    assert reach(6, kept_nodes=3, n_nodes=4, gpus_per_node=2) == Reach(3 * 3 / 4, 6 / 2)
 
 
 def test_what_makes_no_sense_is_refused():
     with pytest.raises(ValueError, match="kept_nodes=9 lies between 1 and n_nodes=8"):
         reach(kept_nodes=9)
-    with pytest.raises(ValueError, match="positive"):
-        exchange(0)
+    for wrong in ({"top_k": 0}, {"gpus_per_node": 0}):
+        with pytest.raises(ValueError, match="are 1 or more"):
+            reach(**wrong)
+    for name in ("dim", "out_bytes", "back_bytes", "ib", "nvlink"):
+        with pytest.raises(ValueError, match=f"positive.*{name}=0"):
+            exchange(**{"dim": 8, name: 0})
     with pytest.raises(ValueError, match="has no experts"):
         layer_flops(preset("deepseek-llm-7b"))

@@ -103,6 +103,9 @@ def test_bytes_are_fp8_out_and_bf16_back():
     assert FP8_BYTES * 128 == 128 + 4
     assert there_and_back.ib_bytes == 7168 * (FP8_BYTES + BF16_BYTES)
     assert there_and_back.nvlink_bytes == there_and_back.ib_bytes
+    everywhere = torch.ones(1, 4, dtype=torch.bool)
+    ib, nvlink = traffic(everywhere, 2, dim=7168, home=torch.tensor([0]))[2:]
+    assert (ib, nvlink) == (there_and_back.ib_bytes, 2 * there_and_back.ib_bytes)
     assert there_and_back.seconds(1) == pytest.approx(there_and_back.ib_bytes / 50e9)
     assert there_and_back.seconds(4) == pytest.approx(there_and_back.seconds(1) / 4)
 
@@ -131,6 +134,7 @@ def test_nvlink_could_serve_thirteen_experts_at_the_price_of_eight():
     assert free_experts() == pytest.approx(4 * 3.2)
     assert round(free_experts()) == 13
     assert free_experts(kept_nodes=1) == pytest.approx(3.2)
+    assert free_experts(ib=10, nvlink=25) == 10
 
 
 def test_eplbs_worked_example():
@@ -214,12 +218,18 @@ def test_what_cannot_be_placed_is_refused():
         in_order(8, n_devices=4, n_nodes=3)
     with pytest.raises(ValueError, match="n_slots=10 must be at least 12 experts"):
         rebalance([1.0] * 12, n_slots=10, n_groups=4, n_nodes=2, n_devices=2)
-    with pytest.raises(ValueError, match="hosted nowhere"):
-        devices_visited(
-            choosing([5], n_experts=6), Placement(hosted=torch.tensor([[0, 1]]), n_nodes=1)
-        )
+    for slots, groups, nodes, devices in ((13, 4, 2, 2), (12, 4, 2, 3), (12, 5, 1, 2)):
+        with pytest.raises(ValueError, match=f"a multiple of n_devices={devices}, n_devices one"):
+            rebalance([1.0] * 12, n_slots=slots, n_groups=groups, n_nodes=nodes, n_devices=devices)
+    for expert, hosted in ((5, [0, 1]), (2, [0, 1]), (1, [0, 2])):
+        with pytest.raises(ValueError, match="hosted nowhere"):
+            devices_visited(
+                choosing([expert], n_experts=6), Placement(hosted=torch.tensor([hosted]), n_nodes=1)
+            )
 
 
 def test_both_networks_work_at_once_so_the_slower_one_counts():
     assert Traffic(0, 0, ib_bytes=50e9, nvlink_bytes=320e9).seconds(4) == pytest.approx(2 / 4)
     assert Traffic(0, 0, ib_bytes=150e9, nvlink_bytes=160e9).seconds(4) == pytest.approx(3 / 4)
+    assert Traffic(0, 0, ib_bytes=60, nvlink_bytes=80).seconds(2, ib=10, nvlink=20) == 3
+    assert Traffic(0, 0, ib_bytes=60, nvlink_bytes=80).seconds(2, ib=30, nvlink=10) == 4

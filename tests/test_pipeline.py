@@ -313,6 +313,9 @@ def test_orders_that_wait_for_each_other_are_refused():
     crossed = [write((1, "F0 B0")), [(Chunk("B", 0),), (Chunk("F", 0),)]]
     with pytest.raises(ValueError, match=r"device 0 waits for ever: Chunk\(work='B'"):
         simulate(crossed, EQUAL)
+    too_soon = [[(Chunk(work, 0),) for work in "FWI"]]
+    with pytest.raises(ValueError, match=r"device 0 waits for ever: Chunk\(work='W'"):
+        simulate(too_soon, EQUAL)
 
 
 @pytest.mark.parametrize(

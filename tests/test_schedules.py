@@ -124,6 +124,8 @@ def test_the_middle_devices_run_one_pair_less_than_their_place_would_give_them()
     [
         (gpipe, 0, 4, "1 or more"),
         (one_f_one_b, 4, 0, "1 or more"),
+        (zb1p, 0, 1, "1 or more"),
+        (dualpipe, 0, 0, "1 or more"),
         (zb1p, 4, 3, "as many micro-batches as stages"),
         (dualpipe, 3, 8, "even number of stages"),
         (dualpipe, 4, 9, "even number of micro-batches"),

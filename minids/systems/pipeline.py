@@ -119,7 +119,7 @@ class Timeline(NamedTuple):
             changes += [(run.start, 1) for work in works if work == "F"]
             changes += [(run.end, -1) for work in works if work in "BW"]
         count, steps = 0, []
-        for time, change in sorted(changes):
+        for time, change in changes:
             count += change
             steps.append((time, count))
         return steps
