@@ -145,13 +145,16 @@ def few_rows(world: World) -> dict[str, Any]:
     return {"steps": [[x.loss, x.grad_norm, *x.parts.values()] for x in steps]}
 
 
-def routed(world: World, *, crowded: bool) -> dict[str, Any]:
-    """One layer's experts apart, in float64, beside the loop; crowded: all go to process 0."""
+def routed(world: World, *, crowded: bool, autocast: bool = False) -> dict[str, Any]:
+    """One layer's experts apart, in float64, beside the loop; crowded: all go to process 0.
+
+    autocast: those apart multiply in bf16, as on a GPU.
+    """
     from minids.train.expert_parallel import experts_apart
 
     world = world.split()
     generator = torch.Generator().manual_seed(1)
-    n, d, ff = 4 * world.size, 6, 10
+    n, d, ff = 4 * world.size, 8, 16
     gate_up, down = (
         torch.randn(n, *shape, generator=generator, dtype=torch.float64) / 3
         for shape in ((ff, d), (d, ff // 2))
@@ -165,7 +168,8 @@ def routed(world: World, *, crowded: bool) -> dict[str, Any]:
     parts = [w[mine].clone().requires_grad_() for w in (gate_up, down)]
     x_apart, x_whole = x.clone().requires_grad_(), x.clone().requires_grad_()
     group = world.mesh[SHARDS].get_group()
-    y = experts_apart(x_apart, *parts, routing, group)
+    with torch.autocast("cpu", torch.bfloat16, enabled=autocast):
+        y = experts_apart(x_apart, *parts, routing, group)
     y.sin().sum().backward()
     wholes = [w.clone().requires_grad_() for w in (gate_up, down)]
     expected = experts_loop(x_whole, *wholes, routing)
@@ -174,7 +178,10 @@ def routed(world: World, *, crowded: bool) -> dict[str, Any]:
     for part, whole in zip(parts, wholes, strict=True):
         summed = world.summed([whole.grad])[0][mine]
         found.append((torch.zeros_like(summed) if part.grad is None else part.grad, summed))
-    return {"off": max(float((a - b).detach().abs().max()) for a, b in found)}
+    return {
+        "off": max(float((a - b).detach().abs().max()) for a, b in found),
+        "share": float((y - expected).detach().norm() / expected.detach().norm()),
+    }
 
 
 def saved(world: World, folder: Path, *, of: int) -> dict[str, Any]:
@@ -227,6 +234,23 @@ def refused(world: World, folder: Path) -> dict[str, Any]:
         except (OSError, ValueError) as error:
             said[name] = f"{type(error).__name__}: {error}"
     return said
+
+
+def frozen(world: World) -> dict[str, Any]:
+    """Some weights frozen: which are, and which have a gradient where nobody had one to add."""
+    from minids.train.parallel import add_up, spread
+
+    told = {}
+    for shards in (1, shards_for(SIX, world.size)):
+        model = Transformer(SIX, seed=0)
+        for weight in (model.embed.weight, model.layers[1].ffn.experts.gate_up):
+            weight.requires_grad_(False)
+        w = world.split(shards)
+        add_up(spread(model, w), w)
+        weights = dict(model.named_parameters())
+        still = [name for name, weight in weights.items() if not weight.requires_grad]
+        told[shards] = still, [name for name in weights if weights[name].grad is not None]
+    return told
 
 
 def gathered(world: World) -> dict[str, Any]:
@@ -296,6 +320,8 @@ def everything(world: World, folder: Path) -> dict[str, Any]:
     told = {name: SCENARIOS[name](world) for name in scenarios(world.size)}
     told["routed"] = routed(world, crowded=False)
     told["crowded"] = routed(world, crowded=True)
+    told["crowded in bf16"] = routed(world, crowded=True, autocast=True)
+    told["frozen"] = frozen(world)
     told["gathered"] = gathered(world)
     told["refused"] = refused(world, folder)
     told["saved"] = saved(world, folder / "shared", of=world.size)

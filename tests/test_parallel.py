@@ -144,6 +144,17 @@ def test_every_process_keeps_about_its_part_of_the_weights(told, n):
 
 
 @pytest.mark.parametrize("n", [2, 4])
+def test_what_is_frozen_stays_so(told, n):
+    """And a weight without a gradient has one of 0, to be added up, unless FSDP2 adds it."""
+    frozen = ["embed.weight", "layers.1.ffn.experts.gate_up"]
+    every = [name for name, _ in runs.Transformer(runs.SIX).named_parameters()]
+    learning = [name for name in every if name not in frozen]
+    for report in told[n]:
+        assert report["frozen"]["1"] == [frozen, learning]
+        assert report["frozen"]["2"] == [frozen, ["layers.1.ffn.experts.down"]]
+
+
+@pytest.mark.parametrize("n", [2, 4])
 def test_a_spread_model_is_tested_and_comes_back_in_one_piece(told, n):
     model = runs.Transformer(runs.V3, seed=5)
     expected = runs.evaluate(model, [runs.some_batch(0), runs.some_batch(1)])
@@ -160,6 +171,12 @@ def test_a_spread_model_is_tested_and_comes_back_in_one_piece(told, n):
 def test_experts_apart_are_experts_in_a_loop(told, n, what):
     """Output, gradients of tokens and of experts; crowded: some processes get no token at all."""
     assert max(report[what]["off"] for report in told[n]) < EXACT
+
+
+@pytest.mark.parametrize("n", [2, 4])
+def test_who_gets_no_token_sends_results_of_the_type_that_the_others_send(told, n):
+    """Under autocast results are bf16, also those of nobody."""
+    assert EXACT < max(report["crowded in bf16"]["share"] for report in told[n]) < 0.02
 
 
 # ---- saved, killed, resumed

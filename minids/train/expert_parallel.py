@@ -81,6 +81,8 @@ def experts_apart(
         hidden = gated_silu(grouped_linear(arrived.index_select(0, by_expert), gate_up, ends))
         y = grouped_linear(hidden, down, ends)
         arrived = torch.empty_like(y).index_copy(0, by_expert, y)
+    elif torch.is_autocast_enabled(x.device.type):  # others send results of this type
+        arrived = arrived.to(torch.get_autocast_dtype(x.device.type))
     back = exchange(arrived, n_came, n_sent, group)
     weights = routing.weights.flatten().index_select(0, order)
     return torch.zeros_like(x).index_add(0, token, (back * weights[:, None]).to(x.dtype))
@@ -114,8 +116,10 @@ class ExpertsApart(nn.Module):
                 "take world.split(shards_for(config, world.size))"
             )
         self.group = mesh[SHARDS].get_group()
-        self.gate_up = nn.Parameter(cut(experts.gate_up.detach(), mesh))
-        self.down = nn.Parameter(cut(experts.down.detach(), mesh))
+        self.gate_up, self.down = (
+            nn.Parameter(cut(whole.detach(), mesh), whole.requires_grad)
+            for whole in (experts.gate_up, experts.down)
+        )
 
     def forward(self, x: Float[Tensor, "t d"], routing: Routing) -> Float[Tensor, "t d"]:
         """Return for each token of this process the weighted sum of its experts."""

@@ -64,7 +64,7 @@ def add_up(model: nn.Module, world: World) -> None:
     """
     if world.size == 1:
         return
-    everywhere = [p for p in model.parameters() if not isinstance(p, DTensor) and p.requires_grad]
+    everywhere = [p for p in model.parameters() if not isinstance(p, DTensor)]
     apart = [p for m in model.modules() if isinstance(m, ExpertsApart) for p in m.parameters()]
     _sum_up(_gradients(everywhere), None)
     experts = _gradients(apart)
@@ -73,11 +73,12 @@ def add_up(model: nn.Module, world: World) -> None:
 
 
 def _gradients(weights: list[nn.Parameter]) -> list[Tensor]:
-    """This process's part of each gradient; one that is missing becomes 0."""
-    for weight in weights:
+    """This process's part of each gradient that is asked for; one that is missing becomes 0."""
+    learning = [weight for weight in weights if weight.requires_grad]
+    for weight in learning:
         if weight.grad is None:
             weight.grad = torch.zeros_like(weight)
-    return [local(weight.grad) for weight in weights if weight.grad is not None]
+    return [local(weight.grad) for weight in learning if weight.grad is not None]
 
 
 def _sum_up(grads: list[Tensor], group: Group | None) -> None:
