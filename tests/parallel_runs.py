@@ -12,13 +12,16 @@ import sys
 import time
 import traceback
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import torch
 
+from minids import checkpoint
 from minids.config import GQAConfig, ModelConfig, MoEConfig
 from minids.durable import complete
 from minids.model.experts import experts_loop
@@ -93,7 +96,8 @@ def trained(name: str, world: World, *, shards: int | None = None, **how: Any) -
     world = world.split(shards or shards_for(c, world.size))
     model = spread_out(Transformer(c, seed=0).to(how.pop("weights", torch.float32)), world)
     steps = seen(fit(model, some_batch, world=world, **options(c), **how))
-    return {"steps": steps, "biases": biases(model), "shards": world.shards}
+    copy = [] if world.mesh is None else world.mesh[SHARDS].mesh.tolist()
+    return {"steps": steps, "biases": biases(model), "shards": world.shards, "copy": copy}
 
 
 def spread_out(model: torch.nn.Module, world: World) -> Any:
@@ -184,30 +188,39 @@ def routed(world: World, *, crowded: bool, autocast: bool = False) -> dict[str, 
     }
 
 
-def saved(world: World, folder: Path, *, of: int) -> dict[str, Any]:
-    """Go on with what was saved, or begin; save after STOPPED more steps."""
+def saved(world: World, folder: Path) -> dict[str, Any]:
+    """Go on with what was saved, or with a step by the first process alone; save STOPPED later."""
     from minids.train.sharded_checkpoint import look, resume, save
 
     told: dict[str, Any] = {}
     for name in SAVED:
         c, where = CONFIGS[name], folder / name
         w = world.split(shards_for(c, world.size))
-        start, model = 0, None
-        if where.exists():
-            found = look(where, w)
-            model, optimizer = resume(found, w, lr=3e-3)
-            start = found.step
+        how = options(c) | {"steps": 3 * STOPPED}
+        if world.leads and not where.exists():
+            first = Transformer(c, seed=0)
+            optimizer = adamw(first)
+            list(islice(fit(first, some_batch, optimizer=optimizer, **how), 1))
+            checkpoint.save(where, first, step=1, optimizer=optimizer)
+        world.any(False)  # nobody looks before the first has written
+        found = look(where, w)
+        model, optimizer = resume(found, w, lr=3e-3)
         world.any(False)  # nobody writes before all have looked
-        if model is None:
-            model = spread_out(Transformer(c, seed=0), w)
-            optimizer = adamw(model)
-        how = options(c) | {"steps": 3 * STOPPED, "start": start}
-        steps = islice(fit(model, some_batch, optimizer=optimizer, world=w, **how), STOPPED)
-        told[name] = {"start": start, "steps": seen(steps)}
+        going = fit(model, some_batch, optimizer=optimizer, world=w, start=found.step, **how)
+        steps = seen(islice(going, STOPPED))
         extra = {"by": world.size, "pair": (1, None)}
-        save(where, model, optimizer, world=w, step=start + STOPPED, extra=extra)
-    assert of == world.size
+        keep, step = world.size // 2, found.step + STOPPED
+        save(where, model, optimizer, world=w, step=step, extra=extra, keep=keep)
+        left = list(complete(where))
+        told[name] = {"start": found.step, "by": found.processes, "steps": steps, "left": left}
     return told
+
+
+def full_disk() -> AbstractContextManager[Any]:
+    """What a process writes of a checkpoint fails."""
+    from torch.distributed.checkpoint import HuggingFaceStorageWriter
+
+    return patch.object(HuggingFaceStorageWriter, "write_data", side_effect=OSError("disk full"))
 
 
 def refused(world: World, folder: Path) -> dict[str, Any]:
@@ -223,6 +236,7 @@ def refused(world: World, folder: Path) -> dict[str, Any]:
     world.any(False)
     for name, action in {
         "save": lambda: save(folder / "file" / "x", model, adamw(model), world=w, step=1),
+        "disk": lambda: save(folder / "full", model, adamw(model), world=w, step=1),
         "look": lambda: look(folder / "nowhere", w),
         "split": lambda: spread(Transformer(SIX), world.split(4 if world.size == 4 else 1)),
         "groups": lambda: world.split(world.size + 1),
@@ -230,7 +244,8 @@ def refused(world: World, folder: Path) -> dict[str, Any]:
         "prompts": lambda: practised(world, dapo=False, prompts=1),
     }.items():
         try:
-            action()
+            with full_disk() if name == "disk" and world.rank == 1 else nullcontext():
+                action()
         except (OSError, ValueError) as error:
             said[name] = f"{type(error).__name__}: {error}"
     return said
@@ -255,23 +270,30 @@ def frozen(world: World) -> dict[str, Any]:
 
 def gathered(world: World) -> dict[str, Any]:
     """Values that travel, and a model that comes back in one piece."""
+    from torch.distributed.fsdp import FSDPModule
+
     from minids.train.parallel import in_one_piece, spread
 
     w = world.split(shards_for(V3, world.size))
     model = spread(Transformer(V3, seed=5), w)
+    asked: list[int] = []
     again = in_one_piece(model, V3, w.device).state_dict()
     same = all(torch.equal(again[n], t) for n, t in Transformer(V3, seed=5).state_dict().items())
+    sums = world.summed([torch.ones(2), torch.tensor(world.rank)])
     here = sum(p.to_local().numel() for p in model.parameters())
     tested = evaluate(model, [some_batch(0), some_batch(1)])
     return {
         "same": same,
+        "cut": sum(isinstance(module, FSDPModule) for module in model.modules()),
         "tested": tested,
         "here": here,
         "ranks": world.gathered(world.rank),
         "first": world.told(f"from {world.rank}"),
-        "by first": world.told_by_first(lambda: world.rank + 100),
+        "by first": world.told_by_first(lambda: asked.append(world.rank) or 100),
+        "asked": asked,
         "any": [world.any(world.rank == 1), world.any(False)],
-        "sum": [t.tolist() for t in world.summed([torch.ones(2), torch.tensor(world.rank)])],
+        "sum": [t.tolist() for t in sums],
+        "whole numbers": [not t.is_floating_point() for t in sums],
     }
 
 
@@ -324,7 +346,7 @@ def everything(world: World, folder: Path) -> dict[str, Any]:
     told["frozen"] = frozen(world)
     told["gathered"] = gathered(world)
     told["refused"] = refused(world, folder)
-    told["saved"] = saved(world, folder / "shared", of=world.size)
+    told["saved"] = saved(world, folder / "shared")
     return told
 
 

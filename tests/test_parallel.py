@@ -25,6 +25,7 @@ from minids import checkpoint
 from minids.cli.train import train
 from minids.durable import CheckpointError
 from minids.train.loop import fit
+from minids.train.update import adamw
 from minids.train.world import World, launched, shards_for
 
 TESTS = Path(__file__).parent
@@ -132,6 +133,8 @@ def test_all_processes_yield_the_same_steps(told, n, name):
 def test_experts_that_do_not_come_even_are_split_as_far_as_they_go(told):
     assert [told[n][0]["six experts"]["shards"] for n in (2, 4)] == [2, 2]
     assert [told[n][0]["v3"]["shards"] for n in (2, 4)] == [2, 4]
+    neighbours = [report["six experts"]["copy"] for report in told[4]]
+    assert neighbours == [[0, 1], [0, 1], [2, 3], [2, 3]]
     assert shards_for(runs.SIX, 3) == 3 and shards_for(runs.SIX, 5) == 1
     assert shards_for(DENSE, 7) == 7
 
@@ -163,6 +166,12 @@ def test_a_spread_model_is_tested_and_comes_back_in_one_piece(told, n):
         assert report["gathered"]["tested"] == pytest.approx(expected, abs=CLOSE)
 
 
+@pytest.mark.parametrize("n", [2, 4])
+def test_a_model_is_cut_at_its_blocks(told, n):
+    """Only one block's weights are whole at a time."""
+    assert [report["gathered"]["cut"] for report in told[n]] == n * [runs.V3.n_layers + 1]
+
+
 # ---- experts apart
 
 
@@ -183,21 +192,23 @@ def test_who_gets_no_token_sends_results_of_the_type_that_the_others_send(told, 
 
 
 def test_a_run_goes_on_with_another_number_of_processes(told, folder):
-    """Three steps by two, three by four, three by one: the nine steps of one that never stopped."""
+    """One step by one, three by two, three by four, two by one: nine by one that never stopped."""
     from minids.train.sharded_checkpoint import look, resume
 
     for name in runs.SAVED:
         c, how = runs.CONFIGS[name], {**runs.options(runs.CONFIGS[name]), "steps": 9}
         straight = runs.seen(fit(runs.Transformer(c, seed=0), runs.some_batch, **how))
         by_two, by_four = (told[n][0]["saved"][name] for n in (2, 4))
-        assert (by_two["start"], by_four["start"]) == (0, 3)
+        assert (by_two["start"], by_four["start"]) == (1, 4)
+        assert (by_two["by"], by_four["by"]) == (None, 2)
+        assert (by_two["left"], by_four["left"]) == ([4], [4, 7])  # they kept one, and two
         found = look(folder / "shared" / name, World.alone())
-        assert (found.step, found.processes) == (6, 4)
+        assert (found.step, found.processes) == (7, 4)
         assert found.extra == {"by": 4, "pair": (1, None)} and found.config == c
         model, optimizer = resume(found, World.alone(), lr=3e-3)
-        last = runs.seen(fit(model, runs.some_batch, start=6, optimizer=optimizer, **how))
+        last = runs.seen(fit(model, runs.some_batch, start=7, optimizer=optimizer, **how))
         losses = [step[:1] for step in by_two["steps"] + by_four["steps"] + last]
-        assert off(losses, [step[:1] for step in straight]) < CLOSE
+        assert off(losses, [step[:1] for step in straight[1:]]) < CLOSE
 
 
 def test_without_the_moments_it_would_not_go_on(told, folder):
@@ -206,8 +217,30 @@ def test_without_the_moments_it_would_not_go_on(told, folder):
     c, how = runs.V3, {**runs.options(runs.V3), "steps": 9}
     straight = runs.seen(fit(runs.Transformer(c, seed=0), runs.some_batch, **how))
     model, _ = resume(look(folder / "shared" / "v3", World.alone()), World.alone(), lr=3e-3)
-    forgot = runs.seen(fit(model, runs.some_batch, start=6, **how))
-    assert off([s[:1] for s in forgot], [s[:1] for s in straight[6:]]) > 100 * CLOSE
+    forgot = runs.seen(fit(model, runs.some_batch, start=7, **how))
+    assert off([s[:1] for s in forgot], [s[:1] for s in straight[7:]]) > 100 * CLOSE
+
+
+@pytest.mark.filterwarnings("ignore:torch.distributed is disabled")
+def test_what_was_saved_before_the_first_step_has_no_moments(tmp_path):
+    from minids.train.sharded_checkpoint import look, resume, save
+
+    model = runs.Transformer(DENSE, seed=0)
+    save(tmp_path, model, adamw(model), world=World.alone(), step=0)
+    found = look(tmp_path, World.alone())
+    again, optimizer = resume(found, World.alone(), lr=1e-3)
+    assert not found.moments and not optimizer.state
+    assert all(map(torch.equal, again.parameters(), model.parameters()))
+
+
+def test_of_what_one_process_saved_the_step_that_was_looked_for_is_resumed(tmp_path):
+    from minids.train.sharded_checkpoint import look, resume
+
+    for step in (1, 2):
+        checkpoint.save(tmp_path, runs.Transformer(DENSE, seed=step), step=step)
+    model, _ = resume(look(tmp_path, World.alone(), step=1), World.alone(), lr=1e-3)
+    first = runs.Transformer(DENSE, seed=1)
+    assert all(map(torch.equal, model.parameters(), first.parameters()))
 
 
 def test_what_several_saved_is_not_read_as_if_one_had(told, folder):
@@ -222,11 +255,11 @@ def test_a_damaged_part_is_named(told, folder, tmp_path):
 
     copy = tmp_path / "v3"
     shutil.copytree(folder / "shared" / "v3", copy)
-    part = sorted((copy / "step-000006").glob("*.safetensors"))[1]
+    part = sorted((copy / "step-000007").glob("*.safetensors"))[1]
     part.write_bytes(part.read_bytes()[:-1] + b"x")
     with pytest.raises(CheckpointError, match=part.name):
         look(copy, World.alone())
-    assert look(copy, World.alone(), step=3).processes == 2
+    assert look(copy, World.alone(), step=4).processes == 2
 
 
 def test_one_process_is_killed_and_the_run_goes_on(folder):
@@ -253,6 +286,7 @@ def test_what_cannot_be_done_is_refused_in_every_process(told, n):
     for report in told[n]:
         said = report["refused"]
         assert said["save"].startswith(("OSError", "NotADirectoryError", "FileExistsError"))
+        assert "could not be saved" in said["disk"] and "process 1: disk full" in said["disk"]
         assert "could not be saved" in said["save"] and "no complete checkpoint" in said["look"]
         assert "do not form groups" in said["groups"]
         assert f"in {9 * n} parts" in said["rows"]
@@ -261,17 +295,44 @@ def test_what_cannot_be_done_is_refused_in_every_process(told, n):
         assert "6 experts do not split over 4" in told[4][0]["refused"]["split"]
 
 
+def test_what_cannot_be_saved_in_parts_is_refused(tmp_path, monkeypatch):
+    from minids.train.sharded_checkpoint import save
+
+    model = runs.Transformer(DENSE, seed=0)
+    how = {"world": World.alone(), "step": 1}
+    for wrong in ({"keep": 0}, {"step": -1}):
+        with pytest.raises(ValueError, match="must be at least"):
+            save(tmp_path, model, adamw(model), **{**how, **wrong})
+    with pytest.raises(ValueError, match="write them as lists"):
+        save(tmp_path, model, adamw(model), extra={"a": torch.ones(2)}, **how)
+    monkeypatch.setattr(torch.distributed.checkpoint, "HuggingFaceStorageWriter", None)
+    with pytest.raises(OSError, match="cannot keep a checkpoint in parts: update torch"):
+        save(tmp_path, model, adamw(model), **how)
+
+
 # ---- the world
+
+
+def test_where_split_gradients_cannot_be_added_every_process_has_all_weights(monkeypatch):
+    def missing(*_args):
+        raise RuntimeError("no such collective")
+
+    for name in ("reduce_scatter_single", "reduce_scatter_tensor"):
+        monkeypatch.setattr(torch.distributed, name, missing, raising=False)
+    world = World(rank=1, size=2)
+    assert world.split() == world and world.shards == 1
 
 
 @pytest.mark.parametrize("n", [2, 4])
 def test_values_travel(told, n):
-    for report in told[n]:
+    for rank, report in enumerate(told[n]):
         values = report["gathered"]
         assert values["ranks"] == list(range(n))
         assert values["first"] == "from 0" and values["by first"] == 100
+        assert values["asked"] == [0] * (rank == 0)
         assert values["any"] == [True, False]
         assert values["sum"] == [[n, n], n * (n - 1) // 2]
+        assert values["whole numbers"] == [False, True]
 
 
 def test_alone_nothing_travels():

@@ -59,6 +59,8 @@ def save(
     All processes must call it, each writes its part; the first one seals and prunes. `extra` may
     hold what checkpoint.save takes, but no tensors: ValueError. If one fails, OSError in all.
     """
+    if keep < 1 or step < 0:
+        raise ValueError(f"keep={keep} must be at least 1 and step={step} at least 0")
     later = world.told_by_first(lambda: [s for s in checkpoint.steps(folder) if s > step])
     if later:
         raise CheckpointError(
@@ -184,16 +186,12 @@ def _tensors(model: nn.Module, optimizer: Optimizer) -> dict[str, Tensor]:
 
 
 def _make_room(optimizer: Optimizer) -> None:
-    """Let AdamW make its state, as it does in its first step, by a step that changes nothing."""
-    rates = [group["lr"] for group in optimizer.param_groups]
+    """Let AdamW make its state, as it does in its first step; weights are read after it."""
     for group in optimizer.param_groups:
-        group["lr"] = 0.0
         for weight in group["params"]:
             weight.grad = torch.zeros_like(weight)
     optimizer.step()
     optimizer.zero_grad(set_to_none=True)
-    for group, rate in zip(optimizer.param_groups, rates, strict=True):
-        group["lr"] = rate
 
 
 def _cut_state(state: dict[str, Any], optimizer: Optimizer) -> dict[str, Any]:
