@@ -15,7 +15,7 @@ from typing import Any
 import jaxtyping
 from beartype import BeartypeConf, beartype
 
-OFTEN = 10
+OFTEN = 5
 _jaxtyped = jaxtyping.jaxtyped
 _calls: Counter[CodeType] = Counter()
 
