@@ -5,7 +5,8 @@ A file such as ch06/nudge.py holds two lists:
 RIGHT = [f, g]                       differently written, all correct
 WRONG = [("name", f, "words"), …]    the claim or hint that says these words catches f
 
-They prove the checkers (tests/test_check.py), and some of them hang in a chapter's bug museum.
+They prove the checkers (tests/test_check.py), and some of them hang in a chapter's bug museum. A
+file whose name begins with _ is no exercise: its neighbours take what it holds.
 """
 
 import importlib
@@ -40,7 +41,7 @@ def _files() -> dict[str, str]:
     for chapter in pkgutil.iter_modules(__path__):
         package = importlib.import_module(f"{__name__}.{chapter.name}") if chapter.ispkg else None
         for file in pkgutil.iter_modules(package.__path__ if package else []):
-            if file.name != "museum":
+            if file.name != "museum" and not file.name.startswith("_"):
                 exercise = f"{chapter.name[2:]}.{file.name.rstrip('_')}"
                 found[exercise] = f"{__name__}.{chapter.name}.{file.name}"
     return found

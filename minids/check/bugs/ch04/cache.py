@@ -1,77 +1,18 @@
-"""Answers to 04.cache, right and wrong: what latent attention keeps of a token."""
+"""Mistakes of 04.cache: memories that keep too much or too little, or rewind otherwise."""
 
 from collections import deque
 
 import torch
 
+from minids.check.bugs.ch04._memories import (
+    RIGHT,
+    Memory,
+    MemoryInLists,
+    MemoryInOneTensor,
+    scale_of,
+)
 from minids.check.bugs.ch04.absorb import causal
 from minids.model.mla import absorbed
-
-
-def _scale(q_nope, q_rope):
-    return (q_nope.shape[-1] + q_rope.shape[-1]) ** -0.5
-
-
-class Memory:
-    def __init__(self, key_up, value_up):
-        self.key_up, self.value_up = key_up, value_up
-        self.latent = self.k_rope = None
-
-    def step(self, q_nope, q_rope, latent, k_rope):
-        self.latent = latent if self.latent is None else torch.cat([self.latent, latent], 1)
-        self.k_rope = k_rope if self.k_rope is None else torch.cat([self.k_rope, k_rope], 1)
-        return self.look(q_nope, q_rope, self.latent, self.k_rope)
-
-    def look(self, q_nope, q_rope, latent, k_rope):
-        scale = _scale(q_nope, q_rope)
-        return absorbed(q_nope, q_rope, latent, k_rope, self.key_up, self.value_up, scale)
-
-    def rewind(self, length):
-        held = 0 if self.latent is None else self.latent.shape[1]
-        if length > held:
-            raise ValueError(f"there are {held} tokens, not {length}")
-        if held:
-            self.latent, self.k_rope = self.latent[:, :length], self.k_rope[:, :length]
-
-
-class MemoryInOneTensor:
-    def __init__(self, key_up, value_up):
-        self.ups, self.rows = (key_up, value_up), []
-
-    def step(self, q_nope, q_rope, latent, k_rope):
-        self.rows.extend(torch.cat([latent, k_rope], -1).split(1, dim=1))
-        widths = [latent.shape[-1], k_rope.shape[-1]]
-        latents, keys = torch.cat(self.rows, 1).split(widths, -1)
-        return absorbed(q_nope, q_rope, latents, keys, *self.ups, _scale(q_nope, q_rope))
-
-    def rewind(self, length):
-        if not 0 <= length <= len(self.rows):
-            raise ValueError(f"{length} is not between 0 and {len(self.rows)}")
-        del self.rows[length:]
-
-
-class MemoryWithWeightsOfItsOwn(Memory):
-    def __init__(self, key_up, value_up):
-        super().__init__(key_up.clone(), value_up.clone())
-
-
-class MemoryInLists(Memory):
-    def __init__(self, key_up, value_up):
-        super().__init__(key_up, value_up)
-        self.latents, self.keys = [], []
-
-    def step(self, q_nope, q_rope, latent, k_rope):
-        self.latents.append(latent)
-        self.keys.append(k_rope)
-        return self.look(q_nope, q_rope, torch.cat(self.latents, 1), torch.cat(self.keys, 1))
-
-    def rewind(self, length):
-        held = sum(latent.shape[1] for latent in self.latents)
-        if length > held:
-            raise ValueError(f"there are {held} tokens, not {length}")
-        if held:
-            self.latents = [torch.cat(self.latents, 1)[:, :length]]
-            self.keys = [torch.cat(self.keys, 1)[:, :length]]
 
 
 class KeepsQueries(MemoryInLists):
@@ -132,7 +73,7 @@ class KeysAndValues(Memory):
         values = torch.einsum("bsr,hvr->bhsv", latent, self.value_up)
         self.keys = keys if self.keys is None else torch.cat([self.keys, keys], 2)
         self.values = values if self.values is None else torch.cat([self.values, values], 2)
-        scores = torch.cat([q_nope, q_rope], -1) @ self.keys.mT * _scale(q_nope, q_rope)
+        scores = torch.cat([q_nope, q_rope], -1) @ self.keys.mT * scale_of(q_nope, q_rope)
         return causal(scores).softmax(-1) @ self.values
 
     def rewind(self, length):
@@ -214,11 +155,11 @@ class SharedByAll(MemoryInOneTensor):
 class SeesTheNext(Memory):
     def look(self, q_nope, q_rope, latent, k_rope):
         everything = torch.ones(1, 1, q_nope.shape[2], latent.shape[1], dtype=torch.bool)
-        w, scale = (self.key_up, self.value_up), _scale(q_nope, q_rope)
+        w, scale = (self.key_up, self.value_up), scale_of(q_nope, q_rope)
         return absorbed(q_nope, q_rope, latent, k_rope, *w, scale, everything)
 
 
-RIGHT = [Memory, MemoryInOneTensor, MemoryInLists, MemoryWithWeightsOfItsOwn]
+__all__ = ["RIGHT", "WRONG"]
 
 WRONG = [
     ("keys and values kept", KeysAndValues, "more than it needs"),
