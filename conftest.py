@@ -1,7 +1,8 @@
 """For every test, the notebooks included: no network, checked signatures, honest notebook runs.
 
 The import hook has to stand before anything imports minids: it makes jaxtyping and beartype check
-each call of the package. Kernels of notebooks are other processes, and run without it.
+calls of the package (tests/typecheck.py says which). Kernels of notebooks are other processes, and
+run without it.
 
 A machine with a GPU may have neither beartype nor Jupyter. The tests marked "cuda" run there all
 the same, without checked signatures and notebooks.
@@ -23,6 +24,11 @@ if find_spec("beartype"):
 
     typecheck.install()
 
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_setup() -> None:
+        typecheck.begin()
+
+
 import no_network  # noqa: E402
 
 no_network.install()
@@ -33,10 +39,3 @@ os.environ["PYTHONPATH"] = os.pathsep.join(
 os.environ["MINIDS_PROGRESS"] = "off"
 
 pytest_plugins = ["notebook_cells"] if find_spec("nbval") else []
-
-
-if find_spec("beartype"):
-
-    @pytest.hookimpl(tryfirst=True)
-    def pytest_runtest_setup() -> None:
-        typecheck.begin()

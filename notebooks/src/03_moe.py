@@ -453,7 +453,7 @@ figure(
         ("prose", "code"),
         "real text, layer 0: which expert serves which domain",
     ),
-    "Loads of sixteen experts for prose and for code. Above, about a third of the experts serve one of the two more than twice as much, a few by much more. "
+    "Loads of sixteen experts for prose and for code. Above, up to half of the experts serve one of the two more than twice as much, a few by much more. "
     "Below, with shuffled labels, the two rows are nearly alike.",
 )
 
