@@ -5,6 +5,7 @@ import gc
 import io
 import json
 import os
+import re
 import subprocess
 import sys
 from collections import Counter
@@ -60,7 +61,11 @@ claim("the kernel starts in the notebook's folder", Path.cwd().name == "notebook
 
 # %% tags=["hide-input", "nbval-ignore-output"]
 import os
+
+from minids.study.lesson import show_source
+
 print(os.getpid(), os.environ.get("OMP_NUM_THREADS"))
+show_source(claim)
 """
 
 SOLUTION = '''
@@ -402,6 +407,21 @@ def test_drift_names_every_notebook_that_no_longer_follows_its_source(root: Path
         source.write_text(words)
         (root / "exercises" / "08_lost.ipynb").unlink()
         cut(root=root)
+    assert drift(root=root) == []
+
+
+def test_drift_names_a_cell_that_shows_code_as_it_no_longer_is(root: Path) -> None:
+    path = root / "notebooks" / "77_tiny.ipynb"
+    built = path.read_text()
+    assert built.count("def claim(") == 1
+    path.write_text(built.replace("def claim(", "def claimed("))
+    try:
+        (late,) = drift(root=root)
+        assert re.fullmatch(
+            r"notebooks/77_tiny, cell \d+, shows code that has changed: build it again", late
+        )
+    finally:
+        path.write_text(built)
     assert drift(root=root) == []
 
 

@@ -1,14 +1,17 @@
-"""Notebooks that no longer say what their sources say."""
+"""Notebooks that no longer say what their sources say, or show code as it was."""
 
 import json
 from pathlib import Path
 from typing import Any
 
-from minids.course import files, install_cell, source
+from minids.course import files, install_cell, shown, source
 
 
 def drift(*, root: Path = Path(".")) -> list[str]:
-    """A sentence for each notebook that differs from its source, lacks it, or lacks a build."""
+    """A sentence for each notebook that differs from its source, lacks it, or lacks a build.
+
+    And for each cell that shows code of the package as it no longer is.
+    """
     found = []
     expected = set()
     for path in files.sources(root):
@@ -42,7 +45,7 @@ def _differs(built: Path, wanted: Any, name: str, whole: bool = False) -> list[s
             return [f"{name}, cell {number}, differs from its source: build it again"]
     if len(_cells(have)) != len(_cells(want)):
         return [f"{name} has {len(_cells(have))} cells, its source {len(_cells(want))}"]
-    return []
+    return shown.outdated(have, name)
 
 
 def _bare(notebook: dict[str, Any]) -> list[tuple[str, str, str, tuple[str, ...]]]:
