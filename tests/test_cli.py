@@ -891,10 +891,10 @@ def test_grade_writes_a_page_for_each_learner(small_course, monkeypatch):
     assert "1 of 1 solved." in (small_course / "feedback" / "ann.md").read_text()
 
 
-def test_grade_says_on_stderr_whose_turn_it_is(tmp_path):
+def test_grade_says_on_stderr_who_is_done(tmp_path):
     for name in ("ann", "bob"):
         (tmp_path / f"{name}.ipynb").write_text("{")
-    ran = run("grade", tmp_path, "--json")
+    ran = run("grade", tmp_path, "--json", "--workers", 1)
     assert [row["submission"] for row in json.loads(ran.stdout)] == ["ann.ipynb", "bob.ipynb"]
     assert ran.stderr == "  1 of 2  ann.ipynb\n  2 of 2  bob.ipynb\n"
 

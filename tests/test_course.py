@@ -144,7 +144,9 @@ def root(tmp_path_factory: Any) -> Iterator[Path]:
     write(folder / "lib" / "checks_77.py", CHECKS)
     old = os.environ.get("PYTHONPATH", "")
     os.environ["PYTHONPATH"] = os.pathsep.join([str(folder / "lib"), old])
+    sys.path.append(str(folder / "lib"))  # as in a Python that was started with it
     yield _built(folder)
+    sys.path.remove(str(folder / "lib"))
     os.environ["PYTHONPATH"] = old
 
 
@@ -529,12 +531,13 @@ def test_submissions_are_named_by_their_folder_and_copies_of_jupyter_are_none(
     for name in ("ann", ".ipynb_checkpoints", "bob/.ipynb_checkpoints", ".minids"):
         (tmp_path / name).mkdir(parents=True)
         (tmp_path / name / "77.ipynb").write_text("no notebook")
-    assert [found.submission for found in grade(tmp_path, root=root)] == ["ann/77.ipynb"]
+    found = grade(tmp_path, root=root, workers=0)
+    assert [graded.submission for graded in found] == ["ann/77.ipynb"]
 
 
 def test_twelve_varied_submissions_get_what_they_earned(root: Path, tmp_path: Path) -> None:
     expected = twelve(root, tmp_path)
-    graded = grade(tmp_path, root=root, seconds=12, seeds=[1, 2])
+    graded = grade(tmp_path, root=root, seconds=12, seeds=[1, 2], workers=1)
     got: dict[str, dict[str, str]] = {}
     for row in csv.DictReader(io.StringIO(report(graded).csv)):
         got.setdefault(row["submission"], {})[row["exercise"]] = row["state"]
@@ -552,7 +555,7 @@ def test_a_check_that_was_tampered_with_earns_nothing(
     root: Path, tmp_path: Path, cheat: str
 ) -> None:
     submission(root, tmp_path / "nia.ipynb", first=cheat, half=HALF.replace("2", "3"))
-    graded = grade(tmp_path, root=root, seconds=20, seeds=[1])
+    graded = grade(tmp_path, root=root, seconds=20, seeds=[1], workers=0)
     assert {g.exercise for g in graded} == set(OPEN)
     assert {(g.state, g.failed) for g in graded} == {("error", "the check was tampered with")}
 
@@ -563,12 +566,26 @@ def test_a_submission_that_garbles_its_kernel_stops_nobody_elses(
     submission(root, tmp_path / "a.ipynb", late=GARBLED)
     submission(root, tmp_path / "b.ipynb", double=RIGHT, answer="answer = 42", half=HALF)
     states: dict[str, dict[str, str]] = {"a.ipynb": {}, "b.ipynb": {}}
-    for g in grade(tmp_path, root=root, seconds=20, seeds=[1]):
+    for g in grade(tmp_path, root=root, seconds=20, seeds=[1], workers=0):
         states[g.submission][g.exercise] = g.state
     assert states["b.ipynb"] == SOLVED
     assert set(states["a.ipynb"]) == set(OPEN) and "solved" not in states["a.ipynb"].values()
     gc.collect()  # asyncio tells of a forgotten task when it is thrown away
     assert "never retrieved" not in caplog.text
+
+
+@pytest.mark.skipif(os.name != "posix", reason="SIGKILL is POSIX's")
+def test_a_submission_that_kills_its_grader_stops_nobody_elses(root: Path, tmp_path: Path) -> None:
+    kills = "import os, signal\nos.kill(os.getppid(), signal.SIGKILL)"
+    submission(root, tmp_path / "a.ipynb", first=kills)
+    submission(root, tmp_path / "b.ipynb", double=RIGHT, answer="answer = 42", half=HALF)
+    said: list[str] = []
+    killer, *others = grade(tmp_path, root=root, seconds=30, seeds=[1], workers=1, say=said.append)
+    assert killer[:4] == ("a.ipynb", "", "did not run", "it ended its grader")
+    assert "exit code -9" in killer.hint
+    assert {(g.submission, g.state) for g in others} == {("b.ipynb", "solved")}
+    assert [g.exercise for g in others] == [*OPEN]
+    assert said == ["  1 of 2  a.ipynb", "  2 of 2  b.ipynb"]
 
 
 def test_the_pages_say_who_is_where_and_that_this_is_no_sandbox(tmp_path: Path) -> None:
@@ -600,5 +617,6 @@ def test_an_answer_further_down_counts_and_a_shown_one_does_not(root: Path, tmp_
     notebook = submission(root, path, late=late)
     notebook.cells.append(nbformat.v4.new_code_cell(RIGHT))
     nbformat.write(notebook, path)
-    states = {g.exercise: g.state for g in grade(tmp_path, root=root, seconds=30, seeds=[1])}
+    graded = grade(tmp_path, root=root, seconds=30, seeds=[1], workers=0)
+    states = {g.exercise: g.state for g in graded}
     assert states == {**OPEN, "77.double": "solved"}

@@ -70,6 +70,9 @@ def grade(
         Path | None, typer.Option(help="also write a page for each learner into this folder")
     ] = None,
     seconds: Annotated[float, typer.Option(help="limit for one submission")] = 120,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="how many are graded at once [one for every core]")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="print the results as JSON")] = False,
 ) -> None:
     """Grade a folder of submissions. It RUNS their code with your rights: this is no sandbox."""
@@ -90,7 +93,11 @@ def grade(
         if pages is not None:
             refuse_unwritable(pages, "name another folder with --pages")
     graded = work.grade(
-        folder, root=course_folder(), seconds=seconds, say=lambda line: typer.echo(line, err=True)
+        folder,
+        root=course_folder(),
+        seconds=seconds,
+        workers=workers,
+        say=lambda line: typer.echo(line, err=True),
     )
     report = work.report(graded)
     if as_json:

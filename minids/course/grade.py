@@ -4,12 +4,14 @@ This is no sandbox: a submission is code, and it runs with your rights.
 """
 
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from minids.course.roll import exercises, scripts
 from minids.course.submission import Answer, answers
+from minids.study.workers import WorkerError, run_tasks
 
 
 class Graded(NamedTuple):
@@ -29,24 +31,60 @@ def grade(
     root: Path = Path("."),
     seeds: Sequence[int] | None = None,
     seconds: float = 120,
+    workers: int | None = None,
     say: Callable[[str], object] = lambda line: None,
 ) -> list[Graded]:
     """Results of every exercise in every notebook of `folder`, subfolders included.
 
     A submission belongs to the exercise notebook it was made from (it says so inside; else its
     file name must contain that notebook's name). seeds: three random ones by default; seconds:
-    limit for one submission. say: told which submission is next, as "3 of 30  ann/02_gqa.ipynb".
+    limit for one submission; workers: how many are graded at once, each in a process of its own
+    (one for every core if None; 0: one after another in this process). say: told which submission
+    is done, as "3 of 30  ann/02_gqa.ipynb".
     """
     chosen = [secrets.randbelow(2**31) for _ in range(3)] if seeds is None else list(seeds)
     known = scripts(root)
-    found: list[Graded] = []
     copies = {".ipynb_checkpoints", ".minids"}
     paths = [path for path in sorted(folder.rglob("*.ipynb")) if not copies & set(path.parts)]
-    for number, path in enumerate(paths, start=1):
-        name = path.relative_to(folder).as_posix()
-        say(f"{number:3} of {len(paths)}  {name}")
-        found += _grade_one(path, name, known, chosen, seconds)
-    return found
+    tasks = [
+        {
+            "path": path,
+            "name": path.relative_to(folder).as_posix(),
+            "known": known,
+            "seeds": chosen,
+            "seconds": seconds,
+        }
+        for path in paths
+    ]
+    found: dict[int, list[Graded]] = {}
+    with closing(_each(tasks, workers)) as done:
+        for number, rows in done:
+            found[number] = rows
+            say(f"{len(found):3} of {len(tasks)}  {tasks[number]['name']}")
+    return [row for number in sorted(found) for row in found[number]]
+
+
+def _each(
+    tasks: Sequence[dict[str, Any]], workers: int | None
+) -> Generator[tuple[int, list[Graded]], None, None]:
+    """The number of each submission with its results, as they are done.
+
+    One that takes its worker down with it is left behind, and the others are graded without it.
+    """
+    left = list(range(len(tasks)))
+    while left:
+        asked = list(left)
+        try:
+            for at, rows in run_tasks(_grade_one, [tasks[number] for number in asked], workers):
+                left.remove(asked[at])
+                yield asked[at], rows
+        except WorkerError as error:
+            if error.task < 0:
+                raise
+            number, why = asked[error.task], str(error).splitlines()[0]
+            left.remove(number)
+            name = tasks[number]["name"]
+            yield number, [Graded(name, "", "did not run", "it ended its grader", why, 0.0)]
 
 
 def _grade_one(
