@@ -581,7 +581,10 @@ figure(
 errors = [
     abs(speed / (x / line_costs[arm]) - 1) for arm, marks in points.items() for x, speed in marks
 ]
-claim("a round costs least for the deepest model", min(costs.values()) == costs[depths[-1]])
+claim(
+    "in a model of twelve layers a round costs less than in a model of one, by two fifths of a step or more",
+    costs[1] - costs[12] > 0.4,
+)
 claim(
     "two layers: a round costs more than 1.4 steps; twelve: less, by a fifth of a step or more",
     costs[2] > 1.4 and costs[2] - costs[12] > 0.2,
