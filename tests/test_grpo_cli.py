@@ -50,6 +50,14 @@ def test_a_stopped_run_goes_on_to_the_same_weights(tmp_path, monkeypatch):
     assert all(bool((a[name] == b[name]).all()) for name in a)
 
 
+def test_a_run_stopped_under_json_says_on_stderr_how_to_go_on(tmp_path, monkeypatch):
+    stopping_at_once(monkeypatch)
+    result = run("--json", "--out", str(tmp_path / "r"))
+    assert result.exit_code == 130
+    assert [json.loads(line)["step"] for line in result.stdout.splitlines()] == [0]
+    assert f"minids grpo --resume {tmp_path / 'r'}" in " ".join(result.stderr.split())
+
+
 def test_a_run_tells_before_and_after(tmp_path):
     result = run("--out", str(tmp_path / "r"))
     assert "before: " in result.output and "after : " in result.output

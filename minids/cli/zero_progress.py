@@ -53,9 +53,9 @@ def carry_out(run: Run, *, as_json: bool, save_every: int) -> int:
             typer.echo(f"minids: {error}\n{again(run.folder, 'grpo')}", err=True)
         return 1
     if done < practice:
-        say(
-            f"\nstopped and saved after {done} steps. Go on with: {resume_line(run.folder, 'grpo')}"
-        )
+        if run.world.leads:
+            line = resume_line(run.folder, "grpo")
+            typer.echo(f"\nstopped and saved after {done} steps. Go on with: {line}", err=as_json)
         return INTERRUPTED
     seconds = time.monotonic() - began
     after = _tested(run, test)
