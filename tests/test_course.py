@@ -21,8 +21,11 @@ from notebook_cells import Tally, shortfalls
 from minids.course import Graded, build, cut, doubled, drift, grade, report, write_pages
 from minids.course.build import BuildError
 from minids.course.files import write
+from minids.course.grade import _why
 from minids.course.measure import Cost, stored
+from minids.course.shown import outdated
 from minids.course.source import exercise, read
+from minids.study.workers import WorkerError
 
 CHAPTER = """
 # %% [markdown]
@@ -427,6 +430,19 @@ def test_drift_names_a_cell_that_shows_code_as_it_no_longer_is(root: Path) -> No
     assert drift(root=root) == []
 
 
+def test_code_that_is_gone_is_named_and_not_a_traceback() -> None:
+    gone = "from minids.study import lesson\nfrom minids.study.lesson import nothing\nx = 1 / 0"
+    cells = [
+        {"cell_type": "code", "source": [gone], "outputs": []},
+        {"cell_type": "code", "source": ["%pip install x"], "outputs": []},
+        {"cell_type": "code", "source": ["from minids.study.lesson import show_source\n",
+                                         "show_source(lesson.nobody)"], "outputs": []},
+    ]  # fmt: skip
+    first, second = outdated({"cells": cells}, "n")
+    assert first.startswith("n, cell 0, asks for what is gone: cannot import name 'nothing'")
+    assert second.startswith("n, cell 2, asks for what is gone:") and "'nobody'" in second
+
+
 # --- grade
 
 
@@ -586,6 +602,12 @@ def test_a_submission_that_kills_its_grader_stops_nobody_elses(root: Path, tmp_p
     assert {(g.submission, g.state) for g in others} == {("b.ipynb", "solved")}
     assert [g.exercise for g in others] == [*OPEN]
     assert said == ["  1 of 2  a.ipynb", "  2 of 2  b.ipynb"]
+
+
+def test_trouble_in_a_grader_is_said_by_its_last_line_and_a_death_by_its_first() -> None:
+    trace = "Traceback (most recent call last):\n  File x\nTypeError: no seeds\n"
+    assert _why(WorkerError(0, trace)) == "TypeError: no seeds"
+    assert _why(WorkerError(0, "exit code -9; its last words:\nhello")).startswith("exit code -9")
 
 
 def test_the_pages_say_who_is_where_and_that_this_is_no_sandbox(tmp_path: Path) -> None:

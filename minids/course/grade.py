@@ -81,10 +81,15 @@ def _each(
         except WorkerError as error:
             if error.task < 0:
                 raise
-            number, why = asked[error.task], str(error).splitlines()[0]
+            number, name = asked[error.task], tasks[asked[error.task]]["name"]
             left.remove(number)
-            name = tasks[number]["name"]
-            yield number, [Graded(name, "", "did not run", "it ended its grader", why, 0.0)]
+            yield number, [Graded(name, "", "did not run", "it ended its grader", _why(error), 0.0)]
+
+
+def _why(error: WorkerError) -> str:
+    """The line that says what happened: a traceback's last one, else the first."""
+    lines = str(error).strip().splitlines()
+    return lines[-1] if lines[0].startswith("Traceback") else lines[0]
 
 
 def _grade_one(

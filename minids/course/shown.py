@@ -9,7 +9,8 @@ from typing import Any
 def outdated(notebook: dict[str, Any], name: str) -> list[str]:
     """A sentence for each cell whose `show_source` would print something else today.
 
-    Runs the notebook's imports and, of everything else, these calls alone.
+    Or that imports or shows what is gone. Runs the notebook's imports and, of everything else,
+    these calls alone.
     """
     if not any("show_source(" in "".join(cell["source"]) for cell in notebook["cells"]):
         return []
@@ -17,20 +18,24 @@ def outdated(notebook: dict[str, Any], name: str) -> list[str]:
     names: dict[str, Any] = {}
     for number, cell in enumerate(notebook["cells"]):
         for statement in _statements(cell):
-            if isinstance(statement, ast.Import | ast.ImportFrom):
-                exec(compile(ast.Module([statement], []), name, "exec"), names)
-            elif _shows(statement) and _now(statement, names) not in _printed(cell):
-                found.append(f"{name}, cell {number}, shows code that has changed: build it again")
+            try:
+                if _now(statement, names) not in _printed(cell):
+                    late = "shows code that has changed: build it again"
+                    found.append(f"{name}, cell {number}, {late}")
+            except (ImportError, AttributeError) as error:
+                found.append(f"{name}, cell {number}, asks for what is gone: {error}")
     return found
 
 
 def _statements(cell: dict[str, Any]) -> list[ast.stmt]:
+    """The imports of a cell, and its calls of `show_source`."""
     if cell["cell_type"] != "code":
         return []
     try:
-        return ast.parse("".join(cell["source"])).body
+        body = ast.parse("".join(cell["source"])).body
     except SyntaxError:  # a line for the notebook alone, such as %pip
         return []
+    return [s for s in body if isinstance(s, ast.Import | ast.ImportFrom) or _shows(s)]
 
 
 def _shows(statement: ast.stmt) -> bool:
@@ -43,6 +48,7 @@ def _shows(statement: ast.stmt) -> bool:
 
 
 def _now(statement: ast.stmt, names: dict[str, Any]) -> str:
+    """What the statement prints today; nothing, where it imports."""
     with contextlib.redirect_stdout(io.StringIO()) as text:
         exec(compile(ast.Module([statement], []), "<shown>", "exec"), names)
     return text.getvalue()
