@@ -39,6 +39,8 @@ def test_the_archive_holds_the_repository_its_wheels_and_one_installer(
         if "pip" not in command:
             raise subprocess.CalledProcessError(128, command)  # no git here
         asked.append(command)
+        assert how["check"], "a wheel that pip cannot get ends it"
+        assert str(root / "constraints.txt") == command[command.index("-c") + 1]
         house = Path(command[command.index("--wheel-dir") + 1])
         (house / f"made{len(asked)}-1-py3-none-any.whl").write_text("wheel")
 
@@ -86,10 +88,14 @@ def test_every_requirement_of_learners_and_of_grading_is_packed() -> None:
     assert {str(Requirement(line)) for line in installer.TOOLS} <= everything
 
 
-def test_what_git_ignores_is_not_packed() -> None:
-    names = {path.relative_to(ROOT).as_posix() for path in bundle.tracked(ROOT)}
-    assert {"README.md", "notebooks/00_map.ipynb", "minids/__init__.py"} <= names
-    assert not [name for name in names if re.search(r"\.venv/|__pycache__|/\.git/|^runs/", name)]
+def test_what_git_ignores_is_not_packed_and_what_is_new_is(tmp_path: Path) -> None:
+    root = small(tmp_path)
+    write(root / ".gitignore", "__pycache__/\n")
+    git = ["git", "-C", str(root)]
+    subprocess.run([*git, "init", "--quiet"], check=True)
+    subprocess.run([*git, "add", "pyproject.toml"], check=True)
+    names = [path.relative_to(root).as_posix() for path in bundle.tracked(root)]
+    assert names == [".gitignore", "constraints.txt", "notebooks/00_map.ipynb", "pyproject.toml"]
 
 
 def test_the_installer_uses_its_wheels_and_no_index(tmp_path: Path, monkeypatch: Any) -> None:
@@ -103,6 +109,7 @@ def test_the_installer_uses_its_wheels_and_no_index(tmp_path: Path, monkeypatch:
     assert made["with_pip"]
     for words, how in installs:
         assert "--no-index" in words
+        assert str(root / "constraints.txt") == words[words.index("-c") + 1]
         assert str(root / "wheels") == words[words.index("--find-links") + 1]
         assert not [name for name in how["env"] if name.startswith("PIP_EXTRA")]
         assert how["check"]
@@ -128,6 +135,19 @@ def test_the_installer_says_what_a_python_without_ensurepip_needs(
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     assert installer.main() == 1
     assert "apt-get install python3-venv" in capsys.readouterr().out
+
+
+def test_the_installer_fails_where_its_wheels_do_not_fit(
+    tmp_path: Path, monkeypatch: Any, capsys: Any
+) -> None:
+    def fails(root: Path) -> Path:
+        raise subprocess.CalledProcessError(1, "pip")
+
+    (tmp_path / "wheels").mkdir()
+    monkeypatch.setattr(installer, "__file__", str(tmp_path / "install.py"))
+    monkeypatch.setattr(installer, "install", fails)
+    assert installer.main() == 1
+    assert "for one system and one Python version" in capsys.readouterr().out
 
 
 def test_the_installer_prints_a_command_that_can_be_pasted(

@@ -242,6 +242,29 @@ def test_a_notebook_without_this_courses_cell_has_drifted(course: Path) -> None:
     assert drift(root=course) == []
 
 
+def test_a_notebook_that_is_missing_cut_short_or_nobodys_has_drifted(course: Path) -> None:
+    path = course / "notebooks" / "77_tiny.ipynb"
+    notebook = nbformat.read(path, as_version=4)
+    nbformat.write(notebook, path.with_name("08_lost.ipynb"))
+    del notebook.cells[-1]
+    nbformat.write(notebook, path)
+    (course / "exercises" / "77_tiny.ipynb").unlink()
+    assert drift(root=course) == [
+        "notebooks/77_tiny has 3 cells, its source 4",
+        "exercises/77_tiny has not been built",
+        "notebooks/08_lost has no source",
+    ]
+    path.unlink()
+    assert drift(root=course)[0] == "notebooks/77_tiny has not been built"
+    with pytest.raises(ValueError, match="notebooks/77_tiny has not been built: minids course"):
+        slides.slides(course / "out", root=course)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="rights are POSIX's")
+def test_what_is_built_can_be_read_by_others(course: Path) -> None:
+    assert (course / "exercises" / "77_tiny.ipynb").stat().st_mode & 0o777 == 0o644
+
+
 def test_cells_that_are_known_by_number_move_along(course: Path) -> None:
     costs = '{"machine": {"cores": 96}, "notebooks": {"notebooks/77_tiny": [[0, 1.5, 90], '
     costs += '[1, 2.0, 80]], "solutions/77_tiny": [[0, 0.0, 9], [1, 1.0, 9], [2, 1.0, 9]]}}'

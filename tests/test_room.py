@@ -147,6 +147,18 @@ def test_solved_once_stays_solved_wherever_it_was(tmp_path: Path) -> None:
     assert board.own(tmp_path)["77.double"]["solved"]
 
 
+def test_an_answer_that_was_shown_is_told_apart_and_not_counted(tmp_path: Path) -> None:
+    learner(tmp_path, double=entry("solved"), four=entry("shown"))
+    said = board.page(board.own(tmp_path), ROLL)
+    assert "77_tiny  [#o.]  1 of 3\n    77.four: its answer was shown; `minids reset`" in said
+
+
+def test_of_several_places_the_later_check_counts(tmp_path: Path) -> None:
+    learner(tmp_path, double=entry("wrong", "2026-03-01 11:00", failed="later"))
+    learner(tmp_path / "exercises", double=entry("wrong", "2026-03-01 10:00"))
+    assert board.own(tmp_path)["77.double"]["failed"] == "later"
+
+
 # --- the room
 
 
@@ -167,9 +179,18 @@ def test_the_board_has_a_row_for_each_learner_and_says_who_is_stuck_where(tmp_pa
     assert "77.four: it doubles (2 tries)" in rows["bob"], "the latest of what is open"
     assert "o.." in rows["cem"]
     assert "28 days ago" in rows["cem"]
+    solved = {name: int(rows[name].split()[2]) for name in ("ann", "bob", "cem", "dan")}
+    assert solved == {"ann": 2, "bob": 0, "cem": 0, "dan": 0}, "what was shown is not solved"
     assert "never" in rows["dan"]
     assert "  2 x 77.four: it doubles\n  1 x 77.double: it doubles" in drawn
     assert max(map(len, drawn.splitlines())) < 140
+
+
+def test_the_board_has_no_column_for_a_chapter_that_nobody_has_begun(tmp_path: Path) -> None:
+    learner(tmp_path / "ann", double=entry("wrong", "2026-03-01 06:20"))
+    drawn = board.board(board.room(tmp_path), {**ROLL, "78_next": ["78.a"]}, now=NOW)
+    assert "77_tiny" in drawn and "78_next" not in drawn
+    assert "4 h ago" in drawn
 
 
 def test_an_empty_room_is_no_accident(tmp_path: Path) -> None:
@@ -253,6 +274,16 @@ def test_catching_up_leaves_what_i_solved_myself(root: Path, capsys: Any) -> Non
     assert notebook["answer"] == 42
     assert kept() == {"77.double": "solved", "77.four": "shown", "77.answer": "shown"}
     assert "yours, as you solved them: 77.double" in capsys.readouterr().out
+
+
+def test_what_i_solved_before_the_kernel_was_restarted_is_defined_too(
+    root: Path, capsys: Any
+) -> None:
+    write(Path(progress.FILE), json.dumps({"77.double": entry("solved")}))
+    notebook: dict[str, Any] = {}
+    catch_up("77.four", namespace=notebook)
+    assert notebook["four"](3) == 12
+    assert kept() == {"77.double": "solved", "77.four": "shown"}
 
 
 def test_catching_up_goes_into_the_notebook_that_calls_it(root: Path, capsys: Any) -> None:
@@ -352,6 +383,33 @@ def test_a_chapter_is_blank_again_and_keeps_my_notes(root: Path) -> None:
     assert again.backup != done.backup, "a copy is never written over"
     assert done.backup is not None
     assert done.backup.read_bytes() == raw
+
+
+def test_a_notebook_elsewhere_is_blanked_where_it_lies(root: Path, tmp_path: Path) -> None:
+    ours, _, raw = edited(root)
+    mine = tmp_path / "copy" / ours.name
+    write(mine, raw.decode())
+    learner(mine.parent, double=entry("solved"), four=entry("wrong"))
+    done = reset("77.four", root=root, folder=mine.parent)
+    assert done.notebook == mine and "3 * x" not in mine.read_text()
+    assert ours.read_bytes() == raw
+    assert kept(mine.parent) == {"77.double": "solved"}
+    with pytest.raises(ValueError, match="there is no folder .*give the one that your notebook"):
+        reset("77", root=root, folder=tmp_path / "gone")
+    assert not (tmp_path / "gone").exists()
+
+
+def test_a_check_that_was_changed_or_lost_its_id_is_given_back_once(root: Path) -> None:
+    path, notebook, _ = edited(root)
+    cell = next(cell for cell in notebook.cells if cell.id == "77_tiny-008")
+    cell.id, cell.source = "pasted", 'check("77.four", (four, 5))'
+    nbformat.write(notebook, path)
+    reset("77.four", root=root)
+    cells = nbformat.read(path, as_version=4).cells
+    checks = [cell for cell in cells if "77.four" in roll.checked(cell.source)]
+    assert [(cell.id, cell.source) for cell in checks] == [
+        ("77_tiny-008", 'check("77.four", (four, size))')
+    ]
 
 
 def test_cells_that_were_deleted_or_lost_their_ids_come_back_in_place(root: Path) -> None:
