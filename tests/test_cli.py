@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import time
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -761,6 +762,34 @@ def test_course_check_fails_when_a_notebook_is_older_than_its_source(monkeypatch
     assert ran.exit_code == 1
     assert "00_map differs" in ran.stderr
     assert "minids course build" in ran.stderr
+    monkeypatch.setattr(course, "drift", lambda **_: [])
+    monkeypatch.setattr("minids.course.minutes.stale", lambda _: ["README.md has a table"])
+    ran = run("course", "check")
+    assert ran.exit_code == 1 and "README.md has a table" in ran.stderr
+
+
+def test_course_build_fails_where_a_claim_does_not_hold_or_a_cell_stops(small_course, monkeypatch):
+    from minids import course
+
+    grew = "solutions/77_tiny, cell 1: 10.0 s became 25.0 s"
+    done = course.Built("solutions/77_tiny", 2.0, 90, ("DOES NOT HOLD: a",), (grew,))
+    monkeypatch.setattr(course, "build", lambda names, root: [done._replace(name=names[0])])
+    ran = run("course", "build", "77")
+    assert ran.exit_code == 1 and "solutions/77_tiny: 2 s, 90 MB" in ran.stdout
+    assert "DOES NOT HOLD: a" in ran.stderr and grew in ran.stderr
+
+    def stops(*_, **__):
+        raise course.BuildError("solutions/77_tiny stopped in code cell 1")
+
+    monkeypatch.setattr(course, "build", stops)
+    assert "stopped in code cell 1" in refused("course", "build")
+
+
+def test_course_cut_cuts_what_is_named(small_course):
+    source = small_course / "solutions" / "src" / "77_tiny.py"
+    source.with_name("78_next.py").write_text(source.read_text())
+    assert run("course", "cut", "solutions/78_next.py").stdout.count(".ipynb") == 1
+    assert (small_course / "exercises" / "78_next.ipynb").exists()
 
 
 def test_course_build_refuses_a_chapter_that_does_not_exist():
@@ -876,9 +905,43 @@ def test_tools_for_teachers_refuse_what_does_not_exist(small_course):
 
 
 def test_an_assignment_for_nbgrader_is_written(small_course):
-    said = run("course", "nbgrader", small_course / "out").output
+    said = run("course", "nbgrader", small_course / "out", "--points", 5).output
     assert "77_tiny.ipynb" in said
-    assert (small_course / "out" / "source" / "77_tiny" / "77_tiny.ipynb").exists()
+    written = small_course / "out" / "source" / "77_tiny" / "77_tiny.ipynb"
+    assert '"points": 5' in written.read_text()
+
+
+def test_options_of_slides_reach_them(small_course, monkeypatch):
+    from minids.course import slides
+
+    asked = []
+    monkeypatch.setattr(slides, "slides", lambda out, names, **how: asked.append(how) or [out])
+    run("course", "slides", "out")
+    run("course", "slides", "out", "--reveal", "here", "--no-code")
+    root = small_course
+    assert asked == [
+        {"root": root, "reveal": slides.REVEAL, "code": True},
+        {"root": root, "reveal": "here", "code": False},
+    ]
+
+
+def test_a_bundle_gets_torch_from_where_it_is_told_and_says_when_pip_fails(
+    small_course, monkeypatch
+):
+    from minids.course import bundle
+
+    asked = []
+    made = bundle.Bundle(small_course / "x.zip", 3 * 10**6, 2, 1)
+    monkeypatch.setattr(bundle, "bundle", lambda out, **how: asked.append(how) or made)
+    given = ("course", "bundle", small_course / "x.zip", "--torch", "2.13.0")
+    assert "3 MB, 2 wheels, 1 files" in run(*given, "--torch-from", "-i http://x").stdout
+    assert asked[0]["torch"] == "2.13.0" and asked[0]["torch_from"] == ("-i", "http://x")
+
+    def fails(*_, **__):
+        raise subprocess.CalledProcessError(1, "pip")
+
+    monkeypatch.setattr(bundle, "bundle", fails)
+    assert "pip could not get every wheel (exit code 1)" in refused(*given)
 
 
 def test_grade_writes_a_page_for_each_learner(small_course, monkeypatch):
@@ -897,6 +960,19 @@ def test_grade_says_on_stderr_who_is_done(tmp_path):
     ran = run("grade", tmp_path, "--json", "--workers", 1)
     assert [row["submission"] for row in json.loads(ran.stdout)] == ["ann.ipynb", "bob.ipynb"]
     assert ran.stderr == "  1 of 2  ann.ipynb\n  2 of 2  bob.ipynb\n"
+
+
+def test_grade_grades_with_new_seeds_each_time_and_for_the_seconds_given(tmp_path, monkeypatch):
+    grade = import_module("minids.course.grade")
+    (tmp_path / "ann.ipynb").write_text("{}")
+    asked = []
+    monkeypatch.setattr(grade, "_grade_one", lambda **task: asked.append(task) or [])
+    monkeypatch.setattr(grade, "run_tasks", lambda f, tasks, _: [(0, f(**tasks[0]))])
+    for _ in range(2):
+        assert run("grade", tmp_path, "--seconds", 7).exit_code == 0
+    first, second = asked
+    assert first["seconds"] == 7 and len(first["seeds"]) == 3
+    assert first["seeds"] != second["seeds"], "an answer made for known seeds earns nothing"
 
 
 @pytest.mark.parametrize("option", ["--out", "--pages"])
@@ -959,7 +1035,8 @@ def test_grades_that_cannot_be_written_are_shown_all_the_same(monkeypatch, tmp_p
 
     (tmp_path / "ann.ipynb").write_text("{}")
     (tmp_path / "is a folder").mkdir()
-    assert "name a file" in refused("grade", tmp_path, "--out", tmp_path / "is a folder")
+    for place in ("is a folder", "no folder/marks.csv"):
+        assert "name a file" in refused("grade", tmp_path, "--out", tmp_path / place)
     (tmp_path / "is a file").touch()
     assert "is a file" in refused("grade", tmp_path, "--pages", tmp_path / "is a file")
 

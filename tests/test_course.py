@@ -617,6 +617,7 @@ def test_the_pages_say_who_is_where_and_that_this_is_no_sandbox(tmp_path: Path) 
         Graded("bob.ipynb", "77.double", "wrong", "3 becomes 6", "multiply", 0.1),
         Graded("bob.ipynb", "77.half", "wrong", "6 becomes 3", "divide", 0.1),
         Graded("cem.ipynb", "", "did not run", "no readable notebook", "", 0.0),
+        Graded("dan.ipynb", "77.half", "blank", "still open", "begin", 0.1),
     ]
     made = report(rows)
     assert made.csv.splitlines()[0] == "submission,exercise,state,failed,hint,seconds"
@@ -624,6 +625,8 @@ def test_the_pages_say_who_is_where_and_that_this_is_no_sandbox(tmp_path: Path) 
     assert "| cem.ipynb | 0 of 1 | - | - |" in made.markdown
     assert "- 2 x 77.half: 6 becomes 3" in made.markdown
     assert "it is no sandbox" in made.markdown
+    assert "still open" not in made.markdown, "nobody is stuck where nobody has begun"
+    assert made.pages["dan.ipynb"].endswith("0 of 1 solved.\n\n- **77.half**: blank\n")
     assert made.pages["a/ann.ipynb"] == (
         "# a/ann.ipynb\n\n1 of 2 solved.\n\n- **77.double**: solved\n- **77.half**: wrong\n"
         "    - 6 becomes 3\n    - hint: divide. by 2\n"

@@ -95,7 +95,9 @@ def test_text_about_the_answers_stays_with_the_teacher() -> None:
         assert "About the answers" not in text
 
 
-def test_an_export_is_a_course_folder_and_keeps_a_configuration(tmp_path: Path) -> None:
+def test_an_export_is_a_course_folder_and_keeps_a_configuration(
+    tmp_path: Path, monkeypatch: Any
+) -> None:
     [path] = nbgrader.export(tmp_path, ["02"], root=ROOT, points=3)
     assert path == tmp_path / "source" / "02_gqa" / "02_gqa.ipynb"
     notebook = nbformat.read(path, as_version=4)
@@ -105,7 +107,12 @@ def test_an_export_is_a_course_folder_and_keeps_a_configuration(tmp_path: Path) 
     config = tmp_path / "nbgrader_config.py"
     compile(config.read_text(), "config", "exec")
     config.write_text("mine")
-    nbgrader.export(tmp_path, ["02_gqa"], root=ROOT)
+    both = nbgrader.export(tmp_path, ["02_gqa", "00"], root=ROOT)
+    assert [path.stem for path in both] == ["02_gqa", "00_map"]
     assert config.read_text() == "mine"
+    config.unlink()
+    monkeypatch.chdir(tmp_path)
+    nbgrader.export(Path("."), ["00"], root=ROOT)
+    assert f"root = {str(tmp_path)!r}" in config.read_text(), "wherever nbgrader is started"
     with pytest.raises(ValueError, match="points=0"):
         nbgrader.export(tmp_path, points=0, root=ROOT)

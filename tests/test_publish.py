@@ -165,6 +165,11 @@ def test_slides_leave_the_cell_out(course: Path) -> None:
     notebook = nbformat.read(course / "notebooks" / "77_tiny.ipynb", as_version=4)
     kinds = [cell.metadata.slideshow.slide_type for cell in slides.marked(notebook).cells]
     assert kinds == ["slide", "skip", "subslide", "subslide"]
+    notebook.cells[-1].metadata["tags"] = ["trap"]
+    assert slides.marked(notebook).cells[-1].metadata.slideshow.slide_type == "fragment"
+    [page] = slides.slides(course / "out", root=course)
+    text = page.read_text()
+    assert text.count(">print</span>") == 1 and "find_spec" not in text
 
 
 # --- publish

@@ -33,7 +33,9 @@ def build(names: Names = None) -> None:
         typer.echo(f"{done.name}: {done.seconds:.0f} s, {done.peak_mb} MB")
         for claim in done.claims_broken:
             held = False
-            typer.echo(f"  does not hold: {claim}", err=True)
+            typer.echo(f"  {claim}", err=True)
+        for cell in done.grew:
+            typer.echo(f"  grew: {cell}", err=True)
     if not held:
         raise typer.Exit(1)
 
