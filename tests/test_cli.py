@@ -1,6 +1,7 @@
 """The command line: what each command prints, refuses, and never does."""
 
 import errno
+import inspect
 import json
 import os
 import signal
@@ -10,6 +11,7 @@ import sys
 import time
 from importlib import import_module
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from typer.testing import CliRunner
@@ -196,6 +198,15 @@ def test_doctor_fails_only_for_what_is_broken(monkeypatch):
     ran = run("doctor")
     assert ran.exit_code == 1
     assert "to repair: check0" in ran.output
+    assert run("doctor", "--json").exit_code == 1
+
+
+def test_doctor_looks_at_everything_that_it_can_look_at():
+    found = {f for of in (machine, smoke) for f in vars(of).values() if inspect.isfunction(f)}
+    looks = {f for f in found if f.__module__ in (machine.__name__, smoke.__name__)}
+    assert {check.look for check in doctor.checks()} == {
+        f for f in looks if not f.__name__.startswith("_")
+    }
 
 
 def test_doctor_goes_on_after_a_check_that_fails_and_says_what_to_do(monkeypatch):
@@ -222,6 +233,44 @@ def test_doctor_reports_as_json(monkeypatch):
 def test_what_this_test_run_rests_on_is_found_well(look):
     finding = look()
     assert finding.state in ("ok", "note"), finding.says
+
+
+@pytest.mark.parametrize(("version", "state"), [("2.7.1+cu126", "broken"), ("2.10.0", "ok")])
+def test_a_torch_that_is_too_old_is_broken(monkeypatch, version, state):
+    import torch
+
+    monkeypatch.setattr(torch, "__version__", version)
+    assert machine.torch_version().state == state
+
+
+def test_little_memory_is_a_note_also_where_a_container_has_less_than_its_machine(
+    monkeypatch, tmp_path
+):
+    limit = tmp_path / "memory.max"
+    monkeypatch.setattr(machine, "Path", lambda _: limit)
+    for free, text, state in (
+        (8e9, "max", "ok"),
+        (1.9e9, "max", "note"),
+        (8e9, "1900000000", "note"),
+    ):
+        limit.write_text(text)
+        monkeypatch.setattr(
+            "psutil.virtual_memory", lambda free=free: SimpleNamespace(available=free, total=16e9)
+        )
+        assert machine.memory().state == state
+
+
+@pytest.mark.parametrize(("together", "state"), [(2.0, "note"), (0.3, "ok")])
+def test_threads_that_slow_each_other_down_are_a_note(monkeypatch, together, state):
+    import torch
+
+    threads = [4]
+    monkeypatch.setattr(torch, "get_num_threads", lambda: threads[-1])
+    monkeypatch.setattr(torch, "set_num_threads", threads.append)
+    took = {1: 1.0, 4: together}
+    monkeypatch.setattr(machine, "_seconds_of_products", lambda: took[threads[-1]])
+    assert machine.threads().state == state
+    assert threads[-1] == 4, "as it was"
 
 
 def test_a_full_disk_is_broken_and_a_small_one_a_note(monkeypatch):
@@ -310,6 +359,14 @@ def test_training_that_does_not_learn_is_broken(monkeypatch):
     real = loop.fit
     monkeypatch.setattr(loop, "fit", lambda *a, **k: real(*a, **(k | {"lr": 0.0, "steps": 35})))
     assert smoke.training().state == "broken"
+
+
+def test_training_that_is_slow_is_a_note(monkeypatch):
+    from minids.train import loop
+
+    real = loop.fit
+    monkeypatch.setattr(loop, "fit", lambda *a, **k: real(*a, **(k | {"steps": 20})))
+    assert smoke.training().state == "note"
 
 
 # lab
@@ -488,6 +545,81 @@ def test_a_stopped_run_goes_on_bit_for_bit(tmp_path, book, model, monkeypatch):
     assert resumed.exit_code == 0, resumed.output
     assert "3 of them done" in resumed.output
     assert same(weights(whole), weights(halves))
+
+
+def test_what_a_run_was_told_reaches_its_training(tmp_path, book, monkeypatch):
+    import torch
+
+    from minids.cli import progress, runs
+    from minids.study.scale import Scale
+    from minids.text.batches import packed
+    from minids.train.loop import Diverged
+    from minids.train.world import World
+
+    asked = []
+
+    def fit(_model, batches, **how):
+        asked.append((batches, how))
+        raise Diverged("stop here")
+        yield
+
+    monkeypatch.setattr(progress, "fit", fit)
+    on = Scale(kind="smoke", device=torch.device("cpu"), products="bf16")
+    given = {"steps": 20, "lr": 0.01, "seed": 3, "batch": 2, "length": 16}
+    ready = runs.fresh(
+        "toy-llama", on=on, world=World.alone(), text=book, out=tmp_path / "a", **given
+    )
+    assert progress.carry_out(ready, save_every=9) == 1
+    [(batches, how)] = asked
+    assert (how["lr"], how["products"], how["steps"]) == (0.01, "bf16", 20)
+    assert how["schedule"](10) == 1 and how["schedule"](19) == 0.1
+    expected = packed(ready.tokens, batch=2, length=16, seed=3)(1)
+    assert all(a.equal(b) for a, b in zip(batches(1), expected, strict=True))
+
+
+def test_a_signal_ends_a_run_after_its_step_and_a_second_one_at_once():
+    from minids.cli.progress import stopping_after_this_step
+
+    both = (signal.SIGINT, signal.SIGTERM)
+    before = {number: signal.signal(number, lambda *_: None) for number in both}
+    ours = [signal.getsignal(number) for number in both]
+    try:
+        for number in both:
+            with pytest.raises(KeyboardInterrupt), stopping_after_this_step() as stopped:
+                assert not stopped()
+                signal.raise_signal(number)
+                assert stopped()
+                signal.raise_signal(number)
+            assert [signal.getsignal(each) for each in both] == ours
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def test_what_fits_is_counted_for_the_processes_that_share_it(monkeypatch):
+    import torch
+
+    from minids.cli import fitting
+    from minids.study.scale import Scale
+
+    monkeypatch.setattr(fitting, "_memory", lambda on: 60e9)
+    config = preset("deepseek-llm-7b")  # 111 GB of weights, gradients and moments
+
+    def fits(kind, rows=1, vocab=1024, **shared):
+        on = Scale(kind=kind, device=torch.device("cuda" if kind == "gpu" else "cpu"))
+        fitting.refuse_what_does_not_fit(config, vocab, rows, 4096, on, **shared)
+
+    fits("gpu", shards=2)
+    fits("gpu", rows=16, shards=2, processes=16)
+    for kind, rows, shared, why in (
+        ("gpu", 1, {}, "111 GB for weights"),
+        ("gpu", 16, {"shards": 2}, "a smaller --batch"),
+        ("laptop", 1, {"shards": 2, "processes": 2}, "111 GB for weights"),  # one machine has both
+    ):
+        with pytest.raises(ValueError, match=why):
+            fits(kind, rows, **shared)
+    with pytest.raises(ValueError, match="set vocab_size to 200000 or more"):
+        fits("gpu", vocab=200_000, shards=2)
 
 
 @pytest.mark.usefixtures("mute")
@@ -848,7 +980,9 @@ def test_progress_shows_bars_and_where_i_am_stuck(small_course):
     shown = run("progress").output
     assert "77_tiny  [x]  0 of 1\n    77.f: too small (3 tries)\n" in shown
     assert json.loads(run("progress", "--json").output)["77.f"]["tries"] == 3
-    assert "no folder" not in run("progress", small_course / "exercises").output
+    (small_course / "other").mkdir()
+    assert "nothing checked yet" in run("progress", small_course / "other").output
+    assert run("progress", small_course / "other", "--json").output == "{}\n"
     assert "is not a folder" in refused("progress", small_course / "nowhere")
 
 
@@ -871,6 +1005,7 @@ def test_board_shows_the_room_once_or_again_and_again(small_course, monkeypatch)
     assert waits == [2, 2, 2]
     assert ran.output.count("2 learners") == 3
     assert "too often" in refused("board", small_course, "--every", 0.1)
+    assert "too rare" in refused("board", small_course, "--every", 1e9)
     assert "is not a folder" in refused("board", small_course / "nowhere")
 
 

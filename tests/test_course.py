@@ -18,8 +18,8 @@ import nbformat
 import pytest
 from notebook_cells import Tally, shortfalls
 
-from minids.course import Graded, build, cut, doubled, drift, grade, report, write_pages
-from minids.course.build import BuildError
+from minids.course import Graded, build, cut, doubled, drift, grade, kernel, report, write_pages
+from minids.course.build import BuildError, _broken
 from minids.course.files import write
 from minids.course.grade import _why
 from minids.course.measure import Cost, stored
@@ -156,7 +156,7 @@ def root(tmp_path_factory: Any) -> Iterator[Path]:
 def _built(folder: Path) -> Path:
     for kind, text in (("notebooks", CHAPTER), ("solutions", SOLUTION)):
         write(folder / kind / "src" / "77_tiny.py", text.lstrip())
-    built = build(root=folder, threads=1)
+    built = build(root=folder, threads=2)
     assert [b.name for b in built] == ["notebooks/77_tiny", "solutions/77_tiny"]
     assert not [b.claims_broken for b in built if b.claims_broken]
     return folder
@@ -173,7 +173,7 @@ def test_a_build_executes_every_cell_in_the_notebooks_folder(root: Path) -> None
     cells = code(root / "notebooks" / "77_tiny.ipynb")
     assert [c.execution_count for c in cells] == [1, 2, 3, 4, 5, 6, 7]
     assert cells[5].outputs[0].text == "holds: the kernel starts in the notebook's folder\n"
-    assert cells[6].outputs[0].text.split()[1] == "1"
+    assert cells[6].outputs[0].text.split()[1] == "2", "threads"
     assert cells[6].metadata["jupyter"] == {"source_hidden": True}
 
 
@@ -218,6 +218,40 @@ def test_unknown_names_and_tags_are_answered_with_the_known(root: Path, tmp_path
     script.write_text('# %% tags=["skip-me"]\n1\n')
     with pytest.raises(ValueError, match="unknown tag 'skip-me'; known: exercise, check"):
         read(script)
+
+
+def test_claims_that_do_not_hold_are_found_in_what_was_printed() -> None:
+    said = [{"text": "holds: a\nDOES NOT HOLD: b\n"}, {"data": {}}]
+    cells = [{"outputs": said}, {"cell_type": "markdown"}]
+    assert _broken(SimpleNamespace(cells=cells)) == ["DOES NOT HOLD: b"]
+
+
+def test_kernels_write_no_progress_and_the_environment_is_as_it_was(monkeypatch: Any) -> None:
+    monkeypatch.delenv("MINIDS_PROGRESS")
+    before = dict(os.environ)
+    with kernel.kernel_settings(MINIDS_CATCH_UP="off"):
+        changed = dict(os.environ.items() - before.items())
+        folder = Path(changed.pop("IPYTHONDIR"))
+        assert changed == {"MINIDS_PROGRESS": "off", "MINIDS_CATCH_UP": "off"}
+        assert list(folder.iterdir()) == [], "no start-up files of whoever builds"
+    assert dict(os.environ) == before
+
+
+def test_what_differs_from_run_to_run_is_settled() -> None:
+    bar, label, lost = ("b" * 32, "c" * 32, "a" * 32)
+    children = {"state": {"children": [f"IPY_MODEL_{label}"]}}
+    time = {"state": {"value": " 3/3 [00:07<00:00,  2.31it/s]"}}
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("show()")])
+    view = {"application/vnd.jupyter.widget-view+json": {"model_id": bar}}
+    notebook.cells[0].outputs = [nbformat.v4.new_output("display_data", view)]
+    state = {"state": {lost: {"state": {}}, bar: children, label: time}}
+    notebook.metadata["widgets"] = {kernel.WIDGETS: state}
+    settled = kernel.settle(notebook).metadata["widgets"][kernel.WIDGETS]["state"]
+    first, second = (f"{number:032x}" for number in (0, 1))
+    assert settled == {
+        first: {"state": {"children": [f"IPY_MODEL_{second}"]}},
+        second: {"state": {"value": " 3/3"}},
+    }
 
 
 # --- the guard on cost
@@ -638,9 +672,10 @@ def test_the_pages_say_who_is_where_and_that_this_is_no_sandbox(tmp_path: Path) 
 
 def test_an_answer_further_down_counts_and_a_shown_one_does_not(root: Path, tmp_path: Path) -> None:
     path = tmp_path / "mia.ipynb"
-    late = "from minids.course import catch_up; catch_up('77.half')"
-    notebook = submission(root, path, late=late)
-    notebook.cells.append(nbformat.v4.new_code_cell(RIGHT))
+    late = "from pathlib import Path\nfrom minids.course import catch_up\n"
+    late += f"catch_up('77.half', root=Path({str(root)!r}))"
+    notebook = submission(root, path)
+    notebook.cells += [nbformat.v4.new_code_cell(code) for code in (late, RIGHT)]
     nbformat.write(notebook, path)
     graded = grade(tmp_path, root=root, seconds=30, seeds=[1], workers=0)
     states = {g.exercise: g.state for g in graded}

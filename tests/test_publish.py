@@ -12,7 +12,7 @@ import pytest
 from typer.testing import CliRunner
 
 from minids.cli import app
-from minids.course import build, drift, install_cell, publish, slides
+from minids.course import build, drift, install_cell, kernel, publish, slides
 from minids.course.files import write
 from minids.course.measure import stored
 
@@ -268,6 +268,23 @@ def test_a_notebook_that_is_missing_cut_short_or_nobodys_has_drifted(course: Pat
 @pytest.mark.skipif(os.name != "posix", reason="rights are POSIX's")
 def test_what_is_built_can_be_read_by_others(course: Path) -> None:
     assert (course / "exercises" / "77_tiny.ipynb").stat().st_mode & 0o777 == 0o644
+
+
+def test_a_build_hands_its_limit_on_and_an_interrupted_one_changes_nothing(
+    course: Path, monkeypatch: Any
+) -> None:
+    asked = []
+
+    def client(notebook: Any, folder: Path, seconds: float) -> None:
+        asked.append((folder, seconds))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(kernel, "client", client)
+    before = contents(course)
+    with pytest.raises(KeyboardInterrupt):
+        build(["notebooks/77_tiny"], root=course, seconds=7)
+    assert asked == [(course / "notebooks", 7)]
+    assert contents(course) == before
 
 
 def test_cells_that_are_known_by_number_move_along(course: Path) -> None:
