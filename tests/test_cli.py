@@ -1020,6 +1020,8 @@ def test_reset_says_what_it_did_and_where_the_copy_is(small_course):
     assert "blank again: 77.f" in said
     assert "raise NotImplementedError" in notebook.read_text()
     assert "in this chapter: 77.f" in refused("reset", "77.g")
+    gone = small_course / "gone"
+    assert f"no folder {gone}" in refused("reset", "77", "--folder", gone)
     assert "neither an exercise nor a chapter" in refused("reset", "98")
 
 

@@ -154,8 +154,8 @@ def test_an_answer_that_was_shown_is_told_apart_and_not_counted(tmp_path: Path) 
 
 
 def test_of_several_places_the_later_check_counts(tmp_path: Path) -> None:
-    learner(tmp_path, double=entry("wrong", "2026-03-01 11:00", failed="later"))
-    learner(tmp_path / "exercises", double=entry("wrong", "2026-03-01 10:00"))
+    learner(tmp_path, double=entry("wrong", "2026-03-01 10:00"))
+    learner(tmp_path / "exercises", double=entry("wrong", "2026-03-01 11:00", failed="later"))
     assert board.own(tmp_path)["77.double"]["failed"] == "later"
 
 
