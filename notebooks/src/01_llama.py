@@ -59,10 +59,10 @@ from minids.train.loop import fit
 
 torch.set_num_threads(threads())
 scale = Scale.auto()  # the dial
-steps = scale.pick(smoke=6, laptop=360, gpu=2000)  # of the one longer run
+steps = scale.pick(smoke=6, laptop=300, gpu=2000)  # of the one longer run
 width = scale.pick(smoke=32, laptop=128, gpu=256)
 batch = scale.pick(smoke=16, laptop=16, gpu=64)  # rows of a step of the longer run
-short = scale.pick(smoke=4, laptop=150, gpu=150)  # steps of each run that is repeated
+short = scale.pick(smoke=4, laptop=130, gpu=150)  # steps of each run that is repeated
 seeds = scale.pick(smoke=2, laptop=5, gpu=8)
 work = scale.pick(smoke=2e8, laptop=6e9, gpu=3e10)  # FLOPs of the smallest budget
 judged = scale.pick(smoke=8, laptop=None, gpu=None)  # held-out rows to judge by; None: all
