@@ -216,6 +216,27 @@ def test_the_stop_of_the_tour_counts_and_draws(tmp_path, capsys, monkeypatch):
 
 
 def test_of_every_round_the_shortest_time_counts(monkeypatch):
-    scripted = iter([[3.0, 1.0], [4.0, 4.0], [2.0, 5.0], [2.0, 8.0]])  # plain and drafting in turns
+    scripted = iter([[3.0, 1.0], [2.0, 5.0]])
     monkeypatch.setattr(mtp_speed, "_behind_the_prompt", lambda run: next(scripted))
-    assert mtp_speed.cost_of_a_round(1, repeats=2) == (2 + 4) / (2 + 1)
+    found = mtp_speed.seconds_per_token(
+        fresh().main, {"plain": (None, 1)}, [[1]], max_new=4, repeats=2
+    )
+    assert found == {"plain": (2 + 1) / 3}
+
+
+def test_a_machine_that_slows_down_slows_both_and_a_jolt_does_not_count(monkeypatch):
+    clock, done = 0.0, []
+
+    def rounds(model, drafter, prompts, max_new, *, n_drafts=1):
+        nonlocal clock
+        for i in range(25):
+            done.append("plain" if drafter is None else "drafting")
+            slow = 10.0 if len(done) > 30 else 1.0
+            jolt = 500.0 if len(done) == 20 else 0.0
+            clock += slow * (1.0 if drafter is None else 1.5) + jolt if i else 99.0
+            yield None
+
+    monkeypatch.setattr(mtp_speed, "rounds", rounds)
+    monkeypatch.setattr(mtp_speed.time, "perf_counter", lambda: clock)
+    assert mtp_speed.cost_of_a_round(1, repeats=1) == 1.5
+    assert done[:9] + done[9:18] == ["plain"] * 9 + ["drafting"] * 9  # prompt and a block each

@@ -7,8 +7,8 @@ every draft that is kept. So drafting is tokens per round over c times as fast.
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from itertools import pairwise
-from statistics import fmean
+from itertools import islice, pairwise
+from statistics import median
 
 from minids import accounting
 from minids.config import ModelConfig
@@ -64,21 +64,27 @@ def cost_of_a_round(
 ) -> float:
     """Return how many plain steps a round of a toy of this depth costs: measured, not trained.
 
-    What the weights are changes the drafts and not the time of a round.
+    What the weights are changes the drafts and not the time of a round. Plain steps and rounds take
+    turns, a few at a time: where other work slows the machine, it slows both. The median counts.
     """
     mtp = MTP(Transformer(toy(n_layers, n_drafts))).to(device)
-    prompt = [list(range(1, PROMPT + 1))]
+    prompt, room = [list(range(1, PROMPT + 1))], LENGTH - PROMPT
+    ratios: list[float] = []
+    for _ in range(repeats):
+        plain = _blocks(rounds(mtp.main, None, prompt, room))
+        drafting = _blocks(rounds(mtp.main, mtp, prompt, room, n_drafts=n_drafts))
+        ratios += [d / p for p, d in zip(plain, drafting, strict=False)]
+    return median(ratios)
 
-    def plain() -> list[float]:
-        return _behind_the_prompt(rounds(mtp.main, None, prompt, LENGTH - PROMPT))
 
-    def drafting() -> list[float]:
-        run = rounds(mtp.main, mtp, prompt, LENGTH - PROMPT, n_drafts=n_drafts)
-        return _behind_the_prompt(run)
-
-    seconds = [(plain(), drafting()) for _ in range(repeats)]  # in turns
-    step, one_round = (fmean(_shortest(of_rounds)) for of_rounds in zip(*seconds, strict=True))
-    return one_round / step
+def _blocks(run: Iterator[Round], size: int = 8) -> Iterator[float]:
+    """Yield the seconds of every `size` rounds once the prompts have been read; a rest is left."""
+    next(run)
+    while True:
+        began = time.perf_counter()
+        if sum(1 for _ in islice(run, size)) < size:
+            return
+        yield time.perf_counter() - began
 
 
 def _behind_the_prompt(run: Iterator[Round]) -> list[float]:

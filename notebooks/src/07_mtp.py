@@ -549,7 +549,7 @@ claim(
 
 # %% tags=["nbval-ignore-output"]
 depths = scale.pick(smoke=(1, 2, 4, 12), laptop=(1, 2, 4, 8, 12), gpu=(1, 2, 4, 8, 12))
-tries = scale.pick(smoke=1, laptop=3, gpu=3)
+tries = scale.pick(smoke=1, laptop=5, gpu=5)
 costs = {n: mtp_speed.cost_of_a_round(n, repeats=tries) for n in depths}
 for n, c in costs.items():
     pays = f"pays from {c - 1:.0%} kept" if c < 2 else "never pays"
