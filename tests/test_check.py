@@ -492,15 +492,31 @@ def test_a_folder_that_cannot_be_written_to_does_not_disturb(
     assert "solved" in capsys.readouterr().out
 
 
-def test_a_broken_progress_file_is_started_again(
-    double: str, tmp_path: Any, monkeypatch: Any, capsys: Any
+@pytest.mark.parametrize("broken", ["<<<<<<< mine\n{}", '{"99.other": {"solved": true}', "[1, 2]"])
+def test_a_broken_progress_file_is_set_aside_and_a_new_one_begun(
+    double: str, tmp_path: Any, monkeypatch: Any, capsys: Any, broken: str
 ) -> None:
     (tmp_path / ".minids").mkdir()
-    (tmp_path / ".minids" / "progress.json").write_text("{not json")
+    (tmp_path / ".minids" / "progress.json").write_text(broken)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("MINIDS_PROGRESS", raising=False)
+    for _ in range(2):
+        check(double, lambda x: 2 * x)
+    assert progress.read(tmp_path)[double]["solved"]
+    (aside,) = (tmp_path / ".minids").glob("progress.unreadable-*.json")
+    assert aside.read_text() == broken
+
+
+@pytest.mark.parametrize("nothing", ["", "{}", "{\n\n}\n"])
+def test_a_progress_file_that_says_nothing_is_not_kept(
+    double: str, tmp_path: Any, monkeypatch: Any, capsys: Any, nothing: str
+) -> None:
+    (tmp_path / ".minids").mkdir()
+    (tmp_path / ".minids" / "progress.json").write_text(nothing)
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("MINIDS_PROGRESS", raising=False)
     check(double, lambda x: 2 * x)
-    assert progress.read(tmp_path)[double]["solved"]
+    assert [p.name for p in (tmp_path / ".minids").iterdir()] == ["progress.json"]
 
 
 @pytest.mark.parametrize(("words", "said"), [

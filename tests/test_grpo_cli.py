@@ -68,6 +68,19 @@ def test_a_stopped_run_goes_on_to_the_same_weights(tmp_path, monkeypatch):
     assert all(bool((a[name] == b[name]).all()) for name in a)
 
 
+def test_a_run_that_goes_on_counts_the_seconds_before_its_stop(tmp_path, monkeypatch):
+    def save(run, step, seconds):
+        assert 0 < seconds < 100
+        zero_runs.save(run, step, seconds + 1000)
+
+    with monkeypatch.context() as patch:
+        stopping_at_once(patch)
+        patch.setattr(zero_progress, "save", save)
+        assert run("--out", str(tmp_path / "r")).exit_code == 130
+    again = CliRunner().invoke(app, ["--resume", str(tmp_path / "r"), "--json"])
+    assert 1000 < json.loads(again.stdout.splitlines()[-1])["seconds"] < 1100
+
+
 def test_a_run_stopped_under_json_says_on_stderr_how_to_go_on(tmp_path, monkeypatch):
     stopping_at_once(monkeypatch)
     result = run("--json", "--out", str(tmp_path / "r"))

@@ -1,6 +1,7 @@
 """Which exercises were solved, in one small file of the current folder.
 
-Written after every check; a folder that cannot be written to must never disturb a check. Where
+Written after every check; a folder that cannot be written to must never disturb a check. A file
+that cannot be read, after a merge or a full disk, is set aside beside the new one. Where
 MINIDS_BOARD names a folder that a room shares, a copy goes there under the learner's name.
 """
 
@@ -85,12 +86,7 @@ def read(folder: Path) -> dict[str, Any]:
 
 def load(path: Path) -> dict[str, Any]:
     """Results by exercise name from one file; empty where it holds nothing of the kind."""
-    try:
-        known = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
-        return {}
-    if not isinstance(known, dict):
-        return {}
+    known = _parsed(path) or {}
     return {name: entry for name, entry in known.items() if isinstance(entry, dict)}
 
 
@@ -107,6 +103,8 @@ def _change(folder: Path, change: Callable[[dict[str, Any]], None]) -> None:
     if os.environ.get("MINIDS_PROGRESS", "on") == "off":
         return
     try:
+        if _parsed(folder / FILE) is None:
+            _set_aside(folder / FILE)
         known = read(folder)
         change(known)
         _write(folder / FILE, known)
@@ -115,6 +113,21 @@ def _change(folder: Path, change: Callable[[dict[str, Any]], None]) -> None:
             _write(Path(room) / f"{learner()}.json", known)
     except (OSError, ValueError, TypeError, AttributeError):
         return
+
+
+def _parsed(path: Path) -> dict[str, Any] | None:
+    """What a file holds; None where it is missing or no table of results."""
+    try:
+        known = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return None
+    return known if isinstance(known, dict) else None
+
+
+def _set_aside(path: Path) -> None:
+    """Rename a file that cannot be read, so that what may be saved of it is not written over."""
+    if path.is_file() and path.stat().st_size:
+        os.replace(path, path.with_name(f"{path.stem}.unreadable-{time.time_ns()}{path.suffix}"))
 
 
 def _write(path: Path, known: dict[str, Any]) -> None:
