@@ -200,6 +200,10 @@ def pretend_cuda():
         }
         for name, answer in told.items():
             stack.enter_context(patch.object(torch.cuda, name, lambda *_, answer=answer: answer))
+        # Optimizers ask it for a stream, which torch's CUDA build would look for on a real device.
+        stack.enter_context(
+            patch.object(torch.accelerator, "current_accelerator", lambda *_, **__: None)
+        )
         stack.enter_context(patch.object(torch, "Generator", Chance))
         real = torch.autocast  # what is cast on a CPU is nearly what is cast on a GPU
         stack.enter_context(

@@ -36,7 +36,8 @@ def test_a_copy_without_a_repository_is_told_its_commit_or_knows_none(tmp_path, 
 def test_versions_are_those_that_run_and_none_for_what_is_not_installed(tmp_path, monkeypatch):
     monkeypatch.setattr(p, "PACKAGES", ("torch", "no-such-package"))
     found = p.provenance(tmp_path)["versions"]
-    assert found["torch"] == torch.__version__ and found["no-such-package"] is None
+    assert torch.__version__.split("+")[0] == found["torch"].split("+")[0]
+    assert found["no-such-package"] is None
 
 
 def test_a_cpu_has_a_name_alone():

@@ -61,13 +61,17 @@ def _listen(requests: IO[bytes], orders: "queue.SimpleQueue[bytes | int | None]"
 
 
 def _returned_memory() -> int:
-    """Give back what memory nobody uses; return the bytes that are left, 0 where none can tell."""
+    """Give back what memory nobody uses; return the bytes that are left, 0 where none can tell.
+
+    What is read from files, such as the libraries of CUDA, is not this worker's alone.
+    """
     gc.collect()
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if os.name == "posix" else None
     if trim is not None:
         trim(0)
     try:
         with open("/proc/self/statm", encoding="ascii") as pages:
-            return int(pages.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+            _, resident, from_files, *_ = map(int, pages.read().split())
+            return (resident - from_files) * os.sysconf("SC_PAGE_SIZE")
     except OSError:
         return 0

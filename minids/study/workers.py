@@ -93,8 +93,8 @@ class _Worker(NamedTuple):
 IDLE = 60.0
 """Seconds that a worker waits for the next call: a start takes two, and the memory is missed."""
 
-LARGE = 500e6
-"""Bytes from which on a worker is not kept: a fresh one takes 300 million."""
+LARGE = 450e6
+"""Bytes from which on a worker is not kept: new it takes 170 million, 310 with torch for CUDA."""
 
 _waiting: list[_Worker] = []
 _patience: threading.Timer | None = None
