@@ -35,6 +35,12 @@ def claims(attempt: Attempt, g: torch.Generator) -> Iterator[Claim]:
         "the natural logarithm: no log2, no log10.",
     )
     yield Claim(
+        "a guess costs something: a surprise is above 0",
+        nothing > 0,
+        "a probability lies below 1, so its logarithm is negative: minus ln p. And alpha * vocab "
+        "is in every sum, also if most tokens never occur.",
+    )
+    yield Claim(
         "what is only in the held-out text is not learned",
         loss(first, circle, v, 0.1) > 0.9 * math.log(v),
         "count the training text alone: looking at the test is cheating.",
@@ -99,6 +105,21 @@ def claims(attempt: Attempt, g: torch.Generator) -> Iterator[Claim]:
         return -math.log((seen + alpha) / (followed[before] + alpha * v))
 
     got = loss(train, held_out, v, alpha)
+    each = [cost(*pair) for pair in zip(chain[150:], chain[151:], strict=False)]
+    mean = sum(each) / len(each)
+    chance = sum(math.exp(-x) for x in each) / len(each)
+    yield Claim(
+        "every pair has a surprise of its own",
+        close(got, mean) or not close(got, -math.log(chance)),
+        "-ln of every probability first, and the mean of these: not -ln of a mean probability.",
+    )
+    round_again = (sum(each) + cost(chain[-1], chain[150])) / len(held_out)
+    yield Claim(
+        "the last token of the held-out text has no follower",
+        close(got, mean) or not close(got, round_again),
+        "n tokens have n - 1 pairs: held_out[:-1] beside held_out[1:]; roll joins the end to the "
+        "beginning.",
+    )
     yield Claim(
         "another alpha gives another loss",
         not close(loss(train, held_out, v, 3 * alpha), got),
@@ -106,7 +127,7 @@ def claims(attempt: Attempt, g: torch.Generator) -> Iterator[Claim]:
     )
     yield Claim(
         "every row of probabilities sums to 1, alpha included",
-        close(got, sum(map(cost, chain[150:], chain[151:])) / (len(held_out) - 1)),
+        close(got, mean),
         "(pairs + alpha) / (how often the token before has a follower + alpha * vocab): each row "
         "by its own sum (keepdim=True). The last token of the training text has no follower there.",
     )

@@ -68,6 +68,12 @@ def claims(attempt: Attempt, g: torch.Generator) -> Iterator[Claim]:
         "join neighbours, and look the joined bytes up in ranks.",
     )
     yield Claim(
+        "the last two form a token, too, and also if there are no others",
+        attempt(b"xyab", _ranks(b"ab")) == [120, 121, 256]
+        and attempt(b"ab", _ranks(b"ab")) == [256],
+        "n tokens have n - 1 pairs of neighbours, and two tokens have one.",
+    )
+    yield Claim(
         "of two equal pairs the left one goes first",
         attempt(b"aaa", _ranks(b"aa")) == [256, 97],
         "aaa is aa and then a.",

@@ -43,7 +43,8 @@ def claims(attempt: Attempt, g: torch.Generator) -> Iterator[Claim]:
     yield Claim(
         "every number is multiplied by its own gain",
         close(attempt(x, gain, none), out * gain),
-        "gain has one number for each place of the vector: multiply, do not add.",
+        "gain has one number for each place of the vector: multiply, do not add, and do so after "
+        "the division.",
     )
     large = x.square().mean().item() * 0.5
     expected = torch.stack(

@@ -32,6 +32,11 @@ def _counted(train, vocab):
     return counts.index_put_((train[:-1], train[1:]), one, accumulate=True)
 
 
+def _smoothed(train, vocab, alpha):
+    counts = _counted(train, vocab) + alpha
+    return counts / counts.sum(1, keepdim=True)
+
+
 def _surprise_of(p, held_out):
     return -p[held_out[:-1], held_out[1:]].log()
 
@@ -120,12 +125,35 @@ def bigram_of_pairs_once(train, held_out, vocab, alpha):
     return -p[held_out[:-1], held_out[1:]].log().mean()
 
 
+def bigram_without_minus(train, held_out, vocab, alpha):
+    return -bigram(train, held_out, vocab, alpha)
+
+
+def vocabulary_of_the_training_text(train, held_out, vocab, alpha):
+    counts = _counted(train, vocab)
+    p = (counts + alpha) / (counts.sum(1, keepdim=True) + alpha * len(train.unique()))
+    return float(_surprise_of(p, held_out).mean())
+
+
+def surprise_of_the_mean(train, held_out, vocab, alpha):
+    p = torch.exp(-_surprise_of(_smoothed(train, vocab, alpha), held_out))
+    return float(-p.mean().log())
+
+
+def rolled_held_out(train, held_out, vocab, alpha):
+    return float(-_smoothed(train, vocab, alpha)[held_out, held_out.roll(-1)].log().mean())
+
+
 RIGHT = [bigram, bigram_with_dictionaries, bigram_in_numpy]
 
 WRONG = [
     ("bits", bigram_in_bits, "natural logarithm"),
     ("powers of ten", bigram_in_powers_of_ten, "no log10"),
     ("equal pairs once", bigram_of_pairs_once, "accumulate=True"),
+    ("no minus", bigram_without_minus, "minus ln p"),
+    ("vocabulary of the training text", vocabulary_of_the_training_text, "most tokens never"),
+    ("surprise of the mean probability", surprise_of_the_mean, "not -ln of a mean"),
+    ("rolled", rolled_held_out, "joins the end"),
     ("sum", bigram_summed, "not a sum"),
     ("divided by the tokens", mean_over_the_tokens, "one less than the tokens"),
     ("vocabulary of the texts", vocabulary_of_the_texts, "if some tokens never occur"),

@@ -122,6 +122,15 @@ def merge_as_listed(piece, ranks, tokens=None):
     return [ranks[token] for token in tokens]
 
 
+def merge_without_the_last_pair(piece, ranks):
+    last = piece[-1:]
+    return merge(piece[:-1], ranks) + [ranks[last]] if last else []
+
+
+def merge_of_three_or_more(piece, ranks):
+    return merge(piece, ranks) if len(piece) > 2 else list(piece)
+
+
 RIGHT = [merge, merge_by_rank, merge_in_numpy]
 
 WRONG = [
@@ -133,6 +142,8 @@ WRONG = [
     ("newest first", merge_newest_first, "not that of the text"),
     ("longest token first, then rank", merge_longest_first, "nor of the lengths"),
     ("longest match", longest_first, "taking the longest token"),
+    ("the last pair left out", merge_without_the_last_pair, "n - 1 pairs"),
+    ("two tokens left as they are", merge_of_three_or_more, "two tokens have one"),
     ("from the right", merge_from_the_right, "the left one goes first"),
     ("letters for bytes", merge_of_letters, "start from bytes"),
     ("chr of every byte", merge_of_chr, "start from bytes"),

@@ -64,6 +64,10 @@ def norm_without_eps(x, gain, eps):
     return rms_norm(x, gain, 0.0)
 
 
+def norm_after_the_gain(x, gain, eps):
+    return rms_norm(x * gain, torch.ones_like(gain), eps)
+
+
 def norm_detached(x, gain, eps):
     return x * torch.rsqrt(x.square().mean(-1, keepdim=True) + eps).detach() * gain
 
@@ -89,6 +93,7 @@ WRONG = [
     ("no gain", norm_without_gain, "multiplied by its own gain"),
     ("one plus gain", norm_with_one_plus_gain, "gain of 1"),
     ("gain added", norm_with_gain_added, "multiply, do not add"),
+    ("gain before the norm", norm_after_the_gain, "after the division"),
     ("eps outside the root", norm_eps_outside, "under the root"),
     ("no eps", norm_without_eps, "under the root"),
     ("in numpy", norm_in_numpy, "no layer below learns"),
