@@ -78,6 +78,11 @@ def claims(attempt: Attempt, g: torch.Generator) -> Iterator[Claim]:
         "do not round to the nearest: // rounds down, and then + 1.",
     )
     yield Claim(
+        "where 65 tokens of seven texts weigh exactly as much, the answer is 66",
+        attempt(Transformer(even), 7) == 66,
+        "strictly more: divide by the bytes of all texts first, and add 1 at the end.",
+    )
+    yield Claim(
         "twice the batch needs half the tokens",
         attempt(model, 2 * batch) == weights // (2 * batch * row) + 1,
         "measure with a cache for as many texts as the batch has.",

@@ -61,7 +61,17 @@ def bytes_of_32_bits(config, context, batch, bits=32):
     return cache_bytes(config, context, batch, bits)
 
 
-RIGHT = [cache_bytes, cache_bytes_by_package]
+def gigabytes(config, context, batch, bits=16):
+    return cache_bytes(config, context, batch, bits) / 1e9
+
+
+def cache_bytes_in_parts(config, context, batch, bits=16):
+    a = config.attention
+    tenth = 2 * 0.1 * a.n_kv_heads * a.head_dim * config.n_layers * context * batch * bits / 8
+    return 10 * tenth
+
+
+RIGHT = [cache_bytes, cache_bytes_by_package, cache_bytes_in_parts]
 
 WRONG = [
     ("keys without values", bytes_of_keys_alone, "a key AND a value"),
@@ -70,6 +80,7 @@ WRONG = [
     ("dim / n_heads", bytes_of_dim_over_heads, "width of a head is head_dim"),
     ("one layer", bytes_of_one_layer, "every layer keeps"),
     ("one text", bytes_of_one_text, "every text of the batch"),
+    ("gigabytes", gigabytes, "in bytes, not in bits"),
     ("bits for bytes", bits_not_bytes, "in bytes, not in bits"),
     ("always 16 bits", bytes_at_16_bits, "a byte has 8 bits"),
     ("32 bits if nothing is said", bytes_of_32_bits, "bits=16"),

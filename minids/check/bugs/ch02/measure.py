@@ -93,6 +93,10 @@ def outweighs_by_float(model, batch):
     return 1.0 * outweighs(model, batch)
 
 
+def outweighs_shared_out(model, batch):
+    return outweighs(model, 1) // batch
+
+
 def outweighs_rounded(model, batch):
     return round(outweighs_as_a_fraction(model, batch)) + 1
 
@@ -106,6 +110,7 @@ WRONG = [
     ("rounded to the nearest", outweighs_rounded, "to the nearest"),
     ("one too early", outweighs_one_too_early, "strictly more"),
     ("rounded up", outweighs_rounded_up, "as heavy is not heavier"),
+    ("one text's answer, shared out", outweighs_shared_out, "strictly more"),
     ("numbers against bytes", outweighs_numbers_by_bytes, "strictly more"),
     ("layers without tables", outweighs_without_tables, "all weights count"),
     ("a tied table twice", outweighs_with_tables_twice, "a tied table is one"),
