@@ -11,8 +11,8 @@ from minids.check.answers import number_entries, sentence
 
 # Of whom it may be said.
 _GATE = re.compile(
-    r"""gate | \bp\s*(/|over|divided\s+by)\s*p\b | itself | divid | normali | probabilit
-    | weight | factor | ratio | fraction | \bit\s+(is|stays|equals|never)\b""",
+    r"""gate | \b(?P<q>[a-z]\w*)\s*(/|over|divided\s+by)\s*(?P=q)\b | itself | divid | normali
+    | probabilit | weight | factor | ratio | fraction | \bit\s+(is|stays|equals|never)\b""",
     re.VERBOSE,
 )
 
@@ -20,7 +20,7 @@ _GATE = re.compile(
 _CONSTANT = re.compile(
     r"""(?<!non-)constant(?!\s+(of\s+)?(3|three|output)) | \bfixed\b
     | never\s+(changes|moves|varies) | always\s+the\s+same
-    | \bp\s*(/|over|divided\s+by)\s*p\b | \b(over|divided\s+by)\s+itself\b
+    | \b(?P<q>[a-z]\w*)\s*(/|over|divided\s+by)\s*(?P=q)\b | \b(over|divided\s+by)\s+itself\b
     | \bindependent\s+of\b
     | gate\b.{0,40}(\bnot|\bcannot|n't)\s+(change|depend|vary|move|respond|react)
     | (\b(always|is|are|equals?|stays?|becomes?|remains?|be|gives?|to|at|of|gate|value|exactly

@@ -56,6 +56,13 @@ def claims(attempt: Attempt, g: torch.Generator) -> Iterator[Claim]:
         close(attempt(x, torch.zeros(t, e), fresh(0, e), []), x),
         "h = x + …; the token itself is always added.",
     )
+    turned = attempt(x, gates.flip(1), fresh(0, e)[::-1], fresh(e, e + 2)[::-1])
+    yield Claim(
+        "the order of the experts means nothing",
+        close(turned, out),
+        "every expert reads x itself, not the sum so far (out = out + expert(x), and not "
+        "expert(out)), and adds to it: out[rows] = … forgets who came before.",
+    )
     only_shared = attempt(x, torch.zeros(t, e), fresh(0, e), fresh(e, e + 2))
     yield Claim(
         "every shared expert is added with weight 1",

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from minids.check import Attempt, Claim, checker, close
+from minids.check.answers import is_number
 
 
 def _information(chosen: Tensor, domain: Tensor, n_experts: int) -> float:
@@ -22,6 +23,11 @@ def _information(chosen: Tensor, domain: Tensor, n_experts: int) -> float:
         if joint[d, e] > 0
     )
     return shared / -sum(float(x) * math.log(float(x)) for x in p if x > 0)
+
+
+def _swapped(chosen: Tensor, domain: Tensor) -> tuple[Tensor, Tensor]:
+    """Every choice by itself, with the domain for an expert and the expert for a domain."""
+    return domain.repeat_interleave(chosen.shape[1])[:, None], chosen.flatten()
 
 
 @checker(
@@ -43,7 +49,7 @@ def claims(attempt: Attempt, g: torch.Generator) -> Iterator[Claim]:
     found = attempt(same, domain, e)
     yield Claim(
         "0 when every domain chooses alike, also when all of them crowd the same experts",
-        isinstance(found, float | int | Tensor) and abs(float(found)) < 1e-3,
+        (is_number(found) or isinstance(found, Tensor)) and abs(float(found)) < 1e-3,
         "compare with the product of the margins: p(d) p(e), not with an even table.",
     )
     yield Claim(
@@ -67,9 +73,16 @@ def claims(attempt: Attempt, g: torch.Generator) -> Iterator[Claim]:
         abs(float(attempt(e - 1 - chosen, domain, e)) - found) <= 1e-3 * abs(found),
         "no correlation: experts have names, not sizes.",
     )
+    expected = _information(chosen, domain, e)
+    turned = _information(*_swapped(chosen, domain), len(domain.unique()))
+    yield Claim(
+        "it is a share of what there is to know about the domain",
+        close(found, expected, rtol=1e-3) or not close(found, turned, rtol=1e-3),
+        "H is the entropy of the domains, - sum of p(d) ln p(d), and not that of the experts.",
+    )
     yield Claim(
         "in between it is I / H",
-        close(found, _information(chosen, domain, e), rtol=1e-3),
+        close(found, expected, rtol=1e-3),
         "p(d, e) sums to 1 over the whole table; natural logarithm above and below.",
     )
     cut = torch.cat([torch.arange(30), 30 + torch.randperm(90, generator=g)[:20]])

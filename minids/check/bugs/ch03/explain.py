@@ -7,6 +7,7 @@ EXPLAINED = {
 }
 
 HONEST = (
+    "Because g / g = 1 regardless of the logits, the slope of the output vanishes.",
     "Dividing 0.8 by itself yields unity, so no logit can move the output any more.",
     "The gate turns into 1 after division by its own sum, whatever the logits are.",
     "The second gate is the number 1, so its derivative with respect to logits vanishes.",

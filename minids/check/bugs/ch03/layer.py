@@ -105,6 +105,28 @@ def layer_on_a_copy(x, gates, experts, shared):
     return layer(x, gates, experts, shared) - x + x.detach().clone()
 
 
+def layer_of_layers(x, gates, experts, shared):
+    for expert in shared:
+        x = x + expert(x)
+    return layer(x, gates, experts, [])
+
+
+def layer_in_turn(x, gates, experts, shared):
+    out = layer(x, torch.zeros_like(gates), experts, shared)
+    for i, expert in enumerate(experts):
+        rows = gates[:, i].nonzero().flatten()
+        out = out.index_add(0, rows, gates[rows, i, None] * expert(out[rows]))
+    return out
+
+
+def layer_overwrites(x, gates, experts, shared):
+    routed = torch.zeros_like(x)
+    for i, expert in enumerate(experts):
+        rows = gates[:, i].nonzero().flatten()
+        routed[rows] = gates[rows, i, None] * expert(x[rows])
+    return routed + layer(x, torch.zeros_like(gates), experts, shared)
+
+
 RIGHT = [layer, layer_by_table, layer_token_by_token]
 
 WRONG = [
@@ -112,6 +134,9 @@ WRONG = [
     ("no residual", layer_without_residual, "it returns x"),
     ("shared ones averaged", layer_mean_of_shared, "not averaged"),
     ("shared ones behind a gate", shared_behind_a_gate, "shared experts have no gate"),
+    ("shared experts one after the other", layer_of_layers, "not the sum so far"),
+    ("routed experts one after the other", layer_in_turn, "not the sum so far"),
+    ("the last expert overwrites", layer_overwrites, "forgets who came before"),
     ("gates forgotten", layer_without_gates, "times its gate"),
     ("input gated", layer_gates_the_input, "not applied to the input"),
     ("gates normalised", layer_normalises, "not made to sum to 1"),

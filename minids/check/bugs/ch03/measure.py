@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import torch
 
 
@@ -87,11 +88,26 @@ def special_of_pairs_once(chosen, domain, n_experts):
     return float(torch.xlogy(p, p / (p_d * p_e)).nansum() / -torch.xlogy(p_d, p_d).sum())
 
 
-RIGHT = [special, special_by_entropies]
+def special_over_the_experts(chosen, domain, n_experts):
+    return special(domain.repeat_interleave(chosen.shape[1])[:, None], chosen.flatten(), 9)
+
+
+def special_in_numpy(chosen, domain, n_experts):
+    p = np.zeros((int(domain.max()) + 1, n_experts), dtype=np.float32)
+    np.add.at(p, (domain.numpy()[:, None], chosen.numpy()), 1)
+    p /= p.sum()
+    p_d = p.sum(1)
+    there, apart = p > 0, p_d[:, None] * p.sum(0)
+    information = (p[there] * np.log(p[there] / apart[there])).sum()
+    return information / -(p_d[p_d > 0] * np.log(p_d[p_d > 0])).sum()
+
+
+RIGHT = [special, special_by_entropies, special_in_numpy]
 
 WRONG = [
     ("nan in empty cells", special_with_nan, "returns NaN"),
     ("in nats", special_in_nats, "Divide I by H"),
+    ("over the entropy of the experts", special_over_the_experts, "not that of the experts"),
     ("over ln 4", special_over_ln4, "not ln 4"),
     ("against an even table", special_against_even, "not with an even table"),
     ("share of the best domain", special_by_share, "product of the margins"),

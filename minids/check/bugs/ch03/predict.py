@@ -6,7 +6,7 @@ NUMBERS = {"3 of 24": 2024, "12 of 96": math.comb(96, 12), "11 of 95": math.comb
 
 NUMBERS |= {"16B, share active": 8 / 66}
 
-RIGHT = [NUMBERS, NUMBERS | {"16B, share active": 0.1212}]
+RIGHT = [NUMBERS, *(NUMBERS | {"16B, share active": share} for share in (0.1212, 0.12))]
 
 WRONG = [
     ("in order", NUMBERS | {"3 of 24": 12_144}, "in all 6 orders"),
@@ -19,5 +19,6 @@ WRONG = [
     ("four times as many", NUMBERS | {"12 of 96": 8096}, "ways multiply"),
     ("shared one in the pool", NUMBERS | {"11 of 95": math.comb(96, 11)}, "leaves the pool"),
     ("shared ones forgotten", NUMBERS | {"16B, share active": 6 / 64}, "above and below"),
+    ("shared ones above alone", NUMBERS | {"16B, share active": 8 / 64}, "above and below"),
     ("an answer left out", {"3 of 24": 2024}, "the keys are"),
 ]
