@@ -32,6 +32,12 @@ def claims(attempt: Attempt, g: torch.Generator) -> Iterator[Claim]:
     )
     w1 = latent_inputs(g, 2, 3, 1, 8, sizes=sizes)
     silent = w1 | {name: torch.zeros_like(w1[name]) for name in ("q_nope", "q_rope")}
+    first_alone = torch.einsum("hvr,br->bhv", w1["value_up"], w1["latent"][:, 0])[:, :, None]
+    yield Claim(
+        "a new token behind seven others sees more than the first of them",
+        not close(attempt(**silent), first_alone, rtol=1e-3),
+        "the new tokens are the LAST t of s, also if t is 1: shift the triangle by s - t.",
+    )
     yield Claim(
         "a query of zeros mixes all latents alike",
         close(attempt(**silent), _of_equal_weights(silent), rtol=1e-3),
@@ -68,7 +74,8 @@ def claims(attempt: Attempt, g: torch.Generator) -> Iterator[Claim]:
     yield Claim(
         "no query looks into the future: of t new tokens, number i sees s - t + i + 1",
         close(out, mixed_head_by_head(w), rtol=1e-3),
-        "the new tokens are the LAST t of s: shift the triangle by s - t.",
+        "the new tokens are the LAST t of s: shift the triangle by s - t. A masked score is -inf "
+        "before the softmax, and not 0.",
     )
     alone = latent_inputs(g, 1, 1, 1, 6, sizes=sizes)
     square = latent_inputs(g, 1, 2, 5, 5, sizes=(4, 3, 2, 8))

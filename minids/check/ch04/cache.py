@@ -44,7 +44,8 @@ def claims(attempt: Attempt, g: torch.Generator) -> Iterator[Claim]:
     yield Claim(
         "token by token gives what one pass over the whole text gives",
         close(out, expected, rtol=1e-3),
-        "every step sees all earlier tokens, oldest first, and the new one last.",
+        "every step sees all earlier tokens, oldest first, and the new one last; the scale is "
+        "(n + p) ** -0.5.",
     )
     yield Claim(
         f"a token costs r + p = {r + p} numbers, whatever the number of heads",
@@ -60,7 +61,7 @@ def claims(attempt: Attempt, g: torch.Generator) -> Iterator[Claim]:
         "make the tensors in __init__, not in the body of the class.",
     )
     chunks = attempt(*ups)
-    out = torch.cat([feed(chunks, 0, 4), feed(chunks, 4, 5), feed(chunks, 5, s)], dim=2)
+    out = torch.cat([feed(chunks, 0, 2), feed(chunks, 2, 5), feed(chunks, 5, s)], dim=2)
     yield Claim(
         "several tokens at once give the same",
         close(out, expected, rtol=1e-3),
@@ -88,8 +89,9 @@ def claims(attempt: Attempt, g: torch.Generator) -> Iterator[Claim]:
     )
     yield Claim(
         "rewinding to more tokens than there are is refused",
-        raises(chunks.rewind, ValueError, 99),
-        "raise ValueError if length is larger than what is held.",
+        raises(chunks.rewind, ValueError, 99) and raises(chunks.rewind, ValueError, 9),
+        "raise ValueError if length is larger than what is held: after rewind(5) and three new "
+        "tokens 8 are held, and 9 are too many.",
     )
     yield Claim(
         "and so is rewinding to one token before there is any",

@@ -49,7 +49,7 @@ def claims(attempt: dict[str, Any], g: torch.Generator) -> Iterator[Claim]:
     yield Claim(
         "one user at 16K",
         close(float(attempt["GB per user"]), user / 1e9, rtol=5e-3),
-        "16K is 16 x 1024 tokens, and a GB here is 1e9 bytes.",
+        "16K is 16 x 1024 tokens, and a GB here is 1e9 bytes; write three digits.",
     )
     yield Claim(
         "whole users in 80 GB",

@@ -134,6 +134,18 @@ def absorb_masks_after_the_softmax(q_nope, q_rope, latent, k_rope, key_up, value
     return _mixed(weights.tril(s - t), latent, value_up)
 
 
+def absorb_unshifted(q_nope, q_rope, latent, k_rope, key_up, value_up):
+    scores = sum(_scores(q_nope, q_rope, latent, k_rope, key_up))
+    seen = torch.ones(scores.shape[-2:], dtype=torch.bool).tril()
+    return _mixed(scores.masked_fill(~seen, -torch.inf).softmax(-1), latent, value_up)
+
+
+def absorb_masks_with_0(q_nope, q_rope, latent, k_rope, key_up, value_up):
+    scores = sum(_scores(q_nope, q_rope, latent, k_rope, key_up))
+    t, s = scores.shape[-2:]
+    return _mixed(scores.tril(s - t).softmax(-1), latent, value_up)
+
+
 RIGHT = [absorb, absorb_as_one_key_head]
 
 WRONG = [
@@ -142,6 +154,8 @@ WRONG = [
     ("scale of the latent", absorb_scale_of_latent, "divided by the root of both widths"),
     ("no rotary scores", absorb_without_position, "the scores have two parts"),
     ("mask of the first rows", absorb_first_rows, "shift the triangle"),
+    ("mask of the first rows, always", absorb_unshifted, "also if t is 1"),
+    ("masked scores 0", absorb_masks_with_0, "and not 0"),
     ("the future seen", absorb_sees_all, "into the future"),
     ("keys and values rebuilt", absorb_expands, "are rebuilt for every token"),
     ("values rebuilt", absorb_rebuilds_values, "are rebuilt for every token"),

@@ -141,6 +141,38 @@ class RewindsOnlyWhatIsThere(Memory):
         super().rewind(length)
 
 
+class CountsOnlyUp(Memory):
+    def __init__(self, key_up, value_up):
+        super().__init__(key_up, value_up)
+        self.held = 0
+
+    def step(self, q_nope, q_rope, latent, k_rope):
+        self.held += latent.shape[1]
+        return super().step(q_nope, q_rope, latent, k_rope)
+
+    def rewind(self, length):
+        if length > self.held:
+            raise ValueError(f"there are {self.held} tokens, not {length}")
+        if self.held:
+            self.latent, self.k_rope = self.latent[:, :length], self.k_rope[:, :length]
+
+
+class KeepsTheLastOfSeveral(Memory):
+    def step(self, q_nope, q_rope, latent, k_rope):
+        before = self.latent, self.k_rope
+        out = super().step(q_nope, q_rope, latent, k_rope)
+        if before[0] is not None:
+            self.latent = torch.cat([before[0], latent[:, -1:]], 1)
+            self.k_rope = torch.cat([before[1], k_rope[:, -1:]], 1)
+        return out
+
+
+class ScaledByTheContent(Memory):
+    def look(self, q_nope, q_rope, latent, k_rope):
+        w, scale = (self.key_up, self.value_up), q_nope.shape[-1] ** -0.5
+        return absorbed(q_nope, q_rope, latent, k_rope, *w, scale)
+
+
 class SharedByAll(MemoryInOneTensor):
     stores = []
 
@@ -179,4 +211,7 @@ WRONG = [
     ("a fresh memory forgotten", RewindsOnlyWhatIsThere, "a fresh memory holds no tokens"),
     ("one store for all", SharedByAll, "not in the body of the class"),
     ("new tokens see each other", SeesTheNext, "none of them sees a later"),
+    ("a count that only rises", CountsOnlyUp, "9 are too many"),
+    ("the last of several kept", KeepsTheLastOfSeveral, "append all new tokens"),
+    ("scale without the rope width", ScaledByTheContent, "(n + p) ** -0.5"),
 ]

@@ -16,6 +16,7 @@ WRONG = [
     ("numbers, not bytes", NUMBERS | {"bytes per token": 34_560}, "2 bytes each"),
     ("one layer", NUMBERS | {"bytes per token": 1152}, "in every layer"),
     ("16,000 tokens", NUMBERS | {"GB per user": 1.106}, "16 x 1024"),
+    ("two digits", NUMBERS | {"GB per user": 1.1}, "three digits"),
     ("rounded up", NUMBERS | {"users": 71}, "round down"),
     ("MHA keeps keys alone", NUMBERS | {"users with MHA": 2}, "a value for each"),
     ("an answer left out", {"users": 70}, "the keys are"),
