@@ -57,7 +57,8 @@ def claims(attempt: Attempt, g: torch.Generator) -> Iterator[Claim]:
     yield Claim(
         "half way up the ramp it is the mean of both frequencies",
         close(out[middle], half_way, rtol=1e-5),
-        "the ramp is linear in the number of the pair, and it mixes frequencies, not wavelengths.",
+        "the ramp is linear in the number of the pair, and it mixes frequencies, not wavelengths. "
+        "Its share is 0 at low and 1 at high, which is high - low steps away.",
     )
     yield Claim(
         "every pair between follows the ramp",

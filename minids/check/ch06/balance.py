@@ -63,9 +63,22 @@ def claims(attempt: Attempt, g: torch.Generator) -> Iterator[Claim]:
     )
     scores = torch.rand(12, e, generator=g) + 0.05
     experts = torch.rand(12, e, generator=g).topk(k, -1).indices
+    got, expected = attempt(scores, experts, 1), _printed(scores, experts, 1)
+    yield Claim(
+        "the load is that of the experts given",
+        close(got, expected)
+        or not close(attempt(scores, torch.arange(k).expand(12, -1), 1), float(got), rtol=1e-6),
+        "count the choices in `experts`: a topk of the scores need not be what tokens chose.",
+    )
+    yield Claim(
+        "averages come first, and the product after them",
+        close(got, expected) or not close(got, _printed(scores, experts, len(scores))),
+        "frequency and affinity are each a mean over all tokens of a text; one product for each "
+        "expert and text, not for each token.",
+    )
     yield Claim(
         "over one batch it is the printed sum",
-        close(attempt(scores, experts, 1), _printed(scores, experts, 1)),
+        close(got, expected),
         "P averages the affinities of ALL experts over all tokens, chosen or not, each token's "
         "scores divided by their sum; and it is not f squared either.",
     )

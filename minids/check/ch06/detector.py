@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from minids.check import Attempt, Claim, checker
+from minids.check.answers import is_number
 
 
 def _clean(scores: Tensor, bias: Tensor, top_k: int) -> tuple[Tensor, Tensor]:
@@ -110,7 +111,8 @@ def claims(attempt: Attempt, g: torch.Generator) -> Iterator[Claim]:
 
     def found(router: Callable[..., Any], bias: Tensor = bias) -> float:
         answer = attempt(router, scores, bias, 4)
-        return float(answer) if isinstance(answer, float | int | Tensor) else float("nan")
+        numeric = is_number(answer) or isinstance(answer, Tensor)
+        return float(answer) if numeric else float("nan")
 
     def compared(router: Callable[..., Any]) -> tuple[float, float]:
         """What was found, and the largest move in all that the router was asked."""

@@ -60,5 +60,5 @@ def claims(attempt: Attempt, g: torch.Generator) -> Iterator[Claim]:
     yield Claim(
         "counts do as well as shares, whatever the number of experts",
         close(attempt(torch.zeros(3), counts, 0.5), torch.tensor([-0.5, 0.5, 0.5])),
-        "compare with load.mean(), not with a constant such as 1 / e.",
+        "compare with load.mean(): not with a constant such as 1 / e, nor with the median.",
     )

@@ -74,6 +74,13 @@ def claims(attempt: Attempt, g: torch.Generator) -> Iterator[Claim]:
     )
     of_scores = scores.gather(-1, experts)
     right = of_scores / of_scores.sum(-1, keepdim=True)
+    liked = scores.topk(k, dim=-1).values
+    yield Claim(
+        "the weights are those of the experts chosen",
+        close(weights, right) or not close(weights, liked / liked.sum(-1, keepdim=True)),
+        "a token's largest scores need not be those of its experts: gather the scores of the "
+        "chosen.",
+    )
     yield Claim(
         "each weight stands at the place of its expert",
         close(weights, right) or not close(weights.sort(-1).values, right.sort(-1).values),

@@ -79,6 +79,12 @@ def yarn_divided_by_nothing(plain, factor, low, high):
     return plain / factor * share + plain * (1 - share)
 
 
+def yarn_one_step_short(plain, factor, low, high):
+    share = torch.zeros(len(plain))
+    share[low:high], share[high:] = torch.linspace(0, 1, high - low), 1
+    return plain / factor * share + plain * (1 - share)
+
+
 RIGHT = [yarn, yarn_pair_by_pair, yarn_by_interpolation, yarn_in_three_parts]
 
 WRONG = [
@@ -89,6 +95,7 @@ WRONG = [
     ("every pair divided", yarn_everywhere, "the fast ones and carry near"),
     ("wavelengths mixed", yarn_of_wavelengths, "not wavelengths"),
     ("a step, no ramp", yarn_as_a_step, "the ramp is linear"),
+    ("a ramp that ends one pair early", yarn_one_step_short, "high - low steps away"),
     ("a smooth step", yarn_curved, "begins at low and ends at high"),
     ("0 / 0 where low is high", yarn_divided_by_nothing, "0/0"),
 ]

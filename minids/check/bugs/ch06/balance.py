@@ -83,6 +83,18 @@ def balance_of_choices_once(scores, experts, n_sequences):
     return total / n_sequences
 
 
+def balance_of_its_own_choice(scores, experts, n_sequences):
+    return balance(scores, scores.topk(experts.shape[-1]).indices, n_sequences)
+
+
+def balance_token_by_token(scores, experts, n_sequences):
+    return balance(scores, experts, len(scores) // n_sequences)
+
+
+def balance_multiplied_first(scores, experts, n_sequences):
+    return balance(scores, experts, len(scores))
+
+
 RIGHT = [balance, balance_by_one_hot, balance_of_the_package]
 
 WRONG = [
@@ -95,6 +107,9 @@ WRONG = [
     ("sign flipped", balance_flipped, "no minus"),
     ("scores not normalised", balance_raw_scores, "divided by their sum"),
     ("affinities of the chosen alone", balance_of_the_chosen, "chosen or not"),
+    ("choices of its own", balance_of_its_own_choice, "count the choices in"),
+    ("multiplied before the average", balance_multiplied_first, "not for each token"),
+    ("so many tokens a text", balance_token_by_token, "not for each token"),
     ("no gradient", balance_detached, "do not detach"),
     ("sequences interleaved", balance_interleaved, "the first half of the tokens"),
 ]

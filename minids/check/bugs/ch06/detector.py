@@ -1,5 +1,6 @@
 """Answers to 06.detector, right and wrong: a detector of biases that leak into weights."""
 
+import numpy as np
 import torch
 
 
@@ -138,7 +139,14 @@ def detector_of_largest_weights(router, scores, bias, top_k):
     return abs(float(w1[same].max() - w2[same].max()))
 
 
+def detector_in_numpy(router, scores, bias, top_k):
+    (e1, w1), (e2, w2) = router(scores, bias, top_k), router(scores, _noisy(bias), top_k)
+    same = (e1.numpy() == e2.numpy()).all(-1)
+    return np.abs(w1.numpy() - w2.numpy())[same].max()
+
+
 RIGHT = [
+    detector_in_numpy,
     detector_token_by_token,
     detector,
     detector_in_steps,

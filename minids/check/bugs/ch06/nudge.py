@@ -58,6 +58,10 @@ def nudge_nothing(bias, load, speed):
     return bias.clone()
 
 
+def nudge_from_the_median(bias, load, speed):
+    return bias + speed * torch.sign(load.median() - load)
+
+
 RIGHT = [nudge, nudge_by_where, nudge_expert_by_expert, nudge_by_comparing]
 
 WRONG = [
@@ -65,6 +69,7 @@ WRONG = [
     ("step as long as the gap", nudge_by_the_gap, "only the sign of the gap"),
     ("never at rest", nudge_never_stays, "do not use `where"),
     ("compared with 1 / e", nudge_from_one_over_e, "load.mean()"),
+    ("compared with the median", nudge_from_the_median, "nor with the median"),
     ("starts from zero each time", nudge_from_zero, "added to the old bias"),
     ("only the two extremes", nudge_only_the_busiest, "not only the most crowded"),
     ("no step at all", nudge_nothing, "each expert has a step"),

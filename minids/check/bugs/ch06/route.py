@@ -126,6 +126,11 @@ def route_sorted_experts(scores, bias, top_k):
     return experts.sort(-1).values, weights
 
 
+def route_by_the_largest_scores(scores, bias, top_k):
+    weights = scores.topk(top_k, dim=-1).values
+    return by_scores(scores, bias, top_k)[0], weights / weights.sum(-1, keepdim=True)
+
+
 RIGHT = [by_scores, by_sorting, token_by_token, by_one_hot, by_taking_the_bias_off]
 
 WRONG = [
@@ -141,6 +146,7 @@ WRONG = [
     ("bias as a factor", route_by_a_factor, "scores + bias exactly"),
     ("normalised over all experts", route_over_all, "not over all"),
     ("not normalised", route_raw, "the sum over the chosen"),
+    ("weights of the largest scores", route_by_the_largest_scores, "gather the scores"),
     ("all count alike", route_equal, "in proportion to their scores"),
     ("weights detached", route_detached, "do not detach"),
     ("the sum detached", route_by_a_detached_sum, "do not detach the sum"),
