@@ -197,6 +197,7 @@ def pretend_cuda():
             "max_memory_allocated": 10**6,
             "reset_peak_memory_stats": None,
             "get_device_capability": (8, 0),
+            "is_current_stream_capturing": False,  # asked by optimizers of torch 2.11
         }
         for name, answer in told.items():
             stack.enter_context(patch.object(torch.cuda, name, lambda *_, answer=answer: answer))

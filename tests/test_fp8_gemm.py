@@ -143,7 +143,12 @@ def test_layouts_are_what_torchs_rules_for_gpus_ask_for(m, n, k, block_b):
     assert out.shape == (m, n) and out.dtype == torch.float32
 
 
-@pytest.mark.skipif(not hasattr(F, "scaled_mm"), reason="torch before 2.10 has no scaled_mm")
+RUNS_HERE = hasattr(F, "scaled_mm") and torch._C._dispatch_has_kernel_for_dispatch_key(
+    "aten::_scaled_mm_v2", "CPU"
+)
+
+
+@pytest.mark.skipif(not RUNS_HERE, reason="torch up to 2.11 has no scaled_mm for a CPU")
 @pytest.mark.parametrize(("m", "n", "k"), [(30, 20, 70), (1, 1, 1), (128, 256, 128)])
 def test_with_one_scale_for_a_matrix_scaled_mm_also_runs_here_and_agrees(m, n, k):
     g = torch.Generator().manual_seed(0)
