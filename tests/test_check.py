@@ -281,7 +281,10 @@ def test_an_endless_loop_is_ended(double: str) -> None:
     CHECKERS[double] = replace(CHECKERS[double], seconds=0.3)
     verdict = examine(double, endless, seed=1)
     assert verdict.failed == "your code is still running after 0.3 s"
-    assert verdict.hint == "is there a loop without an end?"
+    assert (
+        verdict.hint
+        == "is there a loop without an end, or are the same things worked out again and again?"
+    )
     assert signal.getitimer(signal.ITIMER_REAL) == (0, 0)
 
 

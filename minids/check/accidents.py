@@ -48,7 +48,10 @@ def time_limit(seconds: float) -> Iterator[None]:
 def explain(error: BaseException, seconds: float) -> tuple[str, str]:
     """Sentence and hint for an exception: the learner's line where it is theirs."""
     if isinstance(error, TimeUp):
-        return f"your code is still running after {seconds:g} s", "is there a loop without an end?"
+        return (
+            f"your code is still running after {seconds:g} s",
+            "is there a loop without an end, or are the same things worked out again and again?",
+        )
     kind, words = type(error).__name__, _said(error)
     what = f"{kind}: {words}" if words else kind
     theirs = [

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from minids.check import Attempt, Claim, checker, close
-from minids.check.answers import pair
+from minids.check.answers import is_whole, pair
 
 
 def _spread(attempt: Attempt, p: Tensor, q: Tensor) -> Tensor:
@@ -28,7 +28,7 @@ def _kept(
     kept, rest = pair(attempt(p, q, torch.tensor(drafts), torch.tensor(coins)))
     return (
         (int(kept), rest)
-        if isinstance(kept, int | Tensor) and isinstance(rest, Tensor)
+        if (is_whole(kept) or isinstance(kept, Tensor)) and isinstance(rest, Tensor)
         else (-1, p[0])
     )
 
@@ -54,7 +54,7 @@ def claims(attempt: Attempt, g: torch.Generator) -> Iterator[Claim]:
     first = pair(attempt(p, q, torch.tensor([b, a]), torch.tensor([0.9, 0.1])))
     yield Claim(
         "the answer is a pair: how many drafts are kept, and a distribution",
-        int(first[0] if isinstance(first[0], int | Tensor) else -1) in (0, 1, 2)
+        _kept(attempt, p, q, [b, a], [0.9, 0.1])[0] in (0, 1, 2)
         and isinstance(first[1], Tensor)
         and tuple(first[1].shape) == (4,)
         and close(float(first[1].sum()), 1.0, rtol=1e-3),

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import torch
 
 from minids.check import Attempt, Claim, checker
+from minids.check.answers import is_whole
 
 
 @checker(
@@ -26,7 +27,7 @@ def claims(attempt: Attempt, g: torch.Generator) -> Iterator[Claim]:
     out = {name: attempt(*case) for name, case in cases.items()}
     yield Claim(
         "the answer is a list of tokens",
-        all(isinstance(x, list) and all(isinstance(t, int) for t in x) for x in out.values()),
+        all(isinstance(x, list) and all(map(is_whole, x)) for x in out.values()),
         "return a list: the tokens that this pass adds to the text.",
     )
     yield Claim(
@@ -46,15 +47,21 @@ def claims(attempt: Attempt, g: torch.Generator) -> Iterator[Claim]:
     )
     yield Claim(
         "nothing behind the first wrong draft counts",
-        len(out["wrong"]) == 1 and len(out["half"]) == 2,
+        len(out["wrong"]) <= 1 and len(out["half"]) <= 2,
         "stop at the first wrong draft: later choices have read a draft that is wrong.",
+    )
+    yield Claim(
+        "right drafts before the first wrong one are kept",
+        attempt([b, c, d, e], [b, c, a])[:2] == [b, c],
+        "not all or nothing: the drafts before the first wrong one are what saves passes.",
     )
     yield Claim(
         "what is dropped is replaced by the model's choice at that very place",
         out["wrong"] == [a]
         and out["half"] == [a, b]
         and attempt([b, c, d, e], [b, c, a]) == [b, c, d],
-        "best[kept], where kept drafts were right: the choice at that very place.",
+        "best[kept], where kept drafts were right: the choice at that very place. It comes behind "
+        "the drafts that are kept, also where one was wrong.",
     )
     yield Claim(
         "a text may say the same token twice",

@@ -156,3 +156,10 @@ def claims(attempt: Attempt, g: torch.Generator) -> Iterator[Claim]:
     )
     one, *_ = run(knows, 1)
     yield Claim("one token is one token", one == plain[:1], "n_new = 1 is a text, too.")
+    text = _plain(model, prompt[:1], 5)
+    short, _ = pair(attempt(_Counted(model, text), lambda so_far: [], prompt[:1], 5))
+    yield Claim(
+        "a prompt of one token is a prompt, too",
+        short == text[1:],
+        "there is nothing to read before its last token: no pass over an empty row.",
+    )

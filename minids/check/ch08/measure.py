@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from minids.check import Attempt, Claim, call, checker
-from minids.check.answers import is_whole
+from minids.check.answers import is_number
 from minids.check.sizes import draw
 from minids.model.fp8_formats import through_fp8
 
@@ -27,6 +27,10 @@ def _breaks(rounding: Callable[[Tensor], Tensor]) -> int | None:
 
 def _breaks_at_the_end(x: Tensor) -> Tensor:
     return 0 * x if float(x.abs().max()) >= 2**20 else 1 * x
+
+
+def _breaks_behind_the_end(x: Tensor) -> Tensor:
+    return 0 * x if float(x.abs().max()) > 2**20 else 1 * x
 
 
 def _breaks_at_eight_alone(x: Tensor) -> Tensor:
@@ -55,7 +59,7 @@ def claims(attempt: Attempt, g: torch.Generator) -> Iterator[Claim]:
     found = call(attempt, whole, may_be_none=True)
     yield Claim(
         "the answer for whole numbers of a few bits is a power of two",
-        is_whole(found) and found & (found - 1) == 0,
+        is_number(found) and found in (2**i for i in range(21)),
         "return the size itself, an int such as 64, not its exponent.",
     )
     yield Claim(
@@ -77,6 +81,11 @@ def claims(attempt: Attempt, g: torch.Generator) -> Iterator[Claim]:
         "a rounding that breaks at 2**20 alone gives 2**20",
         call(attempt, _breaks_at_the_end, may_be_none=True) == 2**20,
         "the last size counts, too: range(20) ends with 19.",
+    )
+    yield Claim(
+        "a rounding that breaks at 2**21 alone gives None",
+        call(attempt, _breaks_behind_the_end, may_be_none=True) is None,
+        "2**20 is the last size: range(21) ends there, and range(22) one too late.",
     )
     yield Claim(
         "a rounding that breaks at 8 and nowhere else gives 8",

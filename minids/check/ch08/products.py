@@ -9,14 +9,14 @@ from torch import Tensor
 from minids.check import Attempt, Claim, checker, close, shaped
 
 
-def _mark(x: Tensor, block: tuple[int, int]) -> Tensor:
+def _mark(matrix: Tensor, block: tuple[int, int]) -> Tensor:
     """A rounding that leaves a mark of the axes along which a block lies.
 
     A matrix and its transpose, each in tiles along the same axis, have the same mark: the axes of
     the exercise are known by their lengths.
     """
-    along = sum(math.log2(side) * n for side, n in zip(block, x.shape, strict=True))
-    return x * (1 + 1e-3 * along)
+    along = sum(math.log2(side) * n for side, n in zip(block, matrix.shape, strict=True))
+    return matrix * (1 + 1e-3 * along)
 
 
 @checker(
@@ -36,7 +36,7 @@ def claims(attempt: Attempt, g: torch.Generator) -> Iterator[Claim]:
     yield shaped(y, (11, 7), like=x, what="the output")
     yield shaped(dx, (11, 5), like=x, what="the gradient of x")
     yield shaped(dw, (7, 5), like=x, what="the gradient of w")
-    plain = attempt(x, w, up, lambda m, block: m)
+    plain = attempt(x, w, up, lambda matrix, block: matrix)
     yield Claim(
         "without rounding these are the output and the gradients of a linear layer",
         close(plain[0], x @ w.T) and close(plain[1], up @ w) and close(plain[2], up.T @ x),

@@ -62,6 +62,18 @@ def claims(attempt: Attempt, g: torch.Generator) -> Iterator[Claim]:
         same_tensor(after[1][0, 1:], scale[0, 1:]) and same_tensor(after[0][0, 8:], numbers[0, 8:]),
         "one scale for each tile, not one for the whole row.",
     )
+    edges = []
+    for place, tile in ((7, 0), (8, 1), (15, 1), (16, 2)):
+        spoiled = x.clone()
+        spoiled[1, place] = 1e8
+        changed = pair(attempt(spoiled, 8))[1] != scale
+        edges.append(changed.nonzero().tolist() in ([], [[1, tile]]))
+    yield Claim(
+        "of 20 entries in tiles of 8 the second tile is entries 8 to 15",
+        all(edges),
+        "tiles begin at the left end of every row and are `size` wide; only the last is shorter. "
+        "x.split(size, dim=1) cuts so; x.chunk makes tiles that are alike.",
+    )
     largest = torch.stack([part.abs().amax(1) for part in x.split(8, dim=1)], dim=1)
     yield Claim(
         "a scale brings the largest magnitude of its tile to 448",

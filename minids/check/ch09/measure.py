@@ -51,6 +51,12 @@ def claims(attempt: Attempt, g: torch.Generator) -> Iterator[Claim]:
         found["1F1B"] > loose,
         "as many as stages is where the search begins, not where it ends: does the limit count?",
     )
+    steps = attempt(lambda stages, micros: 0.05 if micros > 10 else 0.101, 4, 0.1)
+    yield Claim(
+        "of the shares 0.101 and 0.05 the first, which is nearer to 0.1, is above it",
+        steps != 4,
+        "the share may be at most the limit: what lies above it is too much, however near it is.",
+    )
     yield Claim(
         "with so many 1F1B is idle for at most that share",
         measured["1F1B"](stages, found["1F1B"]) <= limit,

@@ -60,7 +60,8 @@ def claims(attempt: Attempt, g: torch.Generator) -> Iterator[Claim]:
     yield Claim(
         "one right answer of four gets 1.73",
         close(first, math.sqrt(3), rtol=2e-3),
-        "divide by the deviation of the group that divides by g, not g - 1: correction=0.",
+        "divide by the deviation of the group that divides by g, not g - 1: correction=0. An eps "
+        "beside it is 1e-4 or less.",
     )
     hard = torch.zeros(1, 16)
     hard[0, 0] = 1

@@ -19,7 +19,7 @@ from minids.check.sizes import draw
     ),
 )
 def claims(attempt: Attempt, g: torch.Generator) -> Iterator[Claim]:
-    p, n, k = draw(g, 5, 6), 6, 3
+    p, n, k = 4 * draw(g, 1, 2) + 1, 6, 3  # p is odd, so that no share of questions is a half
     before = (torch.rand(p, n, generator=g) < 0.4).float()
     before[0], before[1], before[2, 0] = 0, torch.tensor([1.0, 0, 0, 0, 0, 0]), 1
     after = before.clone()

@@ -21,9 +21,14 @@ def claims(attempt: Attempt, g: torch.Generator) -> Iterator[Claim]:
     n = 2 * draw(g, 3, 4) + 1  # odd, so that as many right as wrong cannot be
     c = draw(g, 2, n - 3)
     yield Claim(
-        "no right sample: 0, nothing but right samples: 1",
-        abs(attempt(n, 0, 2)) < 1e-9 and abs(attempt(n, n, 2) - 1) < 1e-9,
-        "you count the picks that hold no right one: the chance that is asked is what is left.",
+        "no right sample: 0",
+        abs(attempt(n, 0, 2)) < 1e-9,
+        "do you count the picks that hold no right one? The chance that is asked is what is left.",
+    )
+    yield Claim(
+        "nothing but right samples: 1",
+        abs(attempt(n, n, 2) - 1) < 1e-9,
+        "at least one of the picks is right, be it one, two or all of them.",
     )
     yield Claim(
         "pass@1 is the share of right samples",

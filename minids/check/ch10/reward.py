@@ -103,6 +103,11 @@ def claims(attempt: Attempt, g: torch.Generator) -> Iterator[Claim]:
         "a dot does not match a line break: write [^<>]*.",
     )
     yield Claim(
+        "thoughts may be any words, figures and signs",
+        earns(attempt(_GOOD.format(f"it's 1+2=3, so: {n}?!", n), str(n)), 1),
+        "whatever is no tag may stand there: [^<>]* and not \\w or a list of letters.",
+    )
+    yield Claim(
         "strange texts get a score, too",
         all(
             earns(attempt(text, str(n)), 0)

@@ -51,7 +51,7 @@ def claims(attempt: Attempt, g: torch.Generator) -> Iterator[Claim]:
         and close(attempt("好我加" + spoken(g, "ee"), "chinese"), 0.6),
         "a list of ten figures does not know them: take the whole range from \\u4e00 to \\u9fff.",
     )
-    numbers = f"{spoken(g, 'ec')} [12]+{draw(g, 30, 99)}^1=5_6, 7，"
+    numbers = f"{spoken(g, 'ec')} [12]+{draw(g, 30, 99)}^1=5_6, 7，。"
     yield Claim(
         "figures and signs are neutral",
         close(attempt(numbers, "english"), 0.5) and close(attempt(numbers, "chinese"), 0.5),

@@ -41,6 +41,13 @@ def claims(attempt: Attempt, g: torch.Generator) -> Iterator[Claim]:
         "seed by seed: how many differences are above 0? Not whether the mean is. Whoever is as "
         "good as before loses nothing.",
     )
+    level = [0.499, 0.5, 0.502]
+    yield Claim(
+        "a price of 0.2 in three seeds that are alike is outside",
+        not attempt(level, _less(level, [0.2, 0.201, 0.199]))["inside"],
+        "inside is True where the size of the mean is at most what chance reaches, and False where "
+        "it is more: no number.",
+    )
     wide = [0.1, 0.5, 0.9]
     yield Claim(
         "a price of 0.2 in every seed is outside, however unlike the seeds are",
@@ -76,7 +83,8 @@ def claims(attempt: Attempt, g: torch.Generator) -> Iterator[Claim]:
         "4.3 and 2.8 are two examples: multiple(n - 1) knows every number of seeds, and says 2.36 "
         "for eight.",
     )
-    better = attempt(alone, [a + 0.5 for a in alone])
+    gains = [-0.5 - 0.01 * i for i in range(n)]  # not all alike: their deviation is above 0
+    better = attempt(alone, _less(alone, gains))
     yield Claim(
         "a gain is a negative price, and outside as well",
         better["mean"] < 0 and better["positive"] == 0 and not better["inside"],

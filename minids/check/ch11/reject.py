@@ -89,9 +89,9 @@ def claims(attempt: Attempt, g: torch.Generator) -> Iterator[Claim]:
     )
     yield Claim(
         "one word in the other language is enough to be dropped",
-        said(FORM.format(spoken(g, "eeeec"), n)) == "mixed languages",
+        said(FORM.format(spoken(g, 29 * "e" + "c"), n)) == "mixed languages",
         "every word has to be in the language of the question: consistency below 1, not below "
-        "one half.",
+        "one half or 0.9.",
     )
     yield Claim(
         "thoughts wholly in the other language are dropped too",
@@ -103,6 +103,15 @@ def claims(attempt: Attempt, g: torch.Generator) -> Iterator[Claim]:
         said(FORM.format(f"{n}+0={n}", n)) == "mixed languages",
         "only white space is 'no working'. Where no word stands consistency is 0, below 1: 'mixed "
         "languages'.",
+    )
+    yield Claim(
+        "of two faults the first is told: out of form before all others",
+        all(
+            said(FORM.format(think, said_n) + "!") == "out of form"
+            for think, said_n in ((clean, n + 1), ("", n), (spoken(g, "ec"), n))
+        ),
+        "the form is asked first: whoever looks for the answer or the thoughts before finds "
+        "another fault.",
     )
     yield Claim(
         "of two faults the first is told: a wrong answer before no working and mixed languages",

@@ -76,7 +76,9 @@ def claims(attempt: Attempt, g: torch.Generator) -> Iterator[Claim]:
     yield Claim(
         "Dev3 starts from the base again",
         isinstance(dev3, _Model) and dev3.done == "tuned" and dev3.to == base,
-        "only data come from Dev2; its weights do not: tune(base, …).",
+        "one tuning reads both, what was kept and the answers to requests: tune(base, …), once."
+        if getattr(dev3, "to", None) == tune(base, good)
+        else "only data come from Dev2; its weights do not: tune(base, …).",
     )
     kept = set(dev3.by)
     yield Claim(

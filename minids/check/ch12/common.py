@@ -43,7 +43,7 @@ def with_dirty_padding(attempt: Attempt, *given: Tensor) -> tuple[Tensor, Any]:
 def pulls(attempt: Attempt, student: Tensor, teacher: Tensor, mask: Tensor) -> tuple[Any, Any]:
     """Gradients of the loss for student and teacher; None where there is none."""
     s, t = student.clone().requires_grad_(), teacher.clone().requires_grad_()
-    loss = attempt(s, t, mask)
+    loss = attempt(s, t * 1, mask)  # as they come out of a teacher, which has a graph
     if loss.grad_fn is None:
         return None, None
     loss.backward()

@@ -97,7 +97,14 @@ def claims(attempt: Attempt, g: torch.Generator) -> Iterator[Claim]:
         "after all batches the student is where plain descent takes it",
         close(student.weight, weight, rtol=1e-3)
         and close(torch.tensor(found), torch.tensor(losses), rtol=1e-3),
-        "gradients add up: optimizer.zero_grad() for every batch, before backward.",
+        "gradients add up: optimizer.zero_grad() for every batch, before backward. And the step "
+        "takes them as they are: no clipping.",
+    )
+    some = attempt(student, lambda tokens: kept[tokens], batches[:1], _lopsided, optimizer)
+    yield Claim(
+        "a teacher may be any function of tokens",
+        isinstance(some, list) and len(some) == 1,
+        "teacher(tokens) is all that is known of it.",
     )
     yield Claim(
         "no batches, no losses",

@@ -1,5 +1,6 @@
 """Answers to 07.accept, right and wrong: a draft accepted, or drawn again without a bias."""
 
+import numpy as np
 import torch
 
 
@@ -108,7 +109,12 @@ def accept_at_an_equal_coin(p, q, drafts, coins):
     return len(drafts), p[len(drafts)]
 
 
-RIGHT = [accept, accept_at_once]
+def accept_counting_with_numpy(p, q, drafts, coins):
+    kept, rest = accept(p, q, drafts, coins)
+    return np.int64(kept), rest
+
+
+RIGHT = [accept, accept_at_once, accept_counting_with_numpy]
 
 WRONG = [
     ("a fresh draw from p", resamples_from_p, "what p has more than q"),

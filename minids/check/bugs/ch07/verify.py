@@ -1,5 +1,7 @@
 """Answers to 07.verify, right and wrong: drafts compared with what the model itself would write."""
 
+import numpy as np
+
 
 def verify(best, drafts):
     kept = 0
@@ -86,6 +88,17 @@ def verify_place_of_the_first_wrong(best, drafts):
     return best[: (drafts.index(wrong[0]) if wrong else len(drafts)) + 1]
 
 
+def verify_own_choice_if_all_are_right(best, drafts):
+    for i, draft in enumerate(drafts):
+        if draft != best[i]:
+            return drafts[:i]
+    return [*drafts, best[-1]]
+
+
+def verify_all_or_nothing(best, drafts):
+    return list(best) if drafts == best[:-1] else [best[0]]
+
+
 def verify_token_0_is_none(best, drafts):
     new = []
     for choice, draft in zip(best, drafts, strict=False):
@@ -95,7 +108,12 @@ def verify_token_0_is_none(best, drafts):
     return [*new, best[len(new)]]
 
 
-RIGHT = [verify, verify_from_the_model]
+def verify_by_numpy(best, drafts):
+    kept = int((np.array(drafts) == np.array(best[:-1])).cumprod().sum())
+    return list(np.array(best)[: kept + 1])
+
+
+RIGHT = [verify, verify_from_the_model, verify_by_numpy]
 
 WRONG = [
     ("matches after a wrong one", verify_all_matches, "stop at the first"),
@@ -104,6 +122,8 @@ WRONG = [
     ("every draft believed", verify_believes, "a wrong draft is dropped"),
     ("the wrong draft kept", verify_keeps_the_wrong_one, "a wrong draft is dropped"),
     ("a number", verify_counts, "a list"),
+    ("own choice if all are right", verify_own_choice_if_all_are_right, "also where one was wrong"),
+    ("all or nothing", verify_all_or_nothing, "not all or nothing"),
     ("all choices", verify_all_choices, "read a draft that is wrong"),
     ("the place looked up", verify_finds_the_place, "place by place"),
     ("anywhere in best", verify_anywhere_in_best, "place by place"),

@@ -57,6 +57,19 @@ def write_prompt_in_a_pass_of_its_own(model, draft, prompt, n_new):
     return text[len(prompt) : len(prompt) + n_new], passes
 
 
+def write_all_but_the_last_of_the_prompt_first(model, draft, prompt, n_new):
+    """As before, and for a prompt of one token a pass over nothing."""
+    text, cache, passes = list(prompt), model.new_cache(1, len(prompt) + n_new + 8), 1
+    model(torch.tensor([prompt[:-1]]), cache)
+    while len(text) < len(prompt) + n_new:
+        guess = list(draft(text))
+        logits = model(torch.tensor([[text[-1], *guess]]), cache).logits[0]
+        passes += 1
+        text += verify(logits.argmax(-1).tolist(), guess)
+        cache.rewind(len(text) - 1)
+    return text[len(prompt) : len(prompt) + n_new], passes
+
+
 def write_no_draft_too_many(model, draft, prompt, n_new):
     """Drafts that would lead past the end are not even read."""
 
@@ -202,5 +215,10 @@ WRONG = [
     ("drafts without the prompt", write_draft_lacks_the_prompt, "the whole prompt"),
     ("drafts a token late", write_draft_lacks_the_newest_token, "up to the newest"),
     ("drafts from a tensor", write_draft_gets_a_tensor, "one list of tokens"),
+    (
+        "a pass over an empty row",
+        write_all_but_the_last_of_the_prompt_first,
+        "model(torch.tensor([prompt[:-1]]), cache)",
+    ),
     ("the text alone", write_returns_text, "a pair"),
 ]

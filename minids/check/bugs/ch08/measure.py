@@ -45,6 +45,10 @@ def breaks_one_size_too_few(rounding):
     return next((2**i for i in range(20) if damage(rounding, 2**i) > 0.1), None)
 
 
+def breaks_one_size_too_many(rounding):
+    return next((2**i for i in range(22) if damage(rounding, 2**i) > 0.1), None)
+
+
 def breaks_always(rounding):
     found = breaks(rounding)
     return 2**20 if found is None else found
@@ -73,7 +77,16 @@ def breaks_asks_the_end_first(rounding):
     return breaks(rounding) if damage(rounding, 2**20) > 0.1 else None
 
 
-RIGHT = [breaks, breaks_by_list]
+def breaks_doubling_a_float(rounding):
+    size = 1.0
+    while size <= 2**20:
+        if damage(rounding, size) > 0.1:
+            return size
+        size *= 2
+    return None
+
+
+RIGHT = [breaks, breaks_by_list, breaks_doubling_a_float]
 
 WRONG = [
     ("exponent, not size", breaks_exponent, "not its exponent"),
@@ -81,6 +94,7 @@ WRONG = [
     ("another limit", breaks_at_a_tenth_more, "more than 0.1 damage"),
     ("an early end", breaks_early_end, "up to 2**20"),
     ("one size too few", breaks_one_size_too_few, "ends with 19"),
+    ("one size too many", breaks_one_size_too_many, "range(22) one too late"),
     ("never None", breaks_always, "return None"),
     ("starts at two", breaks_from_two, "start at 2**0"),
     ("by halves", breaks_by_halves, "try every one"),

@@ -143,6 +143,18 @@ def tile_all_zero(x, size):
     return torch.zeros_like(x), torch.zeros(len(x), -(-x.shape[1] // size))
 
 
+def tile_by_chunks(x, size):
+    """As many tiles as there should be, all of about the same width."""
+    parts = x.chunk(-(-x.shape[1] // size), dim=1)
+    pairs = [tile(part, part.shape[1]) for part in parts]
+    return tuple(torch.cat(found, 1) for found in zip(*pairs, strict=True))
+
+
+def tile_shorter_at_the_left(x, size):
+    numbers, scale = tile(x.flip(1), size)
+    return numbers.flip(1), scale.flip(1)
+
+
 RIGHT = [tile, tile_by_parts, tile_by_the_package]
 
 WRONG = [
@@ -162,6 +174,8 @@ WRONG = [
     ("a tile too many", tile_one_too_many, "filling alone"),
     ("a loop one tile too far", tile_loop_one_too_far, "non-zero size"),
     ("always tiles of 8", tile_of_eight, "a tile has `size` entries"),
+    ("chunks of equal width", tile_by_chunks, "x.chunk makes tiles that are alike"),
+    ("the short tile at the left", tile_shorter_at_the_left, "begin at the left end"),
     ("a floor of 1e-12", tile_floor_of_gradients, "as large as these gradients"),
     ("1e-12 added", tile_adds_a_floor, "is a floor, too"),
     ("zeros have scale 1", tile_of_zeros_has_scale_1, "and not 1"),

@@ -53,6 +53,10 @@ def seconds_to_the_microsecond(dim, nodes, experts, out_bytes, back_bytes, ib, n
     return round(seconds(dim, nodes, experts, out_bytes, back_bytes, ib, nvlink), 6)
 
 
+def seconds_across_once(dim, nodes, experts, out_bytes, back_bytes, ib, nvlink):
+    return seconds(dim, 1, experts, out_bytes, back_bytes, ib, nvlink)
+
+
 RIGHT = [seconds, seconds_of_the_slower_link]
 
 WRONG = [
@@ -65,5 +69,6 @@ WRONG = [
     ("links swapped", seconds_links_swapped, "which link works inside"),
     ("rounded to milliseconds", seconds_to_the_millisecond, "seconds as they are"),
     ("rounded to microseconds", seconds_to_the_microsecond, "seconds as they are"),
+    ("across once for all nodes", seconds_across_once, "once for each of them"),
     ("one number", seconds_of_one_number, "dim"),
 ]

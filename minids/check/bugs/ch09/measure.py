@@ -74,6 +74,10 @@ def enough_up_to_ten_times(idle, stages, share):
     return next((m for m in some if idle(stages, m) <= share), 10 * stages)
 
 
+def enough_nearest(idle, stages, share):
+    return min(range(stages, 200), key=lambda micros: abs(idle(stages, micros) - share))
+
+
 RIGHT = [enough, enough_by_bisection]
 
 WRONG = [
@@ -85,5 +89,6 @@ WRONG = [
     ("always as many as stages", enough_always, "does the limit count"),
     ("one measurement and a formula", enough_by_one_measurement, "not once"),
     ("no more than ten times", enough_up_to_ten_times, "do not give up"),
+    ("the nearest share", enough_nearest, "however near"),
     ("from one", enough_from_one, "as stages"),
 ]

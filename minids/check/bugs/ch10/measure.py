@@ -76,9 +76,15 @@ def practised_in_tensors(before, after, k):
     return {name: torch.tensor(x) for name, x in practised(before, after, k).items()}
 
 
+def practised_and_not_silent(before, after, k):
+    found = practised(before, after, k)
+    return found | {"silent": 1 - found["silent"]}
+
+
 RIGHT = [practised, practised_by_picks]
 
 WRONG = [
+    ("those that still teach", practised_and_not_silent, "teach nothing any more"),
     ("before minus after", practised_backwards, "after minus before"),
     ("no difference", practised_afterwards, "differences"),
     ("all answers in one pot", _practised(pass_k=_pooled), "question by question"),

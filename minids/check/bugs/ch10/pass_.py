@@ -74,6 +74,12 @@ def passed_any(n, c, k):
     return float(c > 0)
 
 
+def passed_exactly_once(n, c, k):
+    if k > n:
+        raise ValueError(f"k={k} of n={n} samples")
+    return c * math.comb(n - c, k - 1) / math.comb(n, k)
+
+
 RIGHT = [passed, passed_by_product, passed_by_logarithms, passed_by_first_hit]
 
 WRONG = [
@@ -81,6 +87,7 @@ WRONG = [
     ("all of them right", passed_all_right, "need not all be right"),
     ("k times the share", passed_k_times, "counts that case twice"),
     ("the chance to fail", passed_failures, "what is left"),
+    ("exactly one right", passed_exactly_once, "one, two or all"),
     ("any right sample at all", passed_any, "c / n"),
     ("k is not checked", passed_unchecked, "ValueError when"),
 ]

@@ -113,6 +113,11 @@ def reward_counting_opening_tags(text, answer):
 _WITH_OTHER_TAGS = _PLAIN.replace("[^<>]", r"(?:(?!</?think>|</?answer>)[\s\S])")
 
 
+def reward_of_letters_and_spaces(text, answer):
+    found = re.fullmatch(r"<think>[\w\s]*</think><answer>([^<>]*)</answer>", text)
+    return float(found is not None and found[1] == answer)
+
+
 RIGHT = [reward, reward_by_hand, reward_by_partition, reward_by_its_signs]
 
 WRONG = [
@@ -122,6 +127,7 @@ WRONG = [
     ("contains the answer", reward_contains, "`in` finds"),
     ("dots", reward_greedy_dots, "forbid < and >"),
     ("int()", reward_with_int, "compare the texts"),
+    ("letters and spaces alone", reward_of_letters_and_spaces, "a list of letters"),
     ("one line of thoughts", reward_one_line, "line break"),
     ("the form is enough", reward_form_only, "compare what stands"),
     ("the same number", _reward(same=_same_number), "no int()"),

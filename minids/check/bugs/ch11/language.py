@@ -84,9 +84,15 @@ def language_nothing(text, wanted):
     return 0.0
 
 
+def language_with_chinese_signs(text, wanted):
+    words = re.findall(r"[a-zA-Z]+|[\u3000-\u9fff]", text)
+    return sum(w.isascii() == (wanted == "english") for w in words) / max(1, len(words))
+
+
 RIGHT = [language, language_by_counting, language_letter_by_letter]
 
 WRONG = [
+    ("Chinese full stops", language_with_chinese_signs, "signs and commas"),
     ("letters instead of words", language_of_letters, "not of letters"),
     ("runs of Chinese as one word", language_by_split, "split() is too coarse"),
     ("the larger share", language_of_the_majority, "which language was asked for"),

@@ -83,7 +83,20 @@ def price_of_nothing(alone, rewarded):
     return {"mean": 0.0, "positive": 0, "inside": True}
 
 
-RIGHT = [price, price_by_tensors]
+def price_in_errors(alone, rewarded):
+    """The mean in standard errors, which divides by them."""
+    found = price(alone, rewarded)
+    lost = [a - b for a, b in zip(alone, rewarded, strict=True)]
+    error = statistics.stdev(lost) / len(lost) ** 0.5
+    return {**found, "inside": abs(found["mean"]) / error <= STUDENT[len(lost) - 1]}
+
+
+def price_outside(alone, rewarded):
+    found = price(alone, rewarded)
+    return {**found, "inside": not found["inside"]}
+
+
+RIGHT = [price, price_by_tensors, price_in_errors]
 
 WRONG = [
     ("sign", price_with_sign, "alone minus rewarded"),
@@ -93,6 +106,7 @@ WRONG = [
     ("always three seeds", price_of_three_seeds, "depends on the number of seeds"),
     ("the examples of the text alone", price_of_the_two_examples, "are two examples"),
     ("a draw is a loss", price_counting_draws, "loses nothing"),
+    ("outside for inside", price_outside, "at most what chance reaches"),
     ("noise of one run", price_of_one_run, "the root of n"),
     ("noise of the baseline", price_noise_of_alone, "not that of `alone`"),
     ("one-sided", price_one_sided, "compare its size"),

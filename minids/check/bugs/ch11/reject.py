@@ -124,6 +124,19 @@ def _without_a_word(think):
     return share_of_words(think, "english") == share_of_words(think, "chinese") == 0
 
 
+def reject_answer_before_form(response, answer, wanted):
+    if f"<answer>{answer}</answer>" not in response:
+        return "wrong answer"
+    return reject(response, answer, wanted)
+
+
+def reject_nearly_in_the_language(response, answer, wanted):
+    found = _FORM.fullmatch(response)
+    pure = found is not None and share_of_words(found[1], wanted) >= 0.9
+    fault = reject(response, answer, wanted)
+    return None if fault == "mixed languages" and pure else fault
+
+
 RIGHT = [reject, reject_from_a_list, reject_by_cutting]
 
 WRONG = [
@@ -132,6 +145,8 @@ WRONG = [
     ("keeps everything", reject_nothing, "'wrong answer'"),
     ("keeps nothing", reject_everything, "no fault: return None"),
     ("mostly in the language", reject_majority, "not below"),
+    ("nearly in the language", reject_nearly_in_the_language, "below 1, not below"),
+    ("answer before form", reject_answer_before_form, "the form is asked first"),
     ("silence kept", reject_silent_kept, "nothing to imitate"),
     ("pure in any language", reject_pure_in_any, "pure is not enough"),
     ("language before answer", reject_language_first, "in the order"),

@@ -46,12 +46,21 @@ def stages_without_cold_start(base, cold, general, tune, practise, answer):
 
 RIGHT = [stages, stages_in_a_dictionary]
 
+
+def stages_with_two_tunings(base, cold, general, tune, practise, answer):
+    found = stages(base, cold, general, tune, practise, lambda model: [])
+    kept = [text for text, fault in answer(found["Dev2"]) if fault is None]
+    dev3 = tune(tune(base, kept), general)
+    return found | {"Dev3": dev3, "R1": practise(dev3, [*RULES, "manners"])}
+
+
 WRONG = [
     ("R1-Zero: no cold start", stages_without_cold_start, "Without it you have R1-Zero"),
     ("Dev2 from the base", _staged(dev2_from="base"), "goes on from the tuned model"),
     ("no reward for language", _staged(rules=["accuracy", "form"]), "three rules"),
     ("Dev1 answers", _staged(asks="Dev1"), "the best reasoner"),
     ("Dev3 from Dev2", _staged(dev3_from="Dev2"), "its weights do not"),
+    ("Dev3 tuned twice", stages_with_two_tunings, "one tuning reads both"),
     ("everything kept", _staged(every=True), "whose fault is None"),
     ("no requests", _staged(extra=False), "kept + general"),
     ("R1 from Dev2", _staged(last_from="Dev2"), "starts from Dev3"),

@@ -130,9 +130,19 @@ def keep_nothing(groups, right, most):
     return []
 
 
+def keep_asking_the_wrong_way_round(groups, right, most):
+    return keep(groups, lambda question, answer: right(answer, question), most)
+
+
+def keep_lists_of_answers(groups, right, most):
+    return [(q, [a for _, a in keep([(q, said)], right, most)]) for q, said in groups]
+
+
 RIGHT = [keep, keep_in_a_loop]
 
 WRONG = [
+    ("arguments of right swapped", keep_asking_the_wrong_way_round, "in this order"),
+    ("a list of answers", keep_lists_of_answers, "one flat list"),
     ("keeps everything", keep_all, "ask right"),
     ("keeps the wrong ones", keep_wrong, "ask right"),
     ("the limit before the rule", keep_first_then_judge, "right ones first"),

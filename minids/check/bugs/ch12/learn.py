@@ -100,6 +100,25 @@ def learn_in_one_step(student, teacher, batches, loss, optimizer):
     return losses
 
 
+def learn_with_a_teacher_in_eval(student, teacher, batches, loss, optimizer):
+    teacher.eval()
+    return learn(student, teacher, batches, loss, optimizer)
+
+
+def learn_with_clipped_gradients(student, teacher, batches, loss, optimizer):
+    losses = []
+    for tokens, mask in batches:
+        with torch.no_grad():
+            wanted = teacher(tokens)
+        found = loss(student(tokens), wanted, mask)
+        optimizer.zero_grad()
+        found.backward()
+        torch.nn.utils.clip_grad_norm_(student.parameters(), 0.1)
+        optimizer.step()
+        losses.append(found.item())
+    return losses
+
+
 RIGHT = [learn, learn_by_inference_mode]
 
 WRONG = [
@@ -107,6 +126,8 @@ WRONG = [
     ("the teacher gets gradients", learn_teaching_the_teacher, "no_grad"),
     ("detached, but with a graph", learn_with_detach, "no_grad"),
     ("teacher and student swapped", learn_swapped, "in this order"),
+    ("teacher.eval()", learn_with_a_teacher_in_eval, "has no attribute 'eval'"),
+    ("gradients clipped", learn_with_clipped_gradients, "no clipping"),
     ("no step", learn_without_steps, "step()"),
     ("an optimizer of its own", learn_by_its_own_optimizer, "make none of your own"),
     ("one step at the end", learn_in_one_step, "once a batch"),

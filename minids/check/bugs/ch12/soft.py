@@ -119,9 +119,15 @@ def soft_with_a_floor(student, teacher, mask):
     return log_of_softmax(teacher.detach()[mask], student[mask], tiny=1e-8)
 
 
+def soft_freezes_the_teacher(student, teacher, mask):
+    teacher.requires_grad_(False)
+    return soft(student, teacher, mask)
+
+
 RIGHT = [soft, soft_by_torch, soft_cleaned]
 
 WRONG = [
+    ("the teacher frozen", soft_freezes_the_teacher, "var.detach()"),
     ("reversed", soft_reversed, "TEACHER"),
     ("shifted by one", soft_shifted, "no shift"),
     ("padding counted", soft_with_padding, "number of True"),
