@@ -86,8 +86,7 @@ def read(folder: Path) -> dict[str, Any]:
 
 def load(path: Path) -> dict[str, Any]:
     """Results by exercise name from one file; empty where it holds nothing of the kind."""
-    known = _parsed(path) or {}
-    return {name: entry for name, entry in known.items() if isinstance(entry, dict)}
+    return _entries(_parsed(path))
 
 
 def learner() -> str:
@@ -103,9 +102,10 @@ def _change(folder: Path, change: Callable[[dict[str, Any]], None]) -> None:
     if os.environ.get("MINIDS_PROGRESS", "on") == "off":
         return
     try:
-        if _parsed(folder / FILE) is None:
+        found = _parsed(folder / FILE)
+        if found is None:
             _set_aside(folder / FILE)
-        known = read(folder)
+        known = _entries(found)
         change(known)
         _write(folder / FILE, known)
         room = os.environ.get("MINIDS_BOARD")
@@ -122,6 +122,10 @@ def _parsed(path: Path) -> dict[str, Any] | None:
     except (OSError, ValueError, RecursionError):
         return None
     return known if isinstance(known, dict) else None
+
+
+def _entries(known: dict[str, Any] | None) -> dict[str, Any]:
+    return {name: entry for name, entry in (known or {}).items() if isinstance(entry, dict)}
 
 
 def _set_aside(path: Path) -> None:

@@ -59,15 +59,10 @@ def write_prompt_in_a_pass_of_its_own(model, draft, prompt, n_new):
 
 def write_all_but_the_last_of_the_prompt_first(model, draft, prompt, n_new):
     """As before, and for a prompt of one token a pass over nothing."""
-    text, cache, passes = list(prompt), model.new_cache(1, len(prompt) + n_new + 8), 1
-    model(torch.tensor([prompt[:-1]]), cache)
-    while len(text) < len(prompt) + n_new:
-        guess = list(draft(text))
-        logits = model(torch.tensor([[text[-1], *guess]]), cache).logits[0]
-        passes += 1
-        text += verify(logits.argmax(-1).tolist(), guess)
-        cache.rewind(len(text) - 1)
-    return text[len(prompt) : len(prompt) + n_new], passes
+    if len(prompt) == 1:
+        cache = model.new_cache(1, n_new)
+        model(torch.tensor([prompt[:-1]]), cache)
+    return write_prompt_in_a_pass_of_its_own(model, draft, prompt, n_new)
 
 
 def write_no_draft_too_many(model, draft, prompt, n_new):

@@ -44,15 +44,14 @@ def stages_without_cold_start(base, cold, general, tune, practise, answer):
     return {**made, "Dev1": base}
 
 
-RIGHT = [stages, stages_in_a_dictionary]
-
-
 def stages_with_two_tunings(base, cold, general, tune, practise, answer):
     found = stages(base, cold, general, tune, practise, lambda model: [])
     kept = [text for text, fault in answer(found["Dev2"]) if fault is None]
     dev3 = tune(tune(base, kept), general)
     return found | {"Dev3": dev3, "R1": practise(dev3, [*RULES, "manners"])}
 
+
+RIGHT = [stages, stages_in_a_dictionary]
 
 WRONG = [
     ("R1-Zero: no cold start", stages_without_cold_start, "Without it you have R1-Zero"),

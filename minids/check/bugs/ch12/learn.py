@@ -1,5 +1,7 @@
 """Answers to 12.learn, right and wrong: a lesson that is built, and two that are measured."""
 
+from types import SimpleNamespace
+
 import torch
 
 
@@ -106,17 +108,12 @@ def learn_with_a_teacher_in_eval(student, teacher, batches, loss, optimizer):
 
 
 def learn_with_clipped_gradients(student, teacher, batches, loss, optimizer):
-    losses = []
-    for tokens, mask in batches:
-        with torch.no_grad():
-            wanted = teacher(tokens)
-        found = loss(student(tokens), wanted, mask)
-        optimizer.zero_grad()
-        found.backward()
+    def step():
         torch.nn.utils.clip_grad_norm_(student.parameters(), 0.1)
         optimizer.step()
-        losses.append(found.item())
-    return losses
+
+    clipping = SimpleNamespace(zero_grad=optimizer.zero_grad, step=step)
+    return learn(student, teacher, batches, loss, clipping)
 
 
 RIGHT = [learn, learn_by_inference_mode]
