@@ -118,6 +118,14 @@ def test_the_roll_lists_exercises_in_the_order_of_the_notebook(root: Path) -> No
     ]
 
 
+def test_the_roll_of_the_course_is_what_its_notebooks_check() -> None:
+    for path in sorted((ROOT / "exercises").glob("*.ipynb")):
+        cells = nbformat.read(path, as_version=4).cells
+        tagged = [cell.source for cell in cells if "check" in cell.metadata.get("tags", [])]
+        in_notebook = {name: given for code in tagged for name, given in roll.checked(code).items()}
+        assert roll.exercises(ROOT / "solutions" / "src" / f"{path.stem}.py") == in_notebook
+
+
 @pytest.mark.parametrize("word", ["77", "77_tiny", "77_tiny.ipynb"])
 def test_a_chapter_can_be_named_in_three_ways(word: str) -> None:
     assert roll.chosen(word, ROLL) == ("77_tiny", ROLL["77_tiny"])

@@ -97,7 +97,7 @@ claim(
 #
 # $$(a, b) \mapsto (a \cos\varphi - b \sin\varphi,\; a \sin\varphi + b \cos\varphi)$$
 #
-# By hand: the pair `(1, 0)` with $i = 0$ at position 1 becomes `(0.540, 0.841)`.
+# By hand: the pair `(1, 0)` with $i = 0$ at position 1 becomes `(0.540, 0.841)`. Stay in torch: the result is a tensor like `x`.
 
 
 # %% tags=["exercise"]

@@ -141,7 +141,7 @@ claim("a router that never learned tells ten times as much as chance", said > 10
 # ## 5. Predict: how many ways? (10 minutes)
 #
 # Write a dictionary. `"3 of 24"`, `"12 of 96"`, `"11 of 95"`: in how many ways can they be chosen, exactly? `"16B, share active"`: DeepSeekMoE 16B has 64 routed
-# experts, 6 of them for a token, and 2 shared ones of the same width. Which share of all its experts does a token meet, 0 to 1?
+# experts, 6 of them for a token, and 2 shared ones of the same width. Which share of all its experts does a token meet, 0 to 1? Two digits will do.
 
 # %% tags=["exercise"]
 ### BEGIN SOLUTION

@@ -119,8 +119,8 @@ check("04.cache", Memory)
 # DeepSeek-V2: 60 layers, 128 heads of 128 numbers, a latent of 512, a rotary key of 64; 16 bits a number. Suppose 80 GB (80e9 bytes) are free
 # for caches, and every user has a text of 16K tokens (16 x 1024).
 #
-# Write a dictionary: `"bytes per token"`, `"GB per user"`, `"users"`, and `"users with MHA"`, if each head kept a key and a value of
-# 128 numbers. Work it out on paper, then check.
+# Write a dictionary: `"bytes per token"`, `"GB per user"` (1 GB is 1e9 bytes; three digits), `"users"`, and `"users with MHA"`, if each
+# head kept a key and a value of 128 numbers. Work it out on paper, then check.
 
 # %% tags=["exercise"]
 ### BEGIN SOLUTION

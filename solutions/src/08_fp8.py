@@ -175,7 +175,8 @@ claim("E4M3 stands outliers 500 times as large as INT8", found["one scale"] > 50
 # Take numbers that are all positive. `typical(k, exact=True)` is the error of sums of `k` products whose factors were rounded to E4M3 and whose sums are exact.
 # `typical(k)` is the error of sums cut to 14 bits, with exact factors. Compare `k = 128` with `k = 4096`.
 #
-# Write a dictionary with `"rounding shrinks by"` and `"sums grow by"` (how many times, both above 1) and `"because"`: a sentence that holds both numbers.
+# Write a dictionary with `"rounding shrinks by"` and `"sums grow by"` (how many times, both above 1) and `"because"`: a sentence that holds both numbers,
+# the first with one decimal, the second whole.
 
 
 # %%

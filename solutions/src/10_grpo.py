@@ -62,7 +62,7 @@ claim(
 # ## 2. Advantages of a group (5 minutes)
 #
 # `rewards` has shape (p, g): g answers to each of p questions. Return how many deviations of its group each reward lies above
-# the mean of its group. Take the deviation that divides by g, and make equal rewards give 0.
+# the mean of its group. Take the deviation that divides by g. Equal rewards have none: add 1e-4 to it, and they give 0.
 #
 # By hand: 1, 0, 0, 0 has mean 1/4 and deviation 0.433, so the right answer gets 1.73.
 
