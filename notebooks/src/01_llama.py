@@ -711,7 +711,7 @@ gaps = {
 figure(
     viz_llama.schedules(factors, gaps),
     "Left: the rate of multi-step stays high and drops twice, the cosine falls all the way. Right: how far the cosine is behind "
-    "multi-step over the run. At our peak it never leads; at twice the peak it leads before the drops and is behind after them.",
+    "multi-step over the run. At our peak it never leads; at twice the peak the two stay close together, and it ends behind.",
 )
 
 # %% tags=["claim"]
