@@ -4,6 +4,7 @@ Each rule is a function from a notebook to the sentences it has to say; each is 
 notebook that breaks it.
 """
 
+import ast
 import base64
 import copy
 import io
@@ -139,6 +140,18 @@ def broken_claims(notebook: Any) -> Iterator[str]:
             yield f"cell {number}: a check that does not end in solved"
 
 
+def typed_verdicts(notebook: Any) -> Iterator[str]:
+    """What is revealed and what is a trap is computed; but an exhibit's letter is by design."""
+    for number, cell in enumerate(code(notebook)):
+        for node in ast.walk(ast.parse(cell.source)):
+            if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Name):
+                continue
+            if node.func.id in ("trap", "reveal") and isinstance(node.args[1], ast.Constant):
+                said = node.args[1].value
+                if not (node.func.id == "reveal" and re.fullmatch("[A-D]", str(said))):
+                    yield f"cell {number}: {node.func.id} is told {said!r}, which no cell computed"
+
+
 def poor_text(notebook: Any) -> Iterator[str]:
     for cell in notebook.cells:
         if cell.cell_type == "markdown":
@@ -156,6 +169,7 @@ RULES = [
     poor_pictures,
     noise,
     broken_claims,
+    typed_verdicts,
     poor_text,
 ]
 
@@ -303,6 +317,13 @@ def written(text: str) -> Callable[[Any], None]:
     return change
 
 
+def coded(source: str) -> Callable[[Any], None]:
+    def change(n: Any) -> None:
+        code(n)[0].source = source
+
+    return change
+
+
 BREACHES = [
     (unrun, "not run top to bottom"),
     (timed, "timing in the metadata"),
@@ -319,6 +340,8 @@ BREACHES = [
     (printed("see /home/me/x"), "/home/"),
     (printed("DOES NOT HOLD: 2 < 1"), "does not hold"),
     (unclaimed, "claims nothing"),
+    (coded('trap("It falls.", False, "It does not.")'), "told False"),
+    (coded('reveal(where, "inside the band")'), "told 'inside the band'"),
     (written("![](x.png)"), "an image without alt text"),
     (written("![a](https://x.org/y.png)"), "from the network"),
 ]

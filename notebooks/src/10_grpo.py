@@ -327,7 +327,10 @@ every(
 every("answers grow by more than a third", lambda b, a: a["length"] > 1.33 * b["length"])
 
 # %% tags=["claim"]
-reveal(working, "nearly all")
+worked = sum(a["worked"] for a in exams["after"]) / 3
+reveal(
+    working, "nearly all" if worked > 0.8 else "nearly none" if worked < 0.1 else "about the same"
+)
 every(
     "majority@16 gains more than pass@16, which was high already",
     lambda b, a: a["majority"] - b["majority"] > 2 * (a["pass_at_k"] - b["pass_at_k"]),
@@ -354,10 +357,21 @@ print(tables.text(tables.read("r1_zero_curve"), ["step", "aime_pass1"]))
 print()
 print(tables.text(tables.read("grpo"), ["setting", "deepseekmath_7b", "r1_zero", "r1_first_rl"]))
 
+
 # %% tags=["trap"]
+def loss_at_first(policy):
+    """The loss over fresh answers of a policy, before it has learned from them."""
+    g = torch.Generator(device).manual_seed(1)
+    fresh = roll_out(policy, test[:8], codec, recipe.rewards, group=16, max_new=32, generator=g)
+    given = advantages.group_advantages(fresh.rewards.view(8, 16)).flatten()
+    logp, mask = fresh.learnt.logp, fresh.learnt.mask
+    gains = advantages.over_tokens(given.to(mask.device), mask)
+    return float(policy_loss.policy_loss(logp, logp, gains, mask).loss)
+
+
 trap(
     "The loss of GRPO should fall while the model learns.",
-    False,
+    loss_at_first(model) < loss_at_first(base) - 1e-3,
     "Advantages of a group sum to 0. So before anything has changed, the loss over all answers of a step is 0 up to the KL term, however good the model is. Watch the reward.",
 )
 
@@ -476,7 +490,7 @@ claim("under Dr. GRPO as hard", round(dr_push[0] / dr_push[1], 3) == 1)
 # %% tags=["trap"]
 trap(
     "Dividing by the length of each answer makes a policy prefer short answers.",
-    False,
+    grpo_push[0] + grpo_push[2] > 1e-3,  # of the short answers: a wrong one and a right one
     "Among right answers yes: a short one gains more per token. Among wrong ones the long lose less per token, so long wrong answers survive. "
     "The two weigh the same, however many answers are wrong. Which one wins depends on whether right or wrong answers are longer.",
 )
@@ -515,7 +529,7 @@ which = predict(
 )
 
 # %% tags=["claim"]
-reveal(which, "A")
+reveal(which, next(name for name in "ABC" if exhibits[name](two)[0, 0] < 0))
 claim(
     "A gives the only right answer to the first question a negative advantage",
     bugs.advantage_of_batch(two)[0, 0] < 0,
