@@ -197,6 +197,6 @@ claim("0.48 and nothing", slopes == [0.48, 0.0])
 # - **2.** The softmax comes first, over all experts. What the chosen lose to the others is what tells the router how sure it was.
 # - **3.** Computing all experts and multiplying by 0 gives the same numbers, and the work of a dense model of the total size.
 # - **4.** Mutual information does not care about names or sizes of experts. Correlation does, and means nothing here.
-# - **5.** The shared expert takes one from the pool and one from the choice: fewer ways, and still half a billion.
+# - **5.** The shared expert takes one from the pool and one from the choice: an eighth of the ways, and still 78 trillion.
 # - **6.** The same holds for any number of experts with k = 1: dividing a number by itself.
 # ### END SOLUTION

@@ -216,5 +216,5 @@ check("07.predict", worth)
 # - **3.** What is left over, `max(p - q, 0)`, sums to the chance of a rejection. So nothing is lost and nothing comes twice.
 # - **4.** The order matters: extend the text, then rewind to it. The newest token is known and unread, as after every step of plain writing.
 # - **5.** Dividing by all rounds would count a draft as wrong that nobody ever looked at.
-# - **6.** A round that costs `c` pays if more than `c - 1` drafts are kept. Only rejected drafts make room, and they are never token 0: `0.1 + 0.6 x 0.7`.
+# - **6.** A round that costs `c` pays if more than `c - 1` drafts are kept. Only rejected drafts make room, and they are never token 0: `0.2 + 0.4 x 0.6`.
 # ### END SOLUTION

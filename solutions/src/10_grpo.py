@@ -233,3 +233,15 @@ claim("both gain at the first try", surer["pass@1"] > 0.1 and better["pass@1"] >
 claim("whoever is only sharpened loses at eight tries", surer["pass@k"] < 0 < better["pass@k"])
 claim("and has nothing left to learn from", surer["silent"] == 1)
 print(told("your turn", "chapter 11"))
+
+# %% [markdown]
+# ### BEGIN SOLUTION
+# ## About the answers
+#
+# - **1.** `fullmatch`: with `search` whatever stands before or behind the form would earn as well, and a model finds that.
+# - **2.** With n - 1 in place of g a pair would get 0.71 in place of 1. The eps decides what rewards teach that differ in their last digit alone.
+# - **3.** The mask comes before `exp`: 0 times NaN is NaN. And the smaller *gain* counts, not the smaller ratio: below zero they are not the same.
+# - **4.** `1 - (1 - c / n) ** k` puts every answer back before the next is picked, and says too little.
+# - **5.** Both ends are alike: a question that is nearly always answered rightly teaches as little as one that nearly never is.
+# - **6.** What a sharpened model gives up it never samples again. So pass@k falls while pass@1 rises.
+# ### END SOLUTION
