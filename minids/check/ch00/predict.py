@@ -1,4 +1,4 @@
-"""00.predict: what a wider cache, or one expert more, moves."""
+"""00.predict: what one change to V3 moves."""
 
 from collections.abc import Iterator
 from typing import Any

@@ -1,4 +1,4 @@
-"""01.bigram: bits per byte of a model of pairs."""
+"""01.bigram: nats per token of a table of pairs."""
 
 import math
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""05.predict: what moves when a text grows longer."""
+"""05.predict: what moves when one setting of YaRN is changed."""
 
 from collections.abc import Iterator
 from typing import Any

@@ -1,4 +1,4 @@
-"""05.wavelength: how many tokens a pair needs for a turn."""
+"""05.wavelength: how often each pair turns in a row."""
 
 import math
 from collections.abc import Iterator

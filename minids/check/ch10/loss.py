@@ -1,4 +1,4 @@
-"""10.loss: the clipped loss with its distance from a reference."""
+"""10.loss: the clipped loss of GRPO."""
 
 from collections.abc import Iterator
 

@@ -1,4 +1,4 @@
-"""Answers to 00.predict, right and wrong: what a wider cache, or one expert more, moves."""
+"""Answers to 00.predict, right and wrong: what one change to V3 moves."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Answers to 01.bigram, right and wrong: bits per byte of a model of pairs."""
+"""Answers to 01.bigram, right and wrong: nats per token of a table of pairs."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""Answers to 05.predict, right and wrong: what moves when a text grows longer."""
+"""Answers to 05.predict, right and wrong: what moves when one setting of YaRN is changed."""
 
 MOVES = {
     "twice the factor": {"temperature"},

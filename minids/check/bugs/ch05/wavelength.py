@@ -1,4 +1,4 @@
-"""Answers to 05.wavelength, right and wrong: how many tokens a pair needs for a turn."""
+"""Answers to 05.wavelength, right and wrong: how often each pair turns in a row."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""Answers to 10.loss, right and wrong: the clipped loss with its distance from a reference.
+"""Answers to 10.loss, right and wrong: the clipped loss of GRPO.
 
 Every mistake is one change of this.
 """
