@@ -252,7 +252,7 @@ print(inspect.getsource(grpo).split('"""')[2].strip("\n"))
 
 # %% [markdown]
 # **What you should see.** The share with working moves first and soon reaches nearly 1; length grows by two thirds with it; accuracy follows, to
-# between 0.7 and 1. The KL soon is a tenth of a nat or so, with single peaks of up to a nat or two. The clipped share is a percent or two at first, then
+# between two thirds and 1. The KL soon is a tenth of a nat or so, with single peaks of up to a nat or two. The clipped share is a percent or two at first, then
 # next to nothing. Trouble is named by the watcher.
 
 # %% tags=["nbval-ignore-output"]
@@ -384,7 +384,7 @@ trap(
 
 # %% tags=["nbval-ignore-output"]
 clumsy = zero_lab.clumsy(
-    scale.pick(smoke=10, laptop=400, gpu=400), scale.pick(smoke=2, laptop=35, gpu=35), prompts
+    scale.pick(smoke=10, laptop=300, gpu=400), scale.pick(smoke=2, laptop=30, gpu=35), prompts
 )
 careless = zero_lab.base(clumsy, seed=0, kind=scale.products, device=device)
 share = [step.parts["worked"] for step in practise(careless, clumsy, seed=0, kind=scale.products)]
