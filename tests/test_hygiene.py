@@ -146,10 +146,13 @@ def typed_verdicts(notebook: Any) -> Iterator[str]:
         for node in ast.walk(ast.parse(cell.source)):
             if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Name):
                 continue
-            if node.func.id in ("trap", "reveal") and isinstance(node.args[1], ast.Constant):
-                said = node.args[1].value
-                if not (node.func.id == "reveal" and re.fullmatch("[A-D]", str(said))):
-                    yield f"cell {number}: {node.func.id} is told {said!r}, which no cell computed"
+            if node.func.id not in ("trap", "reveal"):
+                continue
+            told = node.args[1]
+            for said in told.values if isinstance(told, ast.Dict) else [told]:
+                letter = node.func.id == "reveal" and re.fullmatch("'[A-D]'", ast.unparse(said))
+                if isinstance(said, ast.Constant) and not letter:
+                    yield f"cell {number}: {node.func.id} is told {said.value!r}, not computed"
 
 
 def poor_text(notebook: Any) -> Iterator[str]:
@@ -342,6 +345,7 @@ BREACHES = [
     (unclaimed, "claims nothing"),
     (coded('trap("It falls.", False, "It does not.")'), "told False"),
     (coded('reveal(where, "inside the band")'), "told 'inside the band'"),
+    (coded('reveal(where, {"inside": True, "outside": x > 1})'), "told True"),
     (written("![](x.png)"), "an image without alt text"),
     (written("![a](https://x.org/y.png)"), "from the network"),
 ]

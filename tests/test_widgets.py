@@ -161,6 +161,19 @@ def test_errors_are_said_in_words(
     assert verdict in capsys.readouterr().out
 
 
+def test_of_answers_in_words_the_one_that_holds_is_revealed(
+    tmp_path: Any, monkeypatch: Any, capsys: Any
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    guess = predict("Where does it go?", "rises", default="falls")
+    reveal(guess, {"rises": 1 > 0, "falls": 1 < 0})
+    assert "it is rises\n  you said rises: right" in capsys.readouterr().out
+    assert '"truth": "rises"' in (tmp_path / ".minids" / "predictions.json").read_text()
+    for neither_or_both in (False, True):
+        with pytest.raises(ValueError, match="one has to hold"):
+            reveal(guess, {"rises": neither_or_both, "falls": neither_or_both})
+
+
 def test_an_answer_outside_the_options_is_refused() -> None:
     with pytest.raises(ValueError, match="'up' is not among the answers"):
         predict("Where does it go?", "up", default="rises", options=("rises", "falls"))

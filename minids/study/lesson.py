@@ -8,7 +8,7 @@ import ast
 import inspect
 import json
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import EllipsisType
 from typing import Any, NamedTuple
@@ -63,9 +63,18 @@ def predict(
     return Prediction(question, value, unit, own)
 
 
-def reveal(prediction: Prediction, truth: float | str) -> None:
-    """Print the truth beside the guess: right or wrong, or how many times too high or low."""
+def reveal(prediction: Prediction, truth: float | str | Mapping[str, Any]) -> None:
+    """Print the truth beside the guess: right or wrong, or how many times too high or low.
+
+    Where the truth is one of several answers in words, `truth` may say of each whether it holds:
+    {"fallen": x < 0, "risen": x > 0, "as before": x == 0}. Exactly one has to (ValueError).
+    """
     guess, unit = prediction.guess, prediction.unit
+    if isinstance(truth, Mapping):
+        holding = [answer for answer, holds in truth.items() if holds]
+        if len(holding) != 1:
+            raise ValueError(f"of the answers {list(truth)} one has to hold, and not {holding}")
+        truth = holding[0]
     print(f"{prediction.question}\n  it is {_say(truth, unit)}")
     who = "you said" if prediction.own else "the stand-in said"
     print(f"  {who} {_say(guess, unit)}: {_error(guess, truth)}")

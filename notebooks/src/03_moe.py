@@ -286,11 +286,11 @@ finer = {arm: six.difference(arm) for arm in ("8 of 64", "1 + 7 of 63")}
 one_shared = finer["1 + 7 of 63"]
 reveal(
     where,
-    "inside the noise band"
-    if one_shared.inside
-    else "clearly lower"
-    if one_shared.mean < 0
-    else "clearly higher",
+    {
+        "inside the noise band": one_shared.inside,
+        "clearly lower": one_shared.mean < 0 and not one_shared.inside,
+        "clearly higher": one_shared.mean > 0 and not one_shared.inside,
+    },
 )
 claim(
     "fine-grained, with and without a shared expert: inside the noise band of top-2 of 16",
@@ -508,11 +508,11 @@ fewer, off, instead, top = (results.of(small, name) for name in mixture_runs.PRO
 ratio = sum(off) / max(1e-4, sum(fewer))
 reveal(
     times,
-    "more than 5 times as much"
-    if ratio > 5
-    else "2 to 5 times as much"
-    if ratio > 2
-    else "about as much",
+    {
+        "more than 5 times as much": ratio > 5,
+        "2 to 5 times as much": 2 < ratio <= 5,
+        "about as much": ratio <= 2,
+    },
 )
 claim(
     "switching the shared expert off costs more than five times as much as a token's last choice, in every seed",

@@ -280,11 +280,11 @@ for distance in range(reach):
 far_off = min(whole[10:])
 reveal(
     wrong,
-    "a rounding error"
-    if far_off < 1e-6
-    else "about 1 %"
-    if far_off < 0.1
-    else "as large as the score",
+    {
+        "a rounding error": far_off < 1e-6,
+        "about 1 %": 1e-6 <= far_off < 0.1,
+        "as large as the score": far_off >= 0.1,
+    },
 )
 print(
     f"whole key turned, distance 10 and more: {min(whole[10:]):.1f} to {max(whole[10:]):.1f} of the score's size"
@@ -471,11 +471,11 @@ figure(
 mean = {kind: results.mean(kind) for kind in latent.KINDS}
 reveal(
     where,
-    "below MHA"
-    if mean["MLA"] < mean["MHA"]
-    else "between MHA and GQA-2"
-    if mean["MLA"] < mean["GQA-2"]
-    else "above GQA-2",
+    {
+        "below MHA": mean["MLA"] < mean["MHA"],
+        "between MHA and GQA-2": mean["MHA"] <= mean["MLA"] < mean["GQA-2"],
+        "above GQA-2": mean["MLA"] >= max(mean["GQA-2"], mean["MHA"]),
+    },
 )
 reach = results.band().reach  # how far apart chance alone brings two means
 claim(

@@ -328,13 +328,14 @@ def of(arm, number, seed):
     return results.of(arm, number)[seeds.index(seed)]
 
 
+far_found, near_found = (results.mean("none", part) > 0.6 for part in ("far", "depth 1.0"))
 reveal(
     simply,
-    "all"
-    if results.mean("none", "far") > 0.6
-    else "near ones"
-    if results.mean("none", "depth 1.0") > 0.6
-    else "none",
+    {
+        "all": far_found,
+        "near ones": near_found and not far_found,
+        "none": not near_found and not far_found,
+    },
 )
 every(
     "without stretching needles at the end of the row are found, over 0.6, and those in its far half are not, under 0.4",

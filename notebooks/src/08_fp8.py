@@ -544,11 +544,11 @@ tiles_off, clean_tensor = relative_gap(clean, "FP8, tiles"), relative_gap(clean,
 spoiled_tiles, spoiled_tensor = (relative_gap(spoiled, arm) for arm in ("FP8, tiles", "FP8, one scale"))  # fmt: skip
 reveal(
     gap_guess,
-    "less than 0.5 %"
-    if abs(tiles_off) < 0.005
-    else "0.5 to 2 %"
-    if abs(tiles_off) < 0.02
-    else "more than 2 %",
+    {
+        "less than 0.5 %": abs(tiles_off) < 0.005,
+        "0.5 to 2 %": 0.005 <= abs(tiles_off) < 0.02,
+        "more than 2 %": abs(tiles_off) >= 0.02,
+    },
 )
 claim(
     "FP8 with tiles ends within 0.5 % of bf16's loss, mean over the seeds", abs(tiles_off) < 0.005

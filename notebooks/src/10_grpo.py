@@ -329,7 +329,12 @@ every("answers grow by more than a third", lambda b, a: a["length"] > 1.33 * b["
 # %% tags=["claim"]
 worked = sum(a["worked"] for a in exams["after"]) / 3
 reveal(
-    working, "nearly all" if worked > 0.8 else "nearly none" if worked < 0.1 else "about the same"
+    working,
+    {
+        "nearly all": worked > 0.8,
+        "about the same": 0.1 <= worked <= 0.8,
+        "nearly none": worked < 0.1,
+    },
 )
 every(
     "majority@16 gains more than pass@16, which was high already",

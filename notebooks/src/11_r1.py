@@ -217,11 +217,11 @@ four_answers(held.model, tested[0])
 moved = zero.scores.language - base.scores.language
 reveal(
     language,
-    "fallen"
-    if moved < -0.03
-    else "risen, for practice makes clearer"
-    if moved > 0.03
-    else "stayed as it was",
+    {
+        "fallen": moved < -0.03,
+        "risen, for practice makes clearer": moved > 0.03,
+        "stayed as it was": abs(moved) <= 0.03,
+    },
 )
 claim(
     "without the reward the language falls by more than 0.03, with it it rises above 0.95 (one run)",
@@ -456,7 +456,11 @@ for score in ("language", "sampled"):
 pure_words = pure.mean("R1-Zero of it", "language")
 reveal(
     source,
-    "not mix" if pure_words > 0.95 else "mix a little" if pure_words > 0.8 else "mix as much",
+    {
+        "not mix": pure_words > 0.95,
+        "mix a little": 0.8 < pure_words <= 0.95,
+        "mix as much": pure_words <= 0.8,
+    },
 )
 every(
     "from an unmixed base, accuracy alone leaves the language above 0.95 (one run)",
@@ -619,11 +623,11 @@ mixed = "three六九一"
 by_letters, by_words = (f(mixed, "chinese") for f in (bugs.language_of_letters, bugs.language))
 reveal(
     unfair,
-    "costs too much"
-    if by_letters < by_words
-    else "costs too little"
-    if by_letters > by_words
-    else "costs as much as it should",
+    {
+        "costs too much": by_letters < by_words,
+        "costs too little": by_letters > by_words,
+        "costs as much as it should": by_letters == by_words,
+    },
 )
 claim(
     "A gives less than 0.5 where three words of four are right",
