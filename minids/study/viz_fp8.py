@@ -170,7 +170,7 @@ def gaps(clean: Results, spoiled: Results, bound: float) -> Figure:
     return figure
 
 
-def largest_nearby(rounding_error: Float[Tensor, " n"], window: int = 301) -> Float[Tensor, " n"]:
+def largest_nearby(rounding_error: Float[Tensor, " n"], window: int = 151) -> Float[Tensor, " n"]:
     """Return the running maximum, so that a saw-tooth becomes the line of its tips."""
     padded = torch.nn.functional.pad(rounding_error[None], (window // 2, window // 2))
     return torch.nn.functional.max_pool1d(padded, window, stride=1)[0]

@@ -389,8 +389,8 @@ whom = predict(
 )
 
 # %% [markdown]
-# **What you should see.** The loss starts at $\ln 1024 \approx 6.9$. Within fifty steps it falls steeply: the model learns which
-# tokens are frequent. Then it falls more and more slowly: pairs, words, turns of phrase. At four fifths and nine
+# **What you should see.** The loss starts at $\ln 1024 \approx 6.9$. Within some twenty steps it falls steeply: the model learns which
+# tokens are frequent. It may rest there for a while. Then it falls on, and more and more slowly: pairs, words, turns of phrase. At four fifths and nine
 # tenths of the run the learning rate drops, and the loss with it. It ends between 2.5 and 3.5 nats on training text. If it
 # rises, stands still, or becomes `nan`, the watcher says so.
 
@@ -429,8 +429,8 @@ figure(
         held_out=bits,
         programs=programs,
     ),
-    "Bits per byte over tokens read. The curve starts at the line of a uniform guess, falls steeply and then ever more "
-    "slowly. The star, held-out text at the end, lies below the line of gzip.",
+    "Bits per byte over tokens read. The curve starts at the line of a uniform guess, falls steeply, may rest on a "
+    "shelf, and falls on, ever more slowly. The star, held-out text at the end, lies below the line of gzip.",
 )
 
 # %% tags=["claim"]
@@ -581,7 +581,7 @@ for df in (2, 4, 8, 30, 1000):
     print(f"{df:4} degrees of freedom: {noise.multiple(df):.2f} standard deviations")
 
 # %% [markdown]
-# Three more things help when arms are compared.
+# Three more things help when *arms* are compared: variants that run side by side, each with several seeds.
 #
 # **A mean is steadier than a run**, by the root of the number of runs. In a comparison both means can be off.
 #
@@ -1075,7 +1075,7 @@ claim(
 #
 # | | DeepSeek LLM | here |
 # | --- | --- | --- |
-# | multi-step against cosine | end about equal (1.6B parameters, 100B tokens) | about equal at twice our peak, cosine higher at ours |
+# | multi-step against cosine | end about equal (1.6B parameters, 100B tokens) | cosine higher: clearly at our peak, a little at twice that |
 # | best rate and batch | fitted on small runs, used for 7B and 67B | computed from their formulas, equal to what was used within 10 % |
 # | exponent of the model | fitted over 8 budgets | same direction, over 3 budgets; the value is not comparable |
 # | depth | the 67B grew in layers, not in feed-forward width | not tried |

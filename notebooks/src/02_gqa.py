@@ -502,7 +502,8 @@ figure(
 #
 # One step, over a cache that is already full, for a batch of texts. Sharing leaves the number of operations in attention as it is:
 # every query head still meets every token. What falls is the number of bytes that a step has to read. That shows when there are many.
-# With a few hundred tokens in the cache a step is mostly overhead: there the lines of the right panel lie close, and may cross from run to run.
+# With a few hundred tokens in the cache a step is mostly overhead, and the order of the lines in the right panel can change from run to run. At the
+# longest text compare the two ends, eight key heads and one: on a CPU halving them once need not show.
 
 # %% tags=["nbval-ignore-output", "claim"]
 heads = GQAConfig(n_heads=8, n_kv_heads=8, head_dim=32)
@@ -647,7 +648,7 @@ explore(
 # ## Bug museum
 #
 # Four steps that are wrong. The first belongs to the model that training with it would have found, the others read the model above.
-# In training all tokens come at once. In decoding they come one by one. Two of the mistakes hardly move any of these losses. Which?
+# In training all tokens come at once. In decoding they come one by one. What would you have to look at to find each of them?
 #
 # The cell that makes them is folded: its names give the answers away.
 
@@ -700,8 +701,8 @@ which = predict(
 )
 
 # %% [markdown]
-# A loss can hide a small mistake. So compare the logits themselves: do they differ from the right ones by more than a thousandth
-# of the largest?
+# To two digits most of these losses are those of the right version: a loss can hide a small mistake. So compare the logits themselves.
+# Do they differ from the right ones by more than a thousandth of the largest?
 
 # %% tags=["claim"]
 wrong = {name: [x > 1e-3 for x in found] for name, found in off.items()}

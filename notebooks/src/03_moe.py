@@ -320,7 +320,7 @@ claim(
 )
 gain = (pile["gshard"] - pile["deepseekmoe"]) / (pile["gshard"] - pile["dense_x16"])
 claim(
-    "DeepSeekMoE closes nine tenths of the way from GShard to the bound",
+    "DeepSeekMoE closes more than nine tenths of the way from GShard to the bound",
     0.9 < gain < 1.0,
     f"{100 * gain:.0f} %",
 )
@@ -476,8 +476,8 @@ made = results.of("top-2 of 16", f"after {steps}")
 claim("but it is less than half as much as in the four made worlds", max(end) < min(made) / 2)
 
 # %% [markdown]
-# The router that never learned says something here too: prose and code differ in their tokens. Training adds a little, in trials with five seeds in every
-# one. Most of these are leanings, a few are specialists. V3's report shows specialists on real text in a model of 16 billion parameters (chapter 06).
+# The router that never learned says something here too: prose and code differ in their tokens. Training adds to that, in trials with five seeds in every
+# one, and it stays small. Most of these are leanings, a few are specialists. V3's report shows specialists on real text in a model of 16 billion parameters (chapter 06).
 
 # %% [markdown]
 # ## Experiment 3: what is lost without it?

@@ -498,7 +498,7 @@ claim(
 # says more, that MLA beats MHA. We do not see that: MHA's mean was lower, also within the noise. Our latent has three eighths of the model's width, and every head has 8 numbers; the next section looks at what that loses.
 #
 # One thing did not come out at first. With DeepSeek's ratio, a rotary key of *half* a head, our MLA was worse than GQA-2 in a
-# trial of one seed: half of 8 numbers turn at two speeds only, which is too few to tell positions apart. V3's key has 64 numbers, 32 speeds. The toy's has 8.
+# trial of one seed: half of 8 numbers turn at two speeds only, which is too few to tell positions apart. V3's key has 64 numbers, 32 speeds. The toy's has 8 numbers, 4 speeds.
 #
 # ## How much is there to keep?
 #
@@ -651,7 +651,7 @@ claim(
 
 # %% [markdown]
 # A GPU can do some hundreds of operations in the time it reads a byte. MHA leaves it idle. MLA reads far less and gives it work to do.
-# On a CPU, which does fewer operations per byte, carrying gains less against MHA: look at your own numbers above.
+# On a CPU, which does fewer operations per byte, carrying gains less against MHA, and may lose: look at your own numbers above.
 
 # %% tags=["trap"]
 longer = accounting.flops_per_token(toys["MLA"], latent.LENGTH) / accounting.flops_per_token(
@@ -729,7 +729,7 @@ claim(
     == [round(lite / 1e3, 1), round(large / 1e3, 1)],
 )
 claim(
-    "the large MHA model is not V2 with MHA: it has fewer heads",
+    "the large MHA model is not V2 with MHA: it has fewer heads, or narrower ones",
     table["cache_k_elements"]["large_mha"]
     < accounting.mha_cache_elements(preset("deepseek-v2")) / 1e3 / 2,
 )
@@ -883,7 +883,7 @@ show_source(
 #
 # - **The query latent.** V2 and V3 also press queries through a latent. It saves memory in training, and nothing in the cache.
 # - **MLA as a change to a trained model.** A GQA model can be turned into an MLA model and tuned; that is other people's work.
-# - **A cache in 6 bits**, as V2 was served. Chapter 08 has the formats.
+# - **A cache in 6 bits**, as V2 was served. Chapter 08 explains such rounding, with 8 bits.
 # - **A kernel.** DeepSeek has its own for carried attention on a GPU. Ours is torch's, with one wide key head.
 # - **Long texts.** The rotary key is what has to stretch: chapter 05.
 #

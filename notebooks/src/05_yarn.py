@@ -87,7 +87,7 @@ claim(
 # %% [markdown]
 # ## By hand: YaRN's frequencies
 #
-# Stretching by $s$ means: after it, position $s \cdot m$ should look like position $m$ did. Three ways to do it.
+# Stretching by $s$ means: after it, position $s \cdot p$ should look like position $p$ did. Three ways to do it.
 #
 # - **Position interpolation** (PI) divides every frequency by $s$. All positions are squeezed into the known range.
 # - **NTK-aware** scaling takes a larger base: the fastest pair stays, the slowest is divided by $s$, all others lie between.
@@ -856,7 +856,7 @@ trap(
 #
 # - **Longer training rows.** The simplest way to a long context is to train on it from the start. It costs what attention costs.
 # - **Real needles.** Sentences in essays, several needles, questions that need two of them. Finding one pair is the easiest long task.
-# - **Other factors.** `minids.study.reach` takes any length and device: with a GPU the dial above reads rows of 8K; ask for more.
+# - **Other factors.** `minids.study.reach` takes any length and device: with a GPU the dial above reads rows of 32K; ask for more.
 # - **Llama's variant.** Llama 3.1 stretches with a ramp over turns and without temperature. The package reads it (`rope.llama3`).
 # - **Sparse attention.** V3.2 reads 128K at less cost by looking at a choice of tokens. It is beyond this course.
 #

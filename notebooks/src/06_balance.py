@@ -908,7 +908,7 @@ show_source(bugs.by_preference, bugs.closed_at_zero, bugs.nudge_in_bfloat16)
 # - **A loss gain.** It needs models a thousand times as large. Ours shows load and specialisation.
 # - **V2's other two losses in training**, and token dropping in training. Both are in the package.
 # - **V3's loss within texts at its own strength** beside the bias: at 0.0001 it does next to nothing in a run as short as ours.
-# - **Several devices.** Destinations are counted, not sent. Chapter 09 draws the traffic over time.
+# - **Several devices.** Destinations are counted, not sent. Chapter 09 says how long the links are busy.
 # - **Other rules for the bias.** The loss-free paper tries steps in proportion to the gap, and a factor in place of a sum. Some are more even by a hundredth, none gives a better model (its table is in `data/paper`).
 #
 # ## Quiz

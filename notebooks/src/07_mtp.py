@@ -296,7 +296,7 @@ claim("without modules the model is the same, to the last bit", same)
 # 2. The model reads both, the sure token and the guess, in **one** pass.
 # 3. If the guess is what the model would have written, both count, and the pass has also said what comes behind. If not, the guess is dropped.
 #
-# Without a cache, for one row:
+# Without a cache, for one row. The writing is *greedy*: it always takes the likeliest token.
 
 
 # %%

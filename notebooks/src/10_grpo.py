@@ -81,7 +81,12 @@ for i in range(9):
 # The vocabulary has 80 tokens: digits, signs, numbers in words. The course's own has 1,024, and a model this small that samples pays
 # for all of them.
 #
-# The questions of the test are held out: whatever the seed, training never asks them.
+# The questions of the test are held out: whatever the seed, training never asks them. There are four ways to grade, with 16 samples of each.
+#
+# - *Sampled*, or pass@1: the share of all samples that are right.
+# - *Greedy*: one answer more, which takes the likeliest token each time.
+# - *Majority*, or Maj@16: the answer that most of the 16 agree on.
+# - *Pass@16*, in the pictures *once in k*: at least one of the 16 is right.
 
 # %%
 model = newborn(recipe, seed=0).to(device)
@@ -565,8 +570,8 @@ print(examine("10.advantage", bugs.advantage_batch_deviation, seed=0).message())
 #
 # ## Groups that teach nothing
 #
-# A question that is always or never answered right gives a flat group. As the model improves, more and more groups are flat: half of the
-# sampling is wasted. DAPO drops them and asks again.
+# A question that is always or never answered right gives a flat group. As the model improves, more and more groups are flat, and
+# their sampling is wasted: the share of flat groups is drawn further up. DAPO drops them and asks again.
 
 # %% tags=["claim"]
 claim(
@@ -578,7 +583,7 @@ claim(
 # %% [markdown]
 # ## Real size
 #
-# R1-Zero's groups are as large as ours. Its answers are a thousand times as long, and its model six million times as large.
+# R1-Zero's groups are as large as ours. Its answers may be a thousand times as long, and its model is six million times as large.
 
 # %% tags=["claim"]
 setting = {row["setting"]: row for row in tables.read("grpo")}
@@ -592,6 +597,8 @@ print(
     f"a step of ours: {recipe.settings.prompts} questions x {recipe.settings.group} answers; {steps} steps"
 )
 claim("our groups are as large as R1-Zero's", recipe.settings.group == group_size)
+longest = int(setting["max length"]["r1_zero"].split(",")[0])  # later twice as many
+print(f"longest answer: {longest:,} tokens there, {recipe.settings.max_new} here")
 print(f"thousand H800 hours: {hours}")
 
 # %% [markdown]

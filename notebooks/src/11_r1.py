@@ -504,7 +504,7 @@ claim(
 
 # %% [markdown]
 # So the toy pays a few hundredths of its sampled accuracy, and next to nothing greedily. The curves further up show how: with two aims, the same steps bring
-# less accuracy, and the rewarded run lags behind all the way. With twice the steps (seeds 0 and 1) the price was 0.02 instead of 0.05 and 0.03: part of it
+# less accuracy, and the rewarded run lags behind most of the way. With twice the steps (seeds 0 and 1) the price was 0.02 instead of 0.05 and 0.03: part of it
 # is time, and not all of it. The sign is the same in every seed. How large it is at another size, a few toys cannot say.
 
 # %% [markdown]
