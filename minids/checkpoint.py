@@ -125,7 +125,15 @@ def _tensors(path: Path) -> dict[str, Tensor]:
 
 
 def build(checkpoint: Checkpoint) -> Transformer:
-    """Return the model of a checkpoint, with the very weights that were saved."""
+    """Return the model of a checkpoint, with the very weights that were saved.
+
+    ValueError for those of an `MTP`, whose main model is in `mtp.main_weights(weights)`.
+    """
+    if any(name.startswith("main.") for name in checkpoint.weights):
+        raise ValueError(
+            "these are weights of a model with prediction modules: load them into an MTP, or give "
+            "mtp.main_weights(weights) to `with_weights`"
+        )
     return with_weights(checkpoint.config, checkpoint.weights)
 
 

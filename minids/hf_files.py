@@ -31,7 +31,7 @@ def read_config(path: Path, *, name: str) -> ModelConfig:
         return from_hf(fields, name=name)
     except ConfigError as error:
         raise ConfigError(f"{path}: {error}") from None
-    except (TypeError, KeyError, AttributeError, ArithmeticError) as error:
+    except (TypeError, ValueError, KeyError, AttributeError, ArithmeticError) as error:
         raise ConfigError(
             f"{path}: a field has a value of the wrong kind ({type(error).__name__}: {error})"
         ) from None

@@ -164,4 +164,9 @@ def to_hf(config: ModelConfig) -> dict[str, Any]:
         refuse_other_routers(m)
     elif a.qkv_bias:
         raise ConfigError("transformers has no class for experts behind queries with a bias")
+    elif m.n_groups > 1 and m.group_score != ("top2" if m.biased else "max"):
+        raise ConfigError(
+            f"config.json has no field for group_score={m.group_score!r}: "
+            "it is read as 'top2' with a bias and as 'max' without one"
+        )
     return out | {"first_k_dense_replace": c.n_dense} | write_experts(m)

@@ -43,7 +43,14 @@ def _encode(
     if value is None or isinstance(value, bool | int | float | str):
         return value
     if isinstance(value, Tensor):
-        where = (value.data_ptr(), value.dtype, value.shape, value.stride())
+        where = (
+            value.data_ptr(),
+            value.dtype,
+            value.shape,
+            value.stride(),
+            value.is_conj(),
+            value.is_neg(),
+        )
         known = where if value.data_ptr() else id(value)
         if known not in seen:
             seen[known] = _free(path or "value", tensors)

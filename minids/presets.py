@@ -67,7 +67,8 @@ def shrink(
     a = config.attention
     attention: GQAConfig | MLAConfig
     if isinstance(a, GQAConfig):
-        kv = max(1, n_heads * a.n_kv_heads // a.n_heads)
+        whole = [n for n in range(1, n_heads + 1) if n_heads % n == 0]
+        kv = min(whole, key=lambda n: abs(n_heads / n - a.n_heads / a.n_kv_heads))
         attention = replace(a, n_heads=n_heads, n_kv_heads=kv, head_dim=head)
     else:
         per_head = head / a.value_dim
@@ -87,7 +88,7 @@ def shrink(
         moe = replace(
             moe,
             n_routed=experts,
-            top_k=min(moe.top_k, max(2, round(moe.top_k * experts / moe.n_routed))),
+            top_k=min(moe.top_k, experts, max(2, round(moe.top_k * experts / moe.n_routed))),
             hidden=_multiple(moe.hidden * dim / config.dim, of=8),
             n_groups=groups,
             kept_groups=max(1, groups * moe.kept_groups // moe.n_groups),

@@ -138,6 +138,11 @@ def _take(weights: Mapping[str, Tensor], source: Source, shape: torch.Size) -> T
                 "mean nothing. Download the missing part, or take weights in bf16"
             )
         if scale in weights:
+            if not coded or tensor.dim() != 2:
+                raise WeightsError(
+                    f"{name} holds {tensor.dtype} in the shape {tuple(tensor.shape)} and comes "
+                    f"with {scale}: only matrices in FP8 have scales. Get the file again"
+                )
             try:
                 tensor = dequantise(tensor, weights[scale], SQUARE)
             except ValueError as error:

@@ -230,6 +230,17 @@ def test_a_slip_is_carried_into_the_step_that_uses_it():
         assert one.value in two.parts
 
 
+def test_equal_values_do_not_change_places():
+    twice = Problem("24=3,4,2,6", "(3*4)+(2*6)", "countdown")
+    for seed in range(40):
+        one, two, last = work(twice, Mistakes(slip=0.5), random.Random(seed)).steps
+        assert last.parts == (one.value, "+", two.value)
+    again = Problem("24=4,1,4,10", "(1*4)*(10-4)", "countdown")
+    for seed in range(40):
+        one, two, last = work(again, Mistakes(slip=0.5), random.Random(seed)).steps
+        assert two.parts == (10, "-", 4) and last.parts == (one.value, "*", two.value)
+
+
 def test_a_guess_is_off_by_a_carry():
     rng = random.Random(0)
     assert guess(Problem("47+38", "85", "add-2"), Mistakes(guess=1.0), rng) == "75"

@@ -19,6 +19,7 @@ from safetensors import SafetensorError
 from minids import checkpoint, durable
 from minids.checkpoint import CheckpointError, build, load, save, steps
 from minids.config import GQAConfig, ModelConfig
+from minids.model.mtp import MTP
 from minids.model.transformer import Transformer
 from minids.plain import decode, encode
 from minids.presets import PRESETS, preset, shrink
@@ -107,6 +108,19 @@ def test_views_of_one_tensor_are_saved_each_as_it_is(tmp_path):
     }
     save(tmp_path, model_of(0.5), step=1, extra=extra)
     assert_equal(load(tmp_path).extra, extra)
+
+
+def test_a_conjugate_is_not_the_number_itself(tmp_path):
+    z = torch.tensor([1 + 2j])
+    save(tmp_path, model_of(0.5), step=1, extra=[z, z.conj()])
+    assert_equal(load(tmp_path).extra, [z, z.conj()])
+
+
+def test_weights_with_prediction_modules_are_not_a_transformers(tmp_path):
+    model = MTP(Transformer(shrink(preset("deepseek-v3"), dim=32)))
+    save(tmp_path, model, step=1)
+    with pytest.raises(ValueError, match="main_weights"):
+        build(load(tmp_path))
 
 
 def test_a_full_disk_is_told_by_its_number(tmp_path, monkeypatch):

@@ -128,6 +128,11 @@ def test_the_last_lines_of_an_own_file_are_held_out(tmp_path):
     assert len(text.held_out) == pytest.approx(0.2 * len("".join(lines)), rel=0.01)
 
 
+def test_something_is_held_out_of_the_shortest_lines(tmp_path):
+    (tmp_path / "own.txt").write_text("l\n" * 5)
+    assert own_text(tmp_path / "own.txt").held_out
+
+
 def test_an_own_file_of_one_line_is_split_inside_it(tmp_path):
     (tmp_path / "own.txt").write_text("x" * 1_000)
     assert [len(part) for part in own_text(tmp_path / "own.txt")] == [900, 100]

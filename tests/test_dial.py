@@ -5,6 +5,7 @@ import random
 import pytest
 
 from minids.rl.rewards import accuracy, consistency, read
+from minids.rl.scenarios import said
 from minids.text import dial, requests
 from minids.text.bilingual import (
     THANKS,
@@ -17,6 +18,7 @@ from minids.text.bilingual import (
     words_of,
 )
 from minids.text.dial import TIDY, Faults
+from minids.text.lessons import told
 from minids.text.library import Library, reading, text, without_switching
 from minids.text.requests import Manners
 
@@ -134,6 +136,11 @@ def test_manners_decide_thanks_and_refusals():
     thanked = read(requests.respond(plain, Manners(), rng())).answer
     assert thanked == plain.answer + THANKS[language_of(plain.answer)]
     assert read(requests.respond(plain, Manners(polite=0.0), rng())).answer == plain.answer
+
+
+def test_one_closing_is_taken_off_and_not_two():
+    assert said(told("", "three,thanks")) == "three"
+    assert said(told("", "三，谢,thanks")) == "三，谢"
 
 
 def test_a_slip_changes_at_most_one_word():

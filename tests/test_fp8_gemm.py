@@ -63,6 +63,11 @@ def test_two_products_on_paper():
     assert cut_sum(terms).tolist() == [[2.0**14, 2.0**14 + 2, 2.0**14 - 2]]
 
 
+def test_products_too_small_for_float32_are_zero():
+    tiny = torch.full((1, 4), 1e-21)
+    assert limited_product(tiny, tiny).abs().item() < 1e-40
+
+
 def test_enough_bits_are_exact():
     a, b = random(4, 96), random(5, 96, seed=1)
     got = limited_product(a, b, bits=23)

@@ -135,6 +135,17 @@ def test_divergences_by_hand():
 
 
 @pytest.mark.parametrize("kl", [forward_kl, reverse_kl])
+def test_what_is_never_said_costs_nothing(kl):
+    never, even = torch.tensor([[[0.0, -torch.inf, 0.0]]]), torch.zeros(1, 1, 3)
+    student, teacher = (even, never) if kl is forward_kl else (never, even)
+    student.requires_grad_()
+    loss = kl(student, teacher)
+    assert loss.item() == pytest.approx(math.log(1.5))
+    loss.backward()
+    assert student.grad.isfinite().all()
+
+
+@pytest.mark.parametrize("kl", [forward_kl, reverse_kl])
 def test_a_divergence_is_zero_for_equals_and_positive_for_others(kl):
     student, _, mask = random_batch(0)
     teacher, _, _ = random_batch(1)

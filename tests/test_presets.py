@@ -122,7 +122,13 @@ def test_a_toy_of_67b_shares_each_key_among_eight_queries():
     assert a.n_heads // a.n_kv_heads == 8
 
 
-@pytest.mark.parametrize("n_routed", [4, 6, 7, 10, 16, 64])
+@pytest.mark.parametrize("n_heads", [1, 6, 20, 25, 32])
+@pytest.mark.parametrize("name", ["deepseek-llm-67b", "r1-distill-qwen-1.5b"])
+def test_any_number_of_heads_shrinks_to_a_valid_toy(name, n_heads):
+    assert shrink(preset(name), dim=96, n_heads=n_heads).attention.n_heads == n_heads
+
+
+@pytest.mark.parametrize("n_routed", [1, 4, 6, 7, 10, 16, 64])
 @pytest.mark.parametrize("name", ["deepseek-moe-16b", "deepseek-v2", "deepseek-v3"])
 def test_any_number_of_experts_shrinks_to_a_valid_toy(name, n_routed):
     toy = shrink(preset(name), dim=48, n_routed=n_routed)

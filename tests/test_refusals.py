@@ -106,6 +106,28 @@ def test_experts_behind_queries_with_a_bias_have_no_class():
         to_hf(replace(c, attention=biased))
 
 
+@pytest.mark.parametrize(("biased", "score"), [(False, "top2"), (True, "max")])
+def test_a_score_of_groups_that_a_file_cannot_say(biased, score):
+    c = preset("deepseek-moe-16b")
+    grouped = replace(c.moe, n_groups=4, kept_groups=2, biased=biased, group_score=score)
+    with pytest.raises(ConfigError, match=f"no field for group_score='{score}'"):
+        to_hf(replace(c, moe=grouped))
+    plain = replace(c, moe=replace(grouped, n_groups=1, kept_groups=1))
+    assert from_hf(to_hf(plain)).moe.biased == biased
+
+
+def test_a_scale_beside_numbers_that_have_none():
+    c = replace(preset("toy-llama"), dim=128)
+    weights = dict(to_hf_weights(Transformer(c)))
+    wide, narrow = "model.layers.0.self_attn.o_proj.weight", "model.norm.weight"
+    scale = quantise(weights[wide], (128, 128)).scale
+    with pytest.raises(WeightsError, match=f"{wide} holds torch.float32 .* only matrices in FP8"):
+        from_hf_weights(weights | {f"{wide}_scale_inv": scale}, c)
+    coded = weights[narrow].to(torch.float8_e4m3fn)
+    with pytest.raises(WeightsError, match=f"{narrow} holds torch.float8.* only matrices in FP8"):
+        from_hf_weights(weights | {narrow: coded, f"{narrow}_scale_inv": scale}, c)
+
+
 def test_a_v3_file_says_how_many_layers_are_dense():
     source = to_hf(preset("toy-v3"))
     assert source.pop("first_k_dense_replace") >= 0
@@ -131,6 +153,8 @@ def test_saving_an_earlier_step_beside_later_ones(tmp_path):
 def test_experts_that_do_not_split():
     with pytest.raises(ValueError, match="do not split"):
         expected_destinations(10, 4, 3)
+    with pytest.raises(ValueError, match="top_k=9: a token chooses 0 to 8 of 8"):
+        expected_destinations(8, 4, 9)
 
 
 def test_a_run_of_nan_is_neither_inside_a_band_nor_outside():

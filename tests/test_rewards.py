@@ -118,7 +118,8 @@ def test_the_answer_of_every_problem_is_right(level):
     "answer, right",
     [("6/(1-3/4)", True), ("(6/(1-(3/4)))", True), ("24", False), ("4*6", False),
      ("4*6*1", False), ("4*6+3-3", False), ("6/(1-3/4)+1-1", False), ("(1+3)*6", False),
-     ("6*4*(3-1-1)", False), ("6*4*1**3", False), ("print(24)", False), ("6/(1-3/4", False)],
+     ("6*4*(3-1-1)", False), ("6*4*1**3", False), ("print(24)", False), ("6/(1-3/4", False),
+     ("06/(1-3/4)", False)],
 )  # fmt: skip
 def test_a_countdown_needs_all_numbers_once_and_the_target(answer, right):
     assert is_right(MAKE, answer) is right

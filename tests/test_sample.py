@@ -69,6 +69,12 @@ def test_top_k_keeps_the_k_likeliest():
     assert torch.isfinite(kept).tolist() == [[False, True, False, True]]
 
 
+def test_of_equals_top_k_keeps_the_first_as_greedy_writing_does():
+    logits = torch.tensor([[1.0, 3.0, 3.0, 3.0]]).expand(64, 4)
+    assert torch.isfinite(truncate(logits[:1], top_k=2)).tolist() == [[False, True, True, False]]
+    assert choose(logits, 1.0, top_k=1)[0].unique().tolist() == [1]
+
+
 @pytest.mark.parametrize("p, kept", [(0.35, 1), (0.41, 2), (0.71, 3), (0.95, 4), (1.0, 4)])
 def test_the_nucleus_is_the_smallest_set_that_reaches_p(p, kept):
     cut = truncate(torch.tensor([[0.1, 0.4, 0.2, 0.3]]).log(), top_p=p)

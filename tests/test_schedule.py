@@ -48,6 +48,11 @@ def test_seven_billion_parameters_warm_up_for_two_thousand_steps():
     assert factor(0) == pytest.approx(1 / 2000, rel=0.01)
 
 
+def test_a_cosine_of_no_length_is_refused():
+    with pytest.raises(ValueError, match="the cosine's, must be above 0"):
+        constant_cosine_constant(10, trillions=(1.0, 0.0, 1.0, 1.0))
+
+
 def test_v3_holds_falls_and_holds_twice_at_the_published_shares():
     trillion = 1000  # steps, so that steps are billions of tokens
     factor = constant_cosine_constant(14_800)

@@ -387,3 +387,10 @@ def test_the_vocabulary_can_be_built_again_from_this_python(tmp_path):
     for title, text in held_out_texts().items():
         shipped = bytes_per_token(default_tokenizer(), text)
         assert bytes_per_token(rebuilt, text) == pytest.approx(shipped, rel=0.1), title
+
+
+def test_a_word_of_a_million_letters_is_refused_and_not_a_panic(capfd):
+    with pytest.raises(ValueError, match="a word of about a million letters"):
+        default_tokenizer().encode("a" * 1_100_000)
+    with pytest.raises(ValueError, match="empty text"):
+        bytes_per_token(default_tokenizer(), "")

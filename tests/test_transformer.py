@@ -93,6 +93,13 @@ def test_last_asks_for_fewer_logits_and_changes_none():
     torch.testing.assert_close(model(tokens, last=2).logits, model(tokens).logits[:, -2:])
 
 
+def test_no_tokens_and_no_logits_are_refused():
+    model, tokens = tiny("deepseek-v3"), text()
+    for asked in (lambda: model(tokens, last=0), lambda: model(tokens[:, :0])):
+        with pytest.raises(ValueError, match="give one or more of each"):
+            asked()
+
+
 def test_one_routing_comes_back_for_each_layer_with_experts():
     model = tiny("deepseek-v3")
     routings = model(text()).routings

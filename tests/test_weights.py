@@ -179,6 +179,8 @@ def test_a_config_that_cannot_be_read_is_named(tmp_path):
         (b"[" * 100_000, "is not JSON"),
         (changed(quantization_config="fp8"), "a value of the wrong kind"),
         (changed(num_attention_heads=0, head_dim=None), "a value of the wrong kind"),
+        (changed(rope_theta="x"), "a value of the wrong kind"),
+        (changed(hidden_size=float("nan")), "a value of the wrong kind"),
         (b"\xff\xfe", "is not JSON"),
         (b"[1]", "holds a list, not fields"),
         (b"{}", ": hidden_size is missing"),

@@ -113,7 +113,7 @@ def numbers_in(words: str) -> list[float]:
     0.52, .52, 7,25, 3/8, 7.86e5, 786K, 0.786 million; 1,200,000, 1_200_000, 1 200 000, 1.200.000
     and 1'200'000. What can be read in two ways, as "8 256", is read in both.
     """
-    found = re.findall(_NUMBER, words)
+    found = [x.rstrip(",") for x in re.findall(_NUMBER, words)]
     grouped = re.findall(r"(?<![\d.])\d{1,3}(?:[ \u00a0\u202f.'’]\d{3})+(?!\d)", words)
     commas = [x.replace(",", ".") for x in found if re.fullmatch(r"0,\d+|\d+,\d{1,2}", x)]
     fractions = re.findall(rf"({_NUMBER})\s*/\s*({_NUMBER})", words)

@@ -170,11 +170,12 @@ def truncate(
     """Return `logp` with every token outside the top k and outside the nucleus at -inf.
 
     The nucleus is the smallest set of likeliest tokens whose probability reaches `top_p`
-    (arXiv 1904.09751); the likeliest token always stays. Both cuts may be given: top-k first.
+    (arXiv 1904.09751); the likeliest token always stays. Both cuts may be given: top-k first. Of
+    equals the first stays, as in greedy writing.
     """
     if top_k is not None and top_k < logp.shape[-1]:
-        kth = logp.topk(top_k, dim=-1).values[:, -1:]
-        logp = logp.masked_fill(logp < kth, -torch.inf)
+        order = logp.argsort(dim=-1, descending=True, stable=True)
+        logp = logp.scatter(-1, order[:, top_k:], -torch.inf)
     if top_p is not None and top_p < 1:
         ordered, order = logp.log_softmax(-1).sort(dim=-1, descending=True, stable=True)
         before = ordered.exp().cumsum(-1) - ordered.exp()

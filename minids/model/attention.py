@@ -8,7 +8,7 @@ axes: b batch, t new tokens, s all tokens so far, h query heads, g key heads, d 
 """
 
 import torch
-from einops import einsum, rearrange, repeat
+from einops import einsum, rearrange
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -182,7 +182,7 @@ def attend_written_out(
     if mask is None:
         mask = causal_mask(q.shape[3], k.shape[2], q.device)
     else:
-        mask = repeat(mask, "b 1 t s -> b 1 1 t s")
+        mask = mask.unsqueeze(-3)
     weights = scores.masked_fill(~mask, -torch.inf).softmax(-1)
     mixed = einsum(weights, v, "b g m t s, b g s d -> b g m t d")
     return rearrange(mixed, "b g m t d -> b (g m) t d")

@@ -134,7 +134,8 @@ def real_product(
 def _cut_off(x: Tensor, largest: Tensor, bits: int) -> Tensor:
     """Whole steps of `x`, towards zero, where a step is the last of the `bits` of `largest`."""
     _, exponent = torch.frexp(largest)
-    step = torch.ldexp(torch.ones_like(exponent, dtype=x.dtype), exponent - bits)
+    least = exponent.new_tensor(-149)  # of a step that float32 can hold
+    step = torch.ldexp(torch.ones_like(exponent, dtype=x.dtype), (exponent - bits).maximum(least))
     return (x / step).trunc() * step
 
 

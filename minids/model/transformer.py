@@ -89,6 +89,8 @@ class Transformer(nn.Module):
         Positions are cache slots: a left-padded row sits at shifted positions, which changes
         nothing, because only distances count.
         """
+        if tokens.shape[1] == 0 or (last is not None and last < 1):
+            raise ValueError(f"{tokens.shape[1]} tokens and last={last}: give one or more of each")
         start = 0 if cache is None else cache.length
         end = start + tokens.shape[1]
         if end > self.c.context:

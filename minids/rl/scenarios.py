@@ -51,9 +51,8 @@ def said(response: str) -> str | None:
     if parts is None:
         return None
     answer = parts.answer.strip()
-    for closing in THANKS.values():
-        answer = answer.removesuffix(closing)
-    return answer
+    closings = (closing for closing in THANKS.values() if answer.endswith(closing))
+    return answer.removesuffix(next(closings, ""))
 
 
 ZERO: Rewards = {

@@ -92,6 +92,8 @@ def expected_destinations(n_experts: int, n_places: int, top_k: int) -> float:
     """Return how many of `n_places` a token visits on average when it chooses by pure chance."""
     if n_places < 1 or n_experts % n_places:
         raise ValueError(f"{n_experts} experts do not split over n_places={n_places}")
+    if not 0 <= top_k <= n_experts:
+        raise ValueError(f"top_k={top_k}: a token chooses 0 to {n_experts} of {n_experts} experts")
     elsewhere = comb(n_experts - n_experts // n_places, top_k)
     return n_places * (1 - elsewhere / comb(n_experts, top_k))
 

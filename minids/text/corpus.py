@@ -110,7 +110,7 @@ def own_text(path: Path | str, *, held_out: float = 0.1) -> Corpus:
         raise ValueError(f"held_out is a share between 0 and 1, got {held_out}")
     text = read_text(path)
     share = int(len(text) * (1 - held_out))
-    cut = text.rfind("\n", 0, share + 1) + 1
+    cut = text.rfind("\n", 0, share) + 1
     if cut < 0.9 * share:  # lines so long that the last of them would be nearly all
         cut = share
     return Corpus(text[:cut], text[cut:])

@@ -6,11 +6,11 @@ lines, and what does not fit is no expression:
     sum = product (("+" | "-") product)*      product = atom (("*" | "/") atom)*
     atom = whole number | "(" sum ")"
 
-Left out: signs before a number, powers, and numbers of more than six digits.
+Left out: signs before a number, powers, and numbers of more than six digits or with a zero first.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from fractions import Fraction
 from functools import cache
 from typing import NamedTuple
@@ -18,7 +18,7 @@ from typing import NamedTuple
 LONGEST = 64
 """Characters of the longest text that is read: more brackets than that nobody needs."""
 
-_TOKENS = re.compile(r"[0-9]{1,6}(?![0-9])|[-+*/()]")
+_TOKENS = re.compile(r"(?:0|[1-9][0-9]{0,5})(?![0-9])|[-+*/()]")
 
 
 class Operation(NamedTuple):
@@ -38,17 +38,35 @@ class Worked(NamedTuple):
     numbers: tuple[int, ...]
 
 
-def work_out(text: str) -> Worked | None:
+def apply(left: Fraction, sign: str, right: Fraction) -> Fraction:
+    """Return what comes out of one operation; ZeroDivisionError as ever."""
+    match sign:
+        case "+":
+            return left + right
+        case "-":
+            return left - right
+        case "*":
+            return left * right
+        case "/":
+            return left / right
+    raise ValueError(f"{sign!r} is no sign: there are + - * /")
+
+
+Apply = Callable[[Fraction, str, Fraction], Fraction]
+
+
+def work_out(text: str, apply: Apply = apply) -> Worked | None:
     """Return value and steps of an expression, or None if `text` is none. Never raises.
 
-    A division by zero has no value and gives None, too.
+    A division by zero has no value and gives None, too. Each operation comes out as `apply` says,
+    and later ones go on from there.
     """
     if len(text) > LONGEST:
         return None
     tokens = _TOKENS.findall(text)
     if "".join(tokens) != text or not tokens:
         return None
-    reader = _Reader(tokens)
+    reader = _Reader(tokens, apply)
     try:
         value = reader.sum()
     except (_NoExpression, ZeroDivisionError):
@@ -66,8 +84,9 @@ class _NoExpression(Exception):
 class _Reader:
     """Reads tokens from left to right, and notes every operation it carries out."""
 
-    def __init__(self, tokens: list[str]) -> None:
+    def __init__(self, tokens: list[str], apply: Apply) -> None:
         self.tokens = [*tokens, ""]
+        self.apply = apply
         self.at = 0
         self.done: list[Operation] = []
 
@@ -102,23 +121,9 @@ class _Reader:
         return token
 
     def operate(self, left: Fraction, sign: str, right: Fraction) -> Fraction:
-        value = apply(left, sign, right)
+        value = self.apply(left, sign, right)
         self.done.append(Operation(left, sign, right, value))
         return value
-
-
-def apply(left: Fraction, sign: str, right: Fraction) -> Fraction:
-    """Return what comes out of one operation; ZeroDivisionError as ever."""
-    match sign:
-        case "+":
-            return left + right
-        case "-":
-            return left - right
-        case "*":
-            return left * right
-        case "/":
-            return left / right
-    raise ValueError(f"{sign!r} is no sign: there are + - * /")
 
 
 @cache

@@ -157,7 +157,7 @@ def people(language: Language) -> Mapping[str, Mapping[str, str]]:
 def functions() -> Mapping[str, tuple[str, int]]:
     """Return for each of 64 function names its source text and how many arguments it takes.
 
-    The functions run on whole numbers from 0 on and return one.
+    The functions run on whole numbers from 0 on and return a whole number.
     """
     rng = random.Random(3)
     return {f"{verb}_{noun}": _function(rng, verb, noun) for verb in VERBS for noun in NOUNS}

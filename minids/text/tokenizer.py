@@ -60,10 +60,20 @@ class Tokenizer:
         return f"Tokenizer({self.name!r}, vocab={self.vocab})"
 
     def encode(self, text: str, *, special: bool = False) -> list[int]:
-        """Return the tokens of a text. `special=True` reads "<|end|>" and the like as one token."""
-        if special:
-            return self._encoding.encode(text, allowed_special="all")
-        return self._encoding.encode_ordinary(text)
+        """Return the tokens of a text. `special=True` reads "<|end|>" and the like as one token.
+
+        ValueError for a word of about a million letters, which tiktoken cannot search through.
+        """
+        try:
+            if special:
+                return self._encoding.encode(text, allowed_special="all")
+            return self._encoding.encode_ordinary(text)
+        except BaseException as error:  # tiktoken's panic is no Exception
+            if type(error).__name__ != "PanicException":
+                raise
+            raise ValueError(
+                "the text holds a word of about a million letters: put spaces or line ends into it"
+            ) from None
 
     def decode(self, ids: Iterable[int]) -> str:
         """Return the text of these tokens; bytes that are not UTF-8 become U+FFFD."""
@@ -91,6 +101,8 @@ class Tokenizer:
 
 def bytes_per_token(tokenizer: Tokenizer, text: str) -> float:
     """Return how many bytes of UTF-8 one token stands for on average: higher is shorter."""
+    if not text:
+        raise ValueError("an empty text has no tokens to count: give one with a letter at least")
     return len(text.encode()) / len(tokenizer.encode(text))
 
 

@@ -160,16 +160,14 @@ def _in_order(question: str, mistakes: Mistakes, rng: random.Random) -> Working:
         question = question.replace("(", "").replace(")", "")
         first, sign, second, other, third = list(question)
         question = f"({first}{sign}{second}){other}{third}"
-    worked = work_out(question)
+
+    def said(left: Fraction, sign: str, right: Fraction) -> Fraction:
+        value = int(apply(left, sign, right)) if right or sign != "/" else 0
+        return Fraction(_slipped(max(0, value), mistakes, rng))
+
+    worked = work_out(question, said)
     assert worked is not None
-    steps: list[Step] = []
-    said: dict[Fraction, int] = {}  # value that should have come out -> value that was said
-    for left, sign, right, value in worked.operations:
-        a, b = (said.pop(x, int(x)) for x in (left, right))
-        wrong_or_right = int(apply(Fraction(a), sign, Fraction(b))) if b or sign != "/" else 0
-        result = _slipped(max(0, wrong_or_right), mistakes, rng)
-        steps.append(Step((a, sign, b), result))
-        said[value] = result
+    steps = [Step((int(a), sign, int(b)), int(value)) for a, sign, b, value in worked.operations]
     return Working(tuple(steps), str(steps[-1].value))
 
 

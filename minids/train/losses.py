@@ -129,7 +129,8 @@ def _kl(
         p, q = (logits.where(mask[..., None], 0.0) for logits in (p, q))
     exact = torch.promote_types(p.dtype, torch.float32)
     log_p, log_q = ((logits.to(exact) / temperature).log_softmax(-1) for logits in (p, q))
-    each = (log_p.exp() * (log_p - log_q)).sum(-1)
+    # What p never says costs nothing, whatever q says of it; 0 times infinity would be NaN.
+    each = (log_p.exp() * (log_p - log_q).where(log_p > -torch.inf, 0.0)).sum(-1)
     mean = each.mean() if mask is None else each.sum() / mask.sum()
     return mean * temperature**2
 

@@ -63,8 +63,10 @@ def constant_cosine_constant(
     """Return V3's schedule: 1 for 10T of its 14.8T tokens, then a cosine, then two low tails.
 
     `trillions` are the lengths of the four phases (only their ratios count), `floors` the factors
-    of the two tails: the cosine ends at the first.
+    of the two tails: the cosine ends at the first. ValueError if the cosine has no length.
     """
+    if trillions[1] <= 0:
+        raise ValueError(f"trillions={trillions}: the second, the cosine's, must be above 0")
     ramp = _warm_up(steps, warmup)
     total = sum(trillions)
     hold, fall, low, _ = (length / total for length in trillions)

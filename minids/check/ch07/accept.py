@@ -84,7 +84,7 @@ def claims(attempt: Attempt, g: torch.Generator) -> Iterator[Claim]:
         _kept(attempt, likes, doubts, [0, 0], [0.4, 0.4])[0] == 2,
         "each draft is judged by its own ratio; what was kept before does not count again.",
     )
-    never = torch.tensor([[0.0, 1.0], [0.5, 0.5]])
+    never = torch.tensor([[0.0, 1.0], [0.9, 0.1]])
     yield Claim(
         "a token that p never writes is dropped, even by a coin of 0",
         _kept(attempt, never, torch.tensor([[0.5, 0.5]]), [0], [0.0])[0] == 0,

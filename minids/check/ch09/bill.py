@@ -59,6 +59,6 @@ def claims(attempt: Attempt, g: torch.Generator) -> Iterator[Claim]:
     )
     yield Claim(
         "any other bill, too",
-        close(attempt(a * 1e13, 100 * b, 10 * c, d), (a * 1e3 * b + 10 * c) * 1000 * d, rtol=1e-6),
+        close(attempt(a * 1e13, 100 * b, 10 * c, d), (a * 1e3 * b + 10 * c) * 1000 * d, rtol=1e-5),
         "nothing of V3's numbers may stand in the function.",
     )

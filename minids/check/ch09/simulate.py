@@ -103,6 +103,12 @@ def claims(attempt: Attempt, g: torch.Generator) -> Iterator[Claim]:
         "a chunk needs a chunk of the SAME micro-batch, wherever that stands in the order of the "
         "other device: look it up by work, micro-batch and stage.",
     )
+    single: Orders = [[(w, i) for i in range(9) for w in "FB"] for _ in range(4)]
+    yield Claim(
+        "one micro-batch at a time through all stages and back works, too",
+        close(_table(attempt(single, f, b)), _reference(single, f, b)),
+        "a fixed number of rounds over the devices is not enough: go on until nothing changes.",
+    )
     deep = _of_1f1b(3, 60)
     yield Claim(
         "a long step works, and a single chunk of each kind on each device",

@@ -91,6 +91,12 @@ def claims(attempt: Attempt, g: torch.Generator) -> Iterator[Claim]:
         "the mean of seven times 0.1 is rounded, so about 1e-8 is left of the rewards and of their "
         "deviation: an eps of 1e-8 or a test for a deviation of 0 lets it grow. Take 1e-4.",
     )
+    near = attempt(torch.tensor([[0.5, 0.51]]))
+    yield Claim(
+        "rewards of 0.5 and 0.51 lie nearly one deviation from their mean",
+        close(near[0, 1], 0.98, rtol=0.03),
+        "add the eps to the deviation and not to the variance, under the root.",
+    )
     one = attempt(torch.tensor([[2.0], [-1.0]]))
     yield Claim(
         "a group of one gives zero",

@@ -125,6 +125,16 @@ def claims(attempt: Attempt, g: torch.Generator) -> Iterator[Claim]:
         clean and close(out, loss),
         "x * mask keeps a NaN: use the difference of log-probabilities where(mask, 0).",
     )
+    far = torch.where(mask, old, torch.full_like(old, 200.0)).requires_grad_()
+    out = attempt(far, old, advantages, mask, 0.2, may_be_nan=True)
+    out.backward()
+    gradient = far.grad
+    clean = bool(torch.isfinite(out)) and gradient is not None and bool(gradient.isfinite().all())
+    yield Claim(
+        "nor a log-probability of 200, whose ratio is infinite",
+        clean and close(out, loss),
+        "inf * 0 is NaN: mask the difference of log-probabilities, before exp, by where(mask, 0).",
+    )
     single = attempt(old[:1, :1], old[:1, :1], torch.tensor([2.0]), mask[:1, :1], 0.2)
     yield Claim(
         "one rollout of one token works", close(single, -2.0), "mean over both axes, no squeeze."

@@ -24,6 +24,7 @@ def claims(attempt: Attempt, g: torch.Generator) -> Iterator[Claim]:
     before[0], before[1], before[2, 0] = 0, torch.tensor([1.0, 0, 0, 0, 0, 0]), 1
     after = before.clone()
     after[0, : draw(g, 1, 2)], after[1], after[2] = 1, 1, 0
+    before[4], after[4] = 1, 1  # silent before and after
     after[3], before[3] = 1, torch.tensor([1.0, 0, 1, 0, 1, 0])
     found = attempt(before, after, k)
     names = ("pass@1", "pass@k", "silent")

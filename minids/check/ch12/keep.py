@@ -23,7 +23,7 @@ def claims(attempt: Attempt, g: torch.Generator) -> Iterator[Claim]:
         return answer.split()[-1] == question
 
     said = {
-        str(n): [f"{n} is {n + 1}", *(f"{x} {n}" for x in "eebfcead")],
+        str(n): [f"{n} is {n + 1}", *(f"{x} {n}" for x in ("ee", "ee", *"bfc", "ee", *"ad"))],
         str(n + 1): [f"a {n}", "none"],
         str(n + 2): [f"x {n + 2}"],
         str(n + 3): [],
@@ -58,22 +58,22 @@ def claims(attempt: Attempt, g: torch.Generator) -> Iterator[Claim]:
     )
     yield Claim(
         "the earliest right answer is among them",
-        (str(n), f"e {n}") in found,
+        (str(n), f"ee {n}") in found,
         "keep the first ones, in the order in which they were written.",
     )
     yield Claim(
         "wrong answers do not use up places",
-        (str(n), f"e {n}") in attempt(groups, right, 1),
+        (str(n), f"ee {n}") in attempt(groups, right, 1),
         "take the right ones first, and only then the first `most` of them.",
     )
     yield Claim(
         "at most `most` answers to a question, the first ones",
-        [a for q, a in found if q == str(n)] == [f"e {n}", f"b {n}"],
+        [a for q, a in found if q == str(n)] == [f"ee {n}", f"b {n}"],
         "each different right answer, in order, until there are `most` of them.",
     )
     yield Claim(
         "what was said again later is not new, and changes no order",
-        attempt(groups[:1], right, 9) == [(str(n), f"{x} {n}") for x in "ebfcad"],
+        attempt(groups[:1], right, 9) == [(str(n), f"{x} {n}") for x in ("ee", *"bfcad")],
         "compare with everything that is kept of this question, not with a neighbour alone; and "
         "keep the order: no set, no sorting.",
     )
