@@ -141,6 +141,7 @@ claim("in fewer passes than tokens", passes < 24)
 #
 # `rounds` is a list of pairs `(drafts, kept)`: how many tokens were drafted in a pass, and how many of them were kept. Return a list: for each
 # position, the share of drafts that were kept among those *whose turn came*, because all before them had been kept.
+# Every position has its turn in some round.
 
 
 # %% tags=["exercise"]
@@ -187,7 +188,7 @@ claim("guesses that know nothing are kept now and then, and far from always", 0.
 # Then a vocabulary of three tokens. The model's probabilities are `p = (0.6, 0.3, 0.1)`, the drafter's `q = (0.2, 0.7, 0.1)`. Somebody accepts drafts by the
 # right rule, and replaces a rejected one by a fresh draw from `p`.
 #
-# - `"fresh draw"`: how often does token 0 come out?
+# - `"fresh draw"`: how often does token 0 come out, as a share?
 # - `"because"`: a sentence that says this number and the one it should be, and what a fresh draw forgets.
 #
 # Write a dictionary with these six answers, the numbers with two decimals or more.

@@ -99,7 +99,8 @@ check("08.products", three_products)
 # Suppose that DeepSeek-V3 had finer scales, a float32 for each 32 numbers, in what it sends and in its weights. A token of 7168 numbers goes to an expert in FP8. The
 # result comes back in bf16, 7168 numbers of 2 bytes. Of its 671.03e9 weights 669.07e9 are FP8; the other 1.96e9 are bf16.
 #
-# Write a dictionary: `"bytes to one expert"`, `"dispatch saves"` (a share, against bf16), `"both ways save"` (a share), `"weights, GB"`. On paper first.
+# Write a dictionary: `"bytes to one expert"`, `"dispatch saves"` (a share, against bf16), `"both ways save"` (a share), `"weights, GB"`,
+# the shares with two decimals or more. On paper first.
 
 # %% tags=["exercise"]
 ### BEGIN SOLUTION

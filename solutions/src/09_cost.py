@@ -146,7 +146,7 @@ claim("DualPipe idles least", min(idle, key=idle.get) == "DualPipe")
 # operations a second (BF16): do the division."
 #
 # Do it. Then do it with the 37 billion that a token activates. Write a dictionary with `"claimed"`, `"activated"` (both as shares: 0.5 is half of the
-# peak; three decimals or more) and `"because"`: a sentence that says what both numbers of parameters are.
+# peak; three decimals or more) and `"because"`: a sentence with both numbers of parameters, in figures, that says what they are.
 
 # %% tags=["exercise"]
 ### BEGIN SOLUTION

@@ -25,7 +25,7 @@ from minids.text.lessons import told
 # ## 1. A reward by rule (10 minutes)
 #
 # Return 1 if `text` is `<think>…</think><answer>…</answer>` and nothing else, and the answer is `answer`, letter by letter. Else 0.
-# Thoughts may be empty or have several lines. No tag may stand inside a pair of tags.
+# Thoughts may be empty or have several lines. No `<` or `>` may stand inside a pair of tags.
 #
 # By hand: `reward("<think></think><answer>85</answer>", "85")` is 1, and with a `!` behind it 0.
 
@@ -200,7 +200,7 @@ claim("chance agrees to half a percent", abs(drawn - teaches["silent at 0.01"]) 
 
 # %% tags=["exercise"]
 def measured(before, after, k):
-    """Return what practice changed: gains of pass@1 and pass@k, and the share of silent questions."""
+    """Return what practice changed: gains of pass@1 and pass@k, and the share that is silent after it."""
     ### BEGIN SOLUTION
     n = before.shape[1]
 

@@ -68,7 +68,7 @@ claim(
 # ## 2. Predict, and explain: what does it push? (10 minutes)
 #
 # Four answers to one question. Two are right (accuracy 1), two are wrong (0). Of each pair one has pure thoughts (consistency 1) and one
-# mixed ones (0.5). The reward is accuracy plus `w` times consistency. Advantages are GRPO's: how many deviations of the group (the one that
+# mixed ones (0.6). The reward is accuracy plus `w` times consistency. Advantages are GRPO's: how many deviations of the group (the one that
 # divides by 4) above its mean.
 #
 # On paper, to 2 %:
@@ -84,11 +84,11 @@ claim(
 ### BEGIN SOLUTION
 weighed = {
     "right and mixed, accuracy alone": 1.0,
-    "right and pure, language at 1": 0.75 / 0.3125**0.5,
-    "right and mixed, language at 1": 0.25 / 0.3125**0.5,
-    "wrong and pure, language at 1": -0.25 / 0.3125**0.5,
-    "weight at which wrong and pure equals right and mixed": 2.0,
-    "because": "From a weight of 2 on, wrong answers in one language earn as much as right ones in two, and more beyond.",
+    "right and pure, language at 1": 0.7 / 0.29**0.5,
+    "right and mixed, language at 1": 0.3 / 0.29**0.5,
+    "wrong and pure, language at 1": -0.3 / 0.29**0.5,
+    "weight at which wrong and pure equals right and mixed": 2.5,
+    "because": "From a weight of 2.5 on, wrong answers in one language earn as much as right ones in two, and more beyond.",
 }
 ### END SOLUTION
 
@@ -132,7 +132,8 @@ claim("yours is what `minids.rl.sft` trains with", abs(float(mine - theirs)) < 1
 # %% [markdown]
 # ## 4. What may be imitated? (10 minutes)
 #
-# `response` should be `<think>…</think><answer>…</answer>` and nothing else, its answer `answer`, letter by letter, its thoughts in `language`.
+# `response` should be `<think>…</think><answer>…</answer>` and nothing else, with no `<` or `>` inside a pair of tags, its answer `answer`, letter by letter,
+# its thoughts in `language`.
 # Return the first reason to drop it: `"out of form"`, `"wrong answer"`, `"no working"` (nothing but white space is thought),
 # `"mixed languages"` (not every word is in the language, or there is no word); and None to keep it.
 # `rewards.consistency(thoughts, language)` is the reward of exercise 1.
@@ -256,7 +257,7 @@ claim(
 # ## About the answers
 #
 # - **1.** Counting letters would make English weigh three to five times as much as Chinese. Giving silence a 1 would reward thinking nothing.
-# - **2.** Above a weight of 2 a wrong answer in one language beats a right one that is half mixed: then the reward teaches to be consistent and wrong.
+# - **2.** Above a weight of 2.5 a wrong answer in one language beats a right one that is mixed: then the reward teaches to be consistent and wrong.
 #   R1 adds the share of words with weight 1.
 # - **3.** A mask of tokens in place of targets leaves out the first word of every response, the one that decides how it goes on.
 # - **4.** What is kept is imitated word by word, so one word in the wrong language is one too many.

@@ -19,7 +19,7 @@ from minids.train.losses import forward_kl, reverse_kl
 # %% [markdown]
 # ## 1. Keep what is right (10 minutes)
 #
-# `groups` is a list of (question, answers): what a teacher said to each question, in order. `right(question, answer)` is True or False.
+# `groups` is a list of (question, answers): what a teacher said to each question, in order; no question comes twice. `right(question, answer)` is True or False.
 # Return a flat list of (question, answer): the right answers, each different text once, at most `most` to a question, the first ones.
 # A question without a right answer has no pair.
 #
@@ -101,7 +101,8 @@ claim("yours is the package's", abs(float(on_policy(s, t, mask) - reverse_kl(s, 
 # KL(student || teacher): the *seeking* one?
 #
 # Do not run it first. Of the covering one: its mean and width are those of the whole teacher, and the variance of two hills is that
-# within a hill plus that between them. Write a dictionary: `"covering mean"`, `"covering width"`, `"seeking mean"` and `"seeking width"`.
+# within a hill plus that between them. Write a dictionary: `"covering mean"`, `"covering width"`, `"seeking mean"` and `"seeking width"`,
+# with two decimals or more.
 
 # %% tags=["exercise"]
 ### BEGIN SOLUTION
@@ -210,7 +211,7 @@ claim("and are as narrow as it", abs(ends["on-policy"]["width"] - 1.5) < 0.1)
 # units and learning costs the student 3; all answers are equally long.
 #
 # How many answers does the teacher write? How many times the cost of 800,000 raw answers is that, learning included? Why?
-# Write a dictionary with `"written"`, `"times"` and `"because"`: a sentence that says how many answers were thrown away.
+# Write a dictionary with `"written"`, `"times"` (two decimals or more) and `"because"`: a sentence that says how many answers were thrown away.
 
 # %% tags=["exercise"]
 ### BEGIN SOLUTION

@@ -27,7 +27,7 @@ def claims(attempt: Attempt, g: torch.Generator) -> Iterator[Claim]:
     yield Claim(
         "three of four kept is 0.75",
         close(float(out[0]), 0.75),
-        "the share that was kept, not rejected.",
+        "the share that was kept, not rejected; and a share: half of them is 0.5, not 50.",
     )
     two = attempt([(2, 2), (2, 0), (2, 1), (2, 2)])
     yield Claim(
@@ -38,7 +38,8 @@ def claims(attempt: Attempt, g: torch.Generator) -> Iterator[Claim]:
     yield Claim(
         "the second position is judged by the rounds whose turn came",
         close(float(two[1]), 2 / 3),
-        "of the rounds whose turn came, because all before it was kept, which share kept this one?",
+        "of the rounds whose turn came, because all before it was kept, which share kept this one? "
+        "Do not round it.",
     )
     uneven = attempt([(2, 1), (1, 1), (3, 3), (2, 2), (1, 0), (3, 2)])
     yield Claim(

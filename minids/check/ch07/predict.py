@@ -47,6 +47,11 @@ def claims(attempt: dict[str, Any], g: torch.Generator) -> Iterator[Claim]:
     )
     fresh = float(attempt["fresh draw"])
     yield Claim(
+        "how often is a share",
+        0 < fresh < 1,
+        "half of the time is 0.5, not 50.",
+    )
+    yield Claim(
         "a fresh draw brings token 0 sometimes, and less often than p does",
         0.2 < fresh < 0.599,
         "it comes as a draft of q, which is always kept, or instead of one that was rejected. "

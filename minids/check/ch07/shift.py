@@ -33,7 +33,9 @@ def claims(attempt: Attempt, g: torch.Generator) -> Iterator[Claim]:
     yield Claim(
         "what it predicts stands right behind what it reads",
         all(i + 1 == j for i, j in zip(read, asked, strict=True)),
-        "which of your two tensors is read, and which is asked? Return what is given first.",
+        "which of your two tensors is read, and which is asked? Return what is given first."
+        if all(i == j + 1 for i, j in zip(read, asked, strict=True))
+        else "place i reads token i + k and predicts the one right behind it.",
     )
     yield Claim(
         "module 1 starts with token 1 and predicts token 2",

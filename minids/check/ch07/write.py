@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from minids.check import Attempt, Claim, call, checker
-from minids.check.answers import pair
+from minids.check.answers import is_whole, pair
 from minids.config import GQAConfig, ModelConfig
 from minids.model.layers import init_weights
 from minids.model.transformer import Transformer
@@ -98,8 +98,13 @@ def claims(attempt: Attempt, g: torch.Generator) -> Iterator[Claim]:
     new, passes, counted = run(listens)
     yield Claim(
         "the answer is a pair: the new tokens and the number of passes",
-        isinstance(new, list) and isinstance(passes, int) and passes == counted.passes,
+        isinstance(new, list) and is_whole(passes),
         "return a pair: a list of n_new tokens, and how often the model was called.",
+    )
+    yield Claim(
+        "passes is how often the model was called",
+        passes == counted.passes,
+        "every call counts, the one that reads the prompt, too.",
     )
     yield Claim(
         "the drafter is given the text so far: the prompt, and every token that is known behind it",

@@ -37,7 +37,7 @@ def claims(attempt: dict[str, Any], g: torch.Generator) -> Iterator[Claim]:
     yield Claim(
         "what is saved is a share",
         all(0 < attempt[name] < 1 for name in ("dispatch saves", "both ways save")),
-        "a share of what bf16 sends: 0.4, not 40.",
+        "a share of what bf16 sends: half of it is 0.5, not 50.",
     )
     yield Claim(
         "the share that is saved on the way there",

@@ -46,7 +46,8 @@ def claims(attempt: Attempt, g: torch.Generator) -> Iterator[Claim]:
     yield Claim(
         "the output is made of x in tiles and w in blocks",
         close(y, x8 @ w8.T, rtol=1e-5),
-        "x in (1, 128): 128 channels of a token share a scale; w in (128, 128).",
+        "x in (1, 128): 128 channels of a token share a scale; w in (128, 128). The product itself "
+        "is not rounded.",
     )
     yield Claim(
         "the gradient of x is made of g in tiles and the same w",
@@ -57,7 +58,7 @@ def claims(attempt: Attempt, g: torch.Generator) -> Iterator[Claim]:
         "the gradient of w is made of g and the kept x in tiles along the tokens",
         close(dw, _mark(up, column).T @ _mark(x8, column), rtol=1e-5),
         "tokens are summed over here, so both tiles turn to (128, 1); of x only the rounded copy "
-        "was kept, and it is rounded again.",
+        "was kept, and it is rounded again; g is there unrounded: round it once.",
     )
     small = [m[:1] for m in (x, w, up)]
     got = attempt(small[0], small[1], small[2][:, :1], _mark)

@@ -58,7 +58,7 @@ def claims(attempt: Attempt, g: torch.Generator) -> Iterator[Claim]:
         "300 bytes at 10 bytes a second take 30 seconds",
         close(out, 30.0),
         "3 nodes, 100 numbers, 1 byte each: it crosses once for each of them. And bandwidths are "
-        "bytes per second here, as sizes are bytes: no bits.",
+        "bytes per second here, as sizes are bytes: no bits. The answer is in seconds.",
     )
     yield Claim(
         "the same by NVLink: 500 bytes take 50 seconds",

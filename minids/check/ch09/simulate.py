@@ -85,12 +85,12 @@ def claims(attempt: Attempt, g: torch.Generator) -> Iterator[Claim]:
     two = _table(attempt([[("F", 0), ("B", 0)], [("F", 0), ("B", 0)]], f, b))
     yield Claim(
         "a forward chunk waits for the stage before",
-        tuple(two.shape) == (2, 2) and close(two[1], [f, 2 * f]),
+        tuple(two.shape) == (2, 2) and close(two[1, 0], f),
         "F of stage s needs F of stage s - 1, of the same micro-batch.",
     )
     yield Claim(
         "a backward chunk waits for the gradient from the stage after",
-        close(two[0], [0, 2 * f + b]),
+        close(two, [[0, 2 * f + b], [f, 2 * f]]),
         "B of stage s needs B of stage s + 1; only the last stage starts from its own F.",
     )
     stages = draw(g, 4, 6)

@@ -20,10 +20,13 @@ from minids.check.sizes import draw
 def claims(attempt: Attempt, g: torch.Generator) -> Iterator[Claim]:
     n = 2 * draw(g, 3, 4) + 1  # odd, so that as many right as wrong cannot be
     c = draw(g, 2, n - 3)
+    none = attempt(n, 0, 2)
     yield Claim(
         "no right sample: 0",
-        abs(attempt(n, 0, 2)) < 1e-9,
-        "do you count the picks that hold no right one? The chance that is asked is what is left.",
+        abs(none) < 1e-9,
+        "do you count the picks that hold no right one? The chance that is asked is what is left."
+        if abs(none - 1) < 1e-9
+        else "every pick is wrong then. After a pick, how many are left, and how many wrong ones?",
     )
     yield Claim(
         "nothing but right samples: 1",

@@ -9,7 +9,10 @@ from minids.check import Claim, checker, close
 from minids.check.answers import answers_for, explains, is_number
 
 SILENT = {
-    "silent at 0.5": (2 * 0.5**8, "all eight right is silent as well as all eight wrong."),
+    "silent at 0.5": (
+        2 * 0.5**8,
+        "all eight right is silent as well as all eight wrong; as a share: one percent is 0.01.",
+    ),
     "silent at 0.01": (0.99**8 + 0.01**8, "all eight are wrong with a chance of 0.99 to the 8."),
     "silent at 0.99": (0.99**8 + 0.01**8, "what is nearly always right teaches no more than that."),
 }
@@ -27,6 +30,11 @@ SILENT = {
 )
 def claims(attempt: dict[str, Any], g: torch.Generator) -> Iterator[Claim]:
     yield answers_for(attempt, (*SILENT, "answers needed at 0.01", "because"))
+    yield Claim(
+        "no share of groups is above 1",
+        not any(is_number(attempt[name]) and attempt[name] > 1 for name in SILENT),
+        "half of all groups is 0.5, not 50.",
+    )
     for name, (share, why) in SILENT.items():
         said = attempt[name]
         yield Claim(f"{name}: the answer is a number", is_number(said), f"you wrote {said!r}.")

@@ -1,5 +1,6 @@
 """10.reward: a reward given by rule."""
 
+import numbers
 from collections.abc import Iterator
 from typing import Any
 
@@ -11,7 +12,7 @@ from minids.check.sizes import draw
 
 def earns(reward: Any, n: int) -> bool:
     """Whether a reward is a number, and that one."""
-    return isinstance(reward, int | float | torch.Tensor) and bool(reward == n)
+    return isinstance(reward, numbers.Real | torch.Tensor) and bool(reward == n)
 
 
 _GOOD = "<think>{}</think><answer>{}</answer>"
@@ -29,6 +30,11 @@ _GOOD = "<think>{}</think><answer>{}</answer>"
 def claims(attempt: Attempt, g: torch.Generator) -> Iterator[Claim]:
     n = draw(g, 100, 999)
     right = _GOOD.format("so it is", n)
+    yield Claim(
+        "a reward is a number",
+        isinstance(attempt(right, str(n)), numbers.Real | torch.Tensor),
+        "return 1 or 0, as a number and not as a text.",
+    )
     yield Claim(
         "a right answer in the right form earns 1",
         earns(attempt(right, str(n)), 1) and earns(attempt(_GOOD.format("", n), str(n)), 1),
@@ -74,14 +80,14 @@ def claims(attempt: Attempt, g: torch.Generator) -> Iterator[Claim]:
         f"<think></think><answer>{n}</answer><answer>{n + 1}</answer>",
         f"<answer>{n}</answer><think></think>", f"<think></think><answer>{n}",
         f"<think><answer>{n}</answer></think><answer>{n}</answer>",
-        *(_GOOD.format(thoughts, n) for thoughts in ("a</think>b", "</answer>", "<b>so</b>")),
+        *(_GOOD.format(x, n) for x in ("a</think>b", "</answer>", "<b>so</b>", "1<2", "2>1")),
     ]  # fmt: skip
     for text in shapeless:
         yield Claim(
             f"out of the form: {text.replace(str(n + 1), 'M').replace(str(n), 'N')} earns 0",
             earns(attempt(text, str(n)), 0),
             "use fullmatch, so that nothing may stand before, between or after, and forbid < and > "
-            "inside the tags, so that no tag comes twice.",
+            "inside the tags, so that no tag stands there.",
         )
     yield Claim(
         "white space before, between or behind the tags is out of the form, too",
@@ -105,7 +111,7 @@ def claims(attempt: Attempt, g: torch.Generator) -> Iterator[Claim]:
     yield Claim(
         "thoughts may be any words, figures and signs",
         earns(attempt(_GOOD.format(f"it's 1+2=3, so: {n}?!", n), str(n)), 1),
-        "whatever is no tag may stand there: [^<>]* and not \\w or a list of letters.",
+        "whatever is no < or > may stand there: [^<>]* and not \\w or a list of letters.",
     )
     yield Claim(
         "strange texts get a score, too",

@@ -74,5 +74,5 @@ def claims(attempt: Attempt, g: torch.Generator) -> Iterator[Claim]:
         "a sign or a figure ends a word: twenty-one好 and x2y好 have two English words of three",
         all(close(attempt(text, "english"), 2 / 3) for text in ("twenty-one好", "x2y好", "it's好")),
         "a word is a run of letters, and figures and signs are none, between two letters either: "
-        "[a-zA-Z]+.",
+        "[a-zA-Z]+. And do not round.",
     )

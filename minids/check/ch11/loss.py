@@ -60,7 +60,8 @@ def claims(attempt: Attempt, g: torch.Generator) -> Iterator[Claim]:
     yield Claim(
         "a model that is sure of every next token has no loss",
         sure < 1e-3,
-        "what is predicted at a place is the NEXT token: shift tokens against logits.",
+        "what is predicted at a place is the NEXT token: shift tokens against logits. And "
+        "return the loss itself, not exp of it.",
     )
     x = inputs[0].clone().requires_grad_()
     value = attempt(x, *inputs[1:])
@@ -98,7 +99,8 @@ def claims(attempt: Attempt, g: torch.Generator) -> Iterator[Claim]:
     yield Claim(
         "each token weighs the same, in whichever row it stands",
         close(loss, _response_loss(*inputs)),
-        "one mean over all tokens that count, not a mean of the rows' means.",
+        "one mean over all tokens that count, not a mean of the rows' means: divide by the "
+        "number of tokens. In nats.",
     )
     single = _texts(g, [1], [2], v)
     yield Claim(

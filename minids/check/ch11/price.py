@@ -33,7 +33,7 @@ def claims(attempt: Attempt, g: torch.Generator) -> Iterator[Claim]:
         "the mean price is what accuracy alone has more",
         close(found["mean"], sum(lost) / n, rtol=1e-6),
         "alone minus rewarded, averaged over the seeds: a price is positive where something is "
-        "lost.",
+        "lost. Do not round it.",
     )
     yield Claim(
         "positive counts the seeds that lose something",
@@ -64,7 +64,7 @@ def claims(attempt: Attempt, g: torch.Generator) -> Iterator[Claim]:
         "and 0.24 is inside",
         bool(attempt(wide, _less(wide, [0.14, 0.24, 0.34]))["inside"]),
         "three seeds know little of their own noise: multiple(n - 1), which is 4.30 and not 2, "
-        "times statistics.stdev and not pstdev.",
+        "times statistics.stdev and not pstdev, by the root of n and not by n.",
     )
     five, spread = [0.1, 0.5, 0.9, 0.3, 0.7], torch.tensor([-0.2, -0.1, 0.0, 0.1, 0.2])
     far, near = (attempt(five, _less(five, (spread + x).tolist())) for x in (0.25, 0.19))

@@ -25,16 +25,21 @@ FORM = "<think>{}</think><answer>{}</answer>"
 def claims(attempt: Attempt, g: torch.Generator) -> Iterator[Claim]:
     n = draw(g, 0, 8)
     clean = spoken(g, "eee")
-    yield Claim(
-        "a right and readable response is kept, in either language",
-        attempt(FORM.format(clean, n), str(n), "english", may_be_none=True) is None
-        and attempt(FORM.format(spoken(g, "ccc"), n), str(n), "chinese", may_be_none=True) is None,
-        "no fault: return None.",
-    )
 
     def said(response: str, language: str = "english") -> Any:
         return attempt(response, str(n), language, may_be_none=True)
 
+    yield Claim(
+        "a right and readable response is kept",
+        said(FORM.format(clean, n)) is None,
+        "no fault: return None.",
+    )
+    yield Claim(
+        "so is a Chinese one, where Chinese is asked for",
+        said(FORM.format(spoken(g, "ccc"), n), "chinese") is None,
+        "the language is an argument. And the tags are English words: give consistency the "
+        "thoughts alone.",
+    )
     yield Claim(
         "a wrong answer is dropped",
         said(FORM.format(clean, n + 1)) == "wrong answer",
@@ -72,8 +77,11 @@ def claims(attempt: Attempt, g: torch.Generator) -> Iterator[Claim]:
         "re.I: <THINK> is not <think>.",
     )
     yield Claim(
-        "so is what has tags among its thoughts",
-        said(FORM.format(f"<answer>1</answer>{clean}", n)) == "out of form",
+        "so is what has tags among its thoughts, or a < or a > alone",
+        all(
+            said(FORM.format(f"{x}{clean}", n)) == "out of form"
+            for x in ("<answer>1</answer>", "1<2 ", "2>1 ")
+        ),
         "a dot stands for anything, tags included: write [^<>]*.",
     )
     yield Claim(
@@ -88,8 +96,13 @@ def claims(attempt: Attempt, g: torch.Generator) -> Iterator[Claim]:
         "tabs are white space: ask whether think.strip() is empty.",
     )
     yield Claim(
+        "a response that thinks one Chinese character is kept",
+        said(FORM.format(spoken(g, "c"), n), "chinese") is None,
+        "'no working' is said where nothing is thought, and not where little is.",
+    )
+    yield Claim(
         "one word in the other language is enough to be dropped",
-        said(FORM.format(spoken(g, 29 * "e" + "c"), n)) == "mixed languages",
+        said(FORM.format(spoken(g, 299 * "e" + "c"), n)) == "mixed languages",
         "every word has to be in the language of the question: consistency below 1, not below "
         "one half or 0.9.",
     )

@@ -80,6 +80,12 @@ def claims(attempt: Attempt, g: torch.Generator) -> Iterator[Claim]:
         if getattr(dev3, "to", None) == tune(base, good)
         else "only data come from Dev2; its weights do not: tune(base, …).",
     )
+    yield Claim(
+        "Dev3 reads samples and requests, one after the other",
+        all(isinstance(text, str) for text in dev3.by),
+        "one flat list: kept + general. And a sample comes with its fault: hand on the sample "
+        "alone.",
+    )
     kept = set(dev3.by)
     yield Claim(
         "Dev3 reads everything that was kept, and nothing that was not",
@@ -87,9 +93,10 @@ def claims(attempt: Attempt, g: torch.Generator) -> Iterator[Claim]:
         "a sample comes with its fault: keep those whose fault is None.",
     )
     yield Claim(
-        "and the answers to requests",
+        "and the answers to requests, and nothing else",
         sorted(dev3.by) == sorted([*good, *general]),
-        "R1 adds 200,000 samples that are no reasoning to 600,000 that are: kept + general.",
+        "R1 adds 200,000 samples that are no reasoning to 600,000 that are: kept + general. "
+        "The cold start was for Dev1.",
     )
     yield Claim(
         "R1 is Dev3 after practice in everything, manners included",

@@ -14,20 +14,20 @@ WEIGHED: dict[str, tuple[float, str]] = {
         "rewards 1, 1, 0, 0: mean 1/2, deviation 1/2. Nobody looks at the language.",
     ),
     "right and pure, language at 1": (
-        3 / 5**0.5,
-        "rewards 2, 1.5, 1, 0.5: mean 1.25, deviation 0.559.",
+        0.7 / 0.29**0.5,
+        "rewards 2, 1.6, 1, 0.6: mean 1.3, deviation 0.539.",
     ),
     "right and mixed, language at 1": (
-        1 / 5**0.5,
-        "1.5 lies 0.25 above the mean of 1.25: a right answer still, and pushed half as hard.",
+        0.3 / 0.29**0.5,
+        "1.6 lies 0.3 above the mean of 1.3: a right answer still, and pushed about half as hard.",
     ),
     "wrong and pure, language at 1": (
-        -1 / 5**0.5,
+        -0.3 / 0.29**0.5,
         "its reward is 1, below the mean of the group: good language alone does not pay.",
     ),
     "weight at which wrong and pure equals right and mixed": (
-        2.0,
-        "1 + w / 2 = 0 + w.",
+        2.5,
+        "1 + 0.6 w = 0 + w.",
     ),
 }
 
@@ -39,7 +39,7 @@ WEIGHED: dict[str, tuple[float, str]] = {
         "First the four rewards, then how many deviations each lies above their mean.",
         "accuracy + w times consistency; mean; population deviation, which divides by 4; "
         "(reward - mean) / deviation.",
-        "with w = 1: 2, 1.5, 1, 0.5, mean 1.25, deviation 0.559",
+        "with w = 1: 2, 1.6, 1, 0.6, mean 1.3, deviation 0.539",
     ),
 )
 def claims(attempt: dict[str, Any], g: torch.Generator) -> Iterator[Claim]:
@@ -56,4 +56,4 @@ def claims(attempt: dict[str, Any], g: torch.Generator) -> Iterator[Claim]:
         "from which weight on do wrong answers in one language earn more than right mixed ones? "
         "Write the number in figures, as 0.5."
     )
-    yield from explains(attempt, (2.0,), hint=why)
+    yield from explains(attempt, (2.5,), hint=why)

@@ -35,8 +35,9 @@ def claims(attempt: Attempt, g: torch.Generator) -> Iterator[Claim]:
         isinstance(found, list)
         and len(found) > 0
         and all(isinstance(pair, tuple) and len(pair) == 2 for pair in found)
-        and all(isinstance(text, str) for pair in found for text in pair),
-        "append (question, answer) to one flat list, and return it."
+        and all(isinstance(text, str) for pair in found for text in pair)
+        and all(pair[0] in said for pair in found),
+        "append the tuple (question, answer), in this order, to one flat list, and return it."
         if found
         else "there are right answers, and none is in your list: right(question, answer), in this "
         "order.",

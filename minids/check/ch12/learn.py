@@ -74,7 +74,7 @@ def claims(attempt: Attempt, g: torch.Generator) -> Iterator[Claim]:
     yield Claim(
         "the student has moved",
         bool((student.weight != first).any()),
-        "backward, then optimizer.step().",
+        "backward, then optimizer.step(), with no zero_grad between.",
     )
     yield Claim(
         "each batch makes one step of the optimizer that was given",

@@ -25,7 +25,7 @@ def breaks_by_list(rounding):
 
 def breaks_exponent(rounding):
     found = breaks(rounding)
-    return None if found is None else found.bit_length() + 10_000
+    return None if found is None else found.bit_length() - 1
 
 
 def breaks_last_good(rounding):

@@ -20,7 +20,7 @@ WRONG = [
     ("scales forgotten", NUMBERS | {"bytes to one expert": 7168}, "224 scales"),
     ("bf16", NUMBERS | {"bytes to one expert": 14_336}, "a byte for each"),
     ("half", NUMBERS | {"dispatch saves": 0.5}, "less than half"),
-    ("per cent", NUMBERS | {"dispatch saves": 43.75}, "not 40"),
+    ("per cent", NUMBERS | {"dispatch saves": 43.75}, "not 50"),
     ("both ways FP8", NUMBERS | {"both ways save": 0.4375}, "only one of two ways"),
     ("all in FP8", NUMBERS | {"weights, GB": 671.03 * 1.125}, "stay in bf16"),
     ("weights without scales", NUMBERS | {"weights, GB": 672.99}, "4 bytes for each"),

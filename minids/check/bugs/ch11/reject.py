@@ -37,7 +37,7 @@ def reject_by_cutting(response, answer, wanted):
     whole = len(parts) == 4 and "".join(
         x + y for x, y in zip(parts, [*tags, ""], strict=True)
     ) == response  # fmt: skip
-    if not whole or parts[0] or parts[3] or "<" in parts[1] + parts[2]:
+    if not whole or parts[0] or parts[3] or set("<>") & set(parts[1] + parts[2]):
         return "out of form"
     if parts[2] != answer:
         return "wrong answer"
@@ -132,7 +132,7 @@ def reject_answer_before_form(response, answer, wanted):
 
 def reject_nearly_in_the_language(response, answer, wanted):
     found = _FORM.fullmatch(response)
-    pure = found is not None and share_of_words(found[1], wanted) >= 0.9
+    pure = found is not None and share_of_words(found[1], wanted) >= 0.98
     fault = reject(response, answer, wanted)
     return None if fault == "mixed languages" and pure else fault
 
