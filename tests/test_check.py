@@ -588,9 +588,12 @@ def test_half_a_percent_is_near_enough_in_an_explanation(said, near):
     assert sentence.holds and number.holds is near
 
 
-def test_a_number_for_a_question_that_nobody_asked_is_one_too_many():
-    assert numbers_for({"a": 1, "b": 2.0}, ("a", "b")).holds
-    assert not numbers_for({"a": 1, "b": 2.0, "c": 3}, ("a", "b")).holds
+def test_every_question_needs_a_number_and_what_else_is_written_does_not_matter():
+    assert numbers_for({"a": 1, "b": 2.0, "c": "why"}, ("a", "b")).holds
+    assert numbers_for({"a": 1, "b, c": "2,024"}, ("a", "b, c")).hint.startswith(
+        "'b, c' is '2,024'"
+    )
+    assert "the keys are 'a', 'b, c'" in numbers_for({"a": 1}, ("a", "b, c")).hint
 
 
 def test_a_word_that_is_none_of_the_words_is_named():

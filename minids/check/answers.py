@@ -32,12 +32,15 @@ def pair(out: Any) -> tuple[Any, Any]:
 def numbers_for(
     answer: dict[str, Any], questions: Collection[str], *, write: str = "write numbers."
 ) -> Claim:
-    """The claim that `answer` has a number for each of `questions`, and nothing else."""
-    return Claim(
-        "every question has a number",
-        set(answer) == set(questions) and all(map(is_number, answer.values())),
-        f"the keys are {', '.join(questions)}; {write}",
-    )
+    """The claim that `answer` has a number for each of `questions`; it may have other entries.
+
+    The hint names the first entry that is no number, and all questions where one is missing.
+    """
+    wrong = [name for name in questions if not is_number(answer.get(name))]
+    found = f"the keys are {', '.join(map(repr, questions))}"
+    if wrong and wrong[0] in answer:
+        found = f"{wrong[0]!r} is {answer[wrong[0]]!r}"
+    return Claim("every question has a number", not wrong, f"{found}; {write}")
 
 
 def answers_for(

@@ -45,7 +45,10 @@ check("03.segment", segment)
 # Beside the package's own: the chapter's arms are cut so.
 
 # %% tags=["claim"]
-claim("the chapter's 1 + 7 of 63", segment(16, 2, 32, 4, 1) == (63, 7, Mixture(63, 7, 1).width))
+claim(
+    "the chapter's 1 + 7 of 63",
+    tuple(segment(16, 2, 32, 4, 1)) == (63, 7, Mixture(63, 7, 1).width),
+)
 
 # %% [markdown]
 # ## 2. Gates (15 minutes)
@@ -162,13 +165,15 @@ check("03.predict", ways)
 # One expert a token. The softmax gives the best expert 0.8, and the expert returns 3. The output is gate times 3.
 #
 # What is the slope of the output to that expert's logit, with the raw gate, and with a gate divided by the sum of the chosen gates? Write a dictionary
-# with `"raw"`, `"renormalised"` and `"because"`: a sentence that says what the second gate is, whatever the logits are.
+# with both slopes, `"raw"` and `"renormalised"`, with `"second gate"`: what that gate is, whatever the logits are, and with `"because"`:
+# a sentence that says why the router stands still.
 
 # %% tags=["exercise"]
 ### BEGIN SOLUTION
 answer = {
     "raw": 3 * 0.8 * (1 - 0.8),
     "renormalised": 0,
+    "second gate": 1,
     "because": "Over one expert the gate is 0.8 / 0.8 = 1 whatever the logits are, and a constant has no slope.",
 }
 ### END SOLUTION

@@ -62,9 +62,18 @@ def claims(attempt: Attempt, g: torch.Generator) -> Iterator[Claim]:
         "attention, dense feed-forwards, norms and both tables, each once; moe is None here.",
     )
     yield Claim(
-        "every table counted adds vocab x dim",
-        all(_same(attempt(c, n + 1) - attempt(c, n), c.vocab * c.dim) for n in (0, 1)),
+        "every table counted adds vocab x dim, in a dense model too",
+        all(
+            _same(attempt(some, n + 1) - attempt(some, n), some.vocab * some.dim)
+            for some in (c, dense)
+            for n in (0, 1)
+        ),
         "`tables` is 0, 1 or 2, and a table has vocab * dim numbers.",
+    )
+    yield Claim(
+        "a module of multi-token prediction adds nothing",
+        _same(attempt(replace(c, mtp_depth=1), 1), attempt(c, 1)),
+        "`mtp` stays outside, as in the reports; `p.total` leaves it out, too.",
     )
     expert = 3 * c.dim * m.hidden * c.n_moe
 

@@ -36,12 +36,14 @@ def claims(attempt: Attempt, g: torch.Generator) -> Iterator[Claim]:
     yield Claim(
         "one more number in the key-value latent costs a row down, and keys and values up",
         slope("kv_rank") == w["dim"] + heads * (w["nope_dim"] + w["value_dim"]),
-        "keys and values of all heads come from the latent, not from the model width.",
+        "dim -> kv_rank once, then kv_rank -> n_heads * (nope_dim + value_dim): keys and values of "
+        "all heads come from the latent, not from the model width.",
     )
     yield Claim(
         "the rotary key is one for all heads, the rotary query one for each",
         slope("rope_dim") == w["dim"] + heads * w["q_rank"],
-        "dim -> rope_dim once, beside the latent; n_heads * rope_dim only for the queries.",
+        "dim -> rope_dim once, beside the latent; n_heads * rope_dim only for the queries: the "
+        "output matrix reads values.",
     )
     yield Claim(
         "the position-free part of queries and keys comes up from both latents",

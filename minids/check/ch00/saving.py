@@ -37,7 +37,9 @@ def claims(attempt: Attempt, g: torch.Generator) -> Iterator[Claim]:
     yield Claim(
         "half the numbers at equal bits save 50",
         close(half, 50.0, rtol=0.05),
-        "the answer is in percent, so 50 and not 0.5.",
+        "the answer is in percent, so 50 and not 0.5."
+        if half < 1
+        else "half of the bytes remain: multiply numbers by bits first, and compare after that.",
     )
     yield Claim(
         "half the bits at equal numbers save 50 too",

@@ -66,7 +66,8 @@ def claims(attempt: Attempt, g: torch.Generator) -> Iterator[Claim]:
         "what follows depends on the token before",
         abs(forward / math.log(v) - 1) > 0.2,
         "every token is as frequent as every other in this text: how often one occurs says "
-        "nothing. Condition on the token before.",
+        "nothing. Condition on the token before. (Tensors are never equal as keys of a dictionary: "
+        ".tolist() makes numbers of them.)",
     )
     yield Claim(
         "a text that goes round in a circle is learned",

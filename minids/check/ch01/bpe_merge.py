@@ -80,7 +80,8 @@ def claims(attempt: Attempt, g: torch.Generator) -> Iterator[Claim]:
     )
     yield Claim(
         "a long token is made of its parts, or not at all",
-        attempt(b"abcd", _ranks(b"abc", b"cd")) == [97, 98, 257],
+        attempt(b"abcd", _ranks(b"abc", b"cd")) == [97, 98, 257]
+        and attempt(b"abc", _ranks(b"abc")) == [97, 98, 99],
         "taking the longest token that fits is another method: no two neighbours make abc here.",
     )
     three = "好".encode()
@@ -100,7 +101,8 @@ def claims(attempt: Attempt, g: torch.Generator) -> Iterator[Claim]:
         "the token of lowest rank is made first, wherever it stands",
         attempt(b"abc", _ranks(b"bc", b"ab")) == [97, 256]
         and attempt(b"abc", _ranks(b"ab", b"bc")) == [256, 99]
-        and attempt(b"abcd", _ranks(b"cd", b"ab", b"bcd")) == [257, 256],
+        and attempt(b"abcd", _ranks(b"cd", b"ab", b"bcd")) == [257, 256]
+        and attempt(b"abxabc", _ranks(b"ab", b"bc")) == [256, 120, 256, 99],
         "the order is that of the ranks, not that of the text, nor of the lengths.",
     )
     yield Claim(

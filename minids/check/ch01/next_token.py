@@ -75,7 +75,9 @@ def claims(attempt: Attempt, g: torch.Generator) -> Iterator[Claim]:
     yield Claim(
         "every token that counts weighs the same, in a row with many or few of them",
         close(got, expected / n),
-        "divide the sum over all rows by the number of targets that count; no mean of means.",
+        "a target counts if its own `counts` is True, whatever the token before; nothing else is "
+        "added or left out. Divide the sum over all rows by the number of targets that count; no "
+        "mean of means.",
     )
     first = counts.clone()
     first[:, 0] = True

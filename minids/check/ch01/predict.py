@@ -54,4 +54,5 @@ def claims(attempt: dict[str, Any], g: torch.Generator) -> Iterator[Claim]:
         )
         yield Claim(f"{name}: within one percent", close(float(said), expected, rtol=0.01), why)
     why = "say how large the first loss has to be, and what a first loss far below it would mean."
-    yield from explains(attempt, (PREDICTED["first loss"][0],), hint=why)
+    ways = PREDICTED["first loss"][0], float(attempt["first loss"])
+    yield from explains(attempt, ways, hint=why)

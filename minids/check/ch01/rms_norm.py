@@ -61,15 +61,16 @@ def claims(attempt: Attempt, g: torch.Generator) -> Iterator[Claim]:
         and not bool(attempt(torch.zeros(1, 1, d), ones, 1e-6).any()),
         "count axes from the right: the last one is -1 however many there are.",
     )
-    leaf = x[0, 0].clone().requires_grad_()
-    normed = attempt(leaf, ones, none)[0]
+    leaf, learned = x[0, 0].clone().requires_grad_(), gain.clone().requires_grad_()
+    normed = attempt(leaf, learned, none)[0]
     if normed.requires_grad:
         normed.backward()
     grad = leaf.grad
     yield Claim(
-        "the result has a gradient",
-        grad is not None,
-        "no detach, item or numpy on the way: without a gradient no layer below learns.",
+        "the numbers and the gain get a gradient",
+        grad is not None and learned.grad is not None,
+        "no detach, item or numpy on the way: without a gradient no layer below learns, and no "
+        "gain.",
     )
     assert grad is not None
     yield Claim(

@@ -59,7 +59,8 @@ def claims(attempt: Attempt, g: torch.Generator) -> Iterator[Claim]:
     yield Claim(
         "turning keeps the length of every pair",
         close(out.unflatten(-1, (-1, 2)).norm(dim=-1), x.unflatten(-1, (-1, 2)).norm(dim=-1)),
-        "a cos - b sin and a sin + b cos: one minus sign, and each number once with each.",
+        "a cos - b sin and a sin + b cos: one minus sign, each number once with each, and the same "
+        "angle for both (repeat_interleave writes each angle twice in a row).",
     )
     first = torch.zeros(1, 1, t, d)
     first[..., 0] = 1.0
@@ -88,4 +89,14 @@ def claims(attempt: Attempt, g: torch.Generator) -> Iterator[Claim]:
         abs(near[0] - near[1]) + abs(far[0] - far[1]) < 1e-3 * size
         and abs(near[0] - far[0]) > 1e-4 * size,
         "turn by position * frequency: then two turns differ by distance * frequency.",
+    )
+    leaf, slope = x.clone().requires_grad_(), torch.randn(x.shape, generator=g)
+    total = (attempt(leaf, positions, theta) * slope).sum()
+    if total.requires_grad:
+        total.backward()
+    yield Claim(
+        "gradients are turned back, by the same angles",
+        leaf.grad is not None and close(leaf.grad, _turned(slope, -positions, theta), rtol=1e-3),
+        "stay in torch: no detach, data, numpy, tolist or no_grad on the way, or no layer below "
+        "learns.",
     )

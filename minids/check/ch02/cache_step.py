@@ -21,9 +21,15 @@ def turn(x: Tensor, start: int) -> Tensor:
     return torch.cat([a * at.cos() - b * at.sin(), b * at.cos() + a * at.sin()], dim=-1)
 
 
-def _whole(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+def _still(x: Tensor, start: int) -> Tensor:
+    """A turn that turns nothing."""
+    return x.clone()
+
+
+def _whole(parts: list[Tensor], turn: Any = turn) -> Tensor:
     """Causal attention of a whole text, one head and one token at a time."""
-    q, k, share = turn(q, 0), turn(k, 0), q.shape[1] // k.shape[1]
+    q, k, v = turn(parts[0], 0), turn(parts[1], 0), parts[2]
+    share = q.shape[1] // k.shape[1]
     out = torch.zeros(*q.shape[:3], v.shape[3])
     for h in range(q.shape[1]):
         for t in range(q.shape[2]):
@@ -33,7 +39,9 @@ def _whole(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     return out
 
 
-def _in_pieces(attempt: Any, parts: list[Tensor], sizes: list[int]) -> tuple[Tensor, Any]:
+def _in_pieces(
+    attempt: Any, parts: list[Tensor], sizes: list[int], turn: Any = turn
+) -> tuple[Tensor, Any]:
     past, outs = None, []
     for q, k, v in zip(*(part.split(sizes, dim=2) for part in parts), strict=True):
         out, past = attempt(q, k, v, past, turn)
@@ -59,7 +67,7 @@ def _three(
     ),
 )
 def claims(attempt: Attempt, g: torch.Generator) -> Iterator[Claim]:
-    heads, keys, t, d = 6, draw(g, 2, 3), draw(g, 6, 9), 8
+    heads, keys, t, d = 6, draw(g, 2, 3), draw(g, 6, 9), 10
     parts = _three(g, 2, heads, keys, t, d, 5)
     result = attempt(*(part[:, :, :1] for part in parts), None, turn)
     yield Claim(
@@ -80,7 +88,7 @@ def claims(attempt: Attempt, g: torch.Generator) -> Iterator[Claim]:
     )
     yield shaped(kept[0], (2, keys, 1, d), what="what is kept of one token's keys")
     yield shaped(kept[1], (2, keys, 1, 5), what="what is kept of one token's values")
-    expected = _whole(*parts)
+    expected = _whole(parts)
     yield Claim(
         "a whole text in one step is causal attention",
         close(_in_pieces(attempt, parts, [t])[0], expected),
@@ -93,6 +101,13 @@ def claims(attempt: Attempt, g: torch.Generator) -> Iterator[Claim]:
         tuple(kept[0].shape) == (2, keys, t, d) and tuple(kept[1].shape) == (2, keys, t, 5),
         "append along the axis of tokens (dim=2), old tokens first, and keep the g key heads: "
         "repeat them for their groups only after appending, or the cache saves nothing.",
+    )
+    still, _ = _in_pieces(attempt, parts, [1] * t, _still)
+    yield Claim(
+        "where nothing is turned, a step of one token looks at all that was kept",
+        close(still, _whole(parts, _still)),
+        "a new token is the last one, not the first: tril() alone, or is_causal, lets it see the "
+        "oldest key and no other; tril(all - new).",
     )
     yield Claim(
         "three steps of one token are the same as one step of three",
@@ -121,6 +136,6 @@ def claims(attempt: Attempt, g: torch.Generator) -> Iterator[Claim]:
     small = _three(g, 1, 4, 1, 3, 2, 2)
     yield Claim(
         "one key head, a batch of 1 and the narrowest head work too",
-        close(_in_pieces(attempt, small, [1, 2])[0], _whole(*small)),
+        close(_in_pieces(attempt, small, [1, 2])[0], _whole(small)),
         "take every size from the shapes.",
     )

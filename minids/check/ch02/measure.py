@@ -61,7 +61,7 @@ def claims(attempt: Attempt, g: torch.Generator) -> Iterator[Claim]:
         "one token earlier it does not",
         (found - 1) * batch * row <= weights,
         "the smallest such length, without rounding to the nearest; every text of the batch, every "
-        "layer, keys and values.",
+        "layer, keys and values; for the weights model.parameters() alone.",
     )
     even = replace(
         c, vocab=22, dim=28, n_layers=3, attention=GQAConfig(n_heads=2, n_kv_heads=1, head_dim=2)

@@ -83,7 +83,8 @@ def claims(attempt: Attempt, g: torch.Generator) -> Iterator[Claim]:
     yield Claim(
         "in between it is I / H",
         close(found, expected, rtol=1e-3),
-        "p(d, e) sums to 1 over the whole table; natural logarithm above and below.",
+        "p(d, e) sums to 1 over the whole table; natural logarithm above and below. H is the "
+        "entropy of the domains alone: no mean, no product and no sum with that of the experts.",
     )
     cut = torch.cat([torch.arange(30), 30 + torch.randperm(90, generator=g)[:20]])
     unequal = chosen[cut], domain[cut]
@@ -97,7 +98,8 @@ def claims(attempt: Attempt, g: torch.Generator) -> Iterator[Claim]:
         "three domains work, and six",
         close(attempt(chosen, few, e), _information(chosen, few, e), rtol=1e-3)
         and close(attempt(chosen, many, e), _information(chosen, many, e), rtol=1e-3),
-        "the table has a row for each domain: int(domain.max()) + 1 of them, not always 4.",
+        "the table has a row for each domain: int(domain.max()) + 1 of them, not always 4. H is "
+        "the entropy of the domains, also where that of the experts is smaller.",
     )
     yield Claim(
         "a number that no domain has changes nothing",

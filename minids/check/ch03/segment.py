@@ -42,7 +42,8 @@ def claims(attempt: Attempt, g: torch.Generator) -> Iterator[Claim]:
     yield Claim(
         "all experts together are as wide as before",
         (routed + shared) * narrow == n * width,
-        "m n experts in all; the shared ones are taken out of them, not added to them.",
+        "m n pieces in all; the shared ones are taken out of them, not added to them. `shared` "
+        "counts pieces, not whole experts.",
     )
     yield Claim(
         "a token does not meet less than before",

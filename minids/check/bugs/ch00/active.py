@@ -99,6 +99,14 @@ def active_in_the_share_of_v3(c, tables):
     return always + p.routed * 8 // 256 + tables * c.vocab * c.dim
 
 
+def active_with_mtp(c, tables):
+    return active(c, tables) + accounting.parameters(c).mtp
+
+
+def active_dense_in_full(c, tables):
+    return active(c, tables) if c.moe else accounting.parameters(c).total
+
+
 RIGHT: list[Any] = [
     active,
     active_by_subtraction,
@@ -111,6 +119,8 @@ WRONG: list[tuple[str, Any, str]] = [
     ("all experts", active_everything, "routed experts count top_k times"),
     ("experts alone", active_experts_alone, "both tables count"),
     ("both tables always", active_both_tables, "every table counted adds"),
+    ("both tables of a dense model always", active_dense_in_full, "every table counted adds"),
+    ("multi-token prediction counted", active_with_mtp, "`mtp` stays outside"),
     ("rows of the tables", active_tables_as_rows, "both tables count"),
     ("no shared experts", active_without_shared, "shared experts see every token"),
     ("shared experts among the chosen", active_shared_among_chosen, "shared experts see"),

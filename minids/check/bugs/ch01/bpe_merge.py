@@ -41,6 +41,18 @@ def merge_each_rank_once(piece, ranks):
     return [ranks[token] for token in tokens]
 
 
+def merge_each_rank_once_a_round(piece, ranks):
+    tokens, before = [bytes([byte]) for byte in piece], 0
+    while len(tokens) != before:
+        before = len(tokens)
+        for token in sorted(ranks, key=ranks.get):
+            pairs = [a + b for a, b in zip(tokens, tokens[1:], strict=False)]
+            if token in pairs:
+                at = pairs.index(token)
+                tokens[at : at + 2] = [token]
+    return [ranks[token] for token in tokens]
+
+
 def _merged(piece, ranks, choose, once=False):
     tokens = [piece[i : i + 1] for i in range(len(piece))]
     while True:
@@ -97,6 +109,10 @@ def longest_first(piece, ranks):
     return out
 
 
+def merge_unless_known(piece, ranks):
+    return [ranks[piece]] if piece in ranks else merge(piece, ranks)
+
+
 def bytes_alone(piece, ranks):
     return list(piece)
 
@@ -138,10 +154,12 @@ WRONG = [
     ("no merges", bytes_alone, "join neighbours"),
     ("one merge", merge_once, "look again, in a loop"),
     ("each rank once", merge_each_rank_once, "look at all ranks again"),
+    ("each rank once a round", merge_each_rank_once_a_round, "the order is that of the ranks"),
     ("from the left", merge_from_the_left, "not that of the text"),
     ("newest first", merge_newest_first, "not that of the text"),
     ("longest token first, then rank", merge_longest_first, "nor of the lengths"),
     ("longest match", longest_first, "taking the longest token"),
+    ("a piece that is a token as it is", merge_unless_known, "no two neighbours make abc"),
     ("the last pair left out", merge_without_the_last_pair, "n - 1 pairs"),
     ("two tokens left as they are", merge_of_three_or_more, "two tokens have one"),
     ("from the right", merge_from_the_right, "the left one goes first"),

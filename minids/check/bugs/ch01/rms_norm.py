@@ -72,6 +72,10 @@ def norm_detached(x, gain, eps):
     return x * torch.rsqrt(x.square().mean(-1, keepdim=True) + eps).detach() * gain
 
 
+def norm_with_a_fixed_gain(x, gain, eps):
+    return rms_norm(x, gain.detach(), eps)
+
+
 def norm_in_numpy(x, gain, eps):
     numbers = x.detach().numpy()
     root = np.sqrt((numbers**2).mean(-1, keepdims=True) + eps)
@@ -96,6 +100,7 @@ WRONG = [
     ("gain before the norm", norm_after_the_gain, "after the division"),
     ("eps outside the root", norm_eps_outside, "under the root"),
     ("no eps", norm_without_eps, "under the root"),
+    ("gain detached", norm_with_a_fixed_gain, "and no gain"),
     ("in numpy", norm_in_numpy, "no layer below learns"),
     ("zeros", norm_of_zeros, "divide by the root"),
     ("norm detached", norm_detached, "no detach"),

@@ -98,6 +98,10 @@ def rope_from_one(x, positions, theta):
     return rope(x, positions + 1, theta)
 
 
+def rope_in_numpy(x, positions, theta):
+    return torch.from_numpy(rope(x.detach(), positions, theta).numpy())
+
+
 RIGHT = [rope, rope_as_complex_numbers, rope_by_matrices, rope_number_by_number]
 
 WRONG = [
@@ -112,4 +116,5 @@ WRONG = [
     ("slowest first", rope_slowest_first, "one radian per position"),
     ("a base of its own", rope_with_its_own_base, "theta is an argument"),
     ("one speed for all", rope_one_speed, "the exponent goes"),
+    ("in numpy", rope_in_numpy, "stay in torch"),
 ]

@@ -125,6 +125,14 @@ def step_masked_as_if_first(q, k, v, past, turn):
     return scores.masked_fill(~may, -torch.inf).softmax(-1) @ shared(v, n), (k, v)
 
 
+def step_masked_without_an_offset(q, k, v, past, turn):
+    start, n = _length(past), q.shape[1] // k.shape[1]
+    k, v = _append(past, turn(k, start), v)
+    q, keys, values = turn(q, start), shared(k, n), shared(v, n)
+    attention = torch.nn.functional.scaled_dot_product_attention
+    return attention(q, keys, values, is_causal=True), (k, v)
+
+
 def step_forgetting(q, k, v, past, turn):
     start = _length(past)
     q, k = turn(q, start), turn(k, start)
@@ -163,6 +171,7 @@ WRONG = [
     ("turns values", step_turning_values, "values are not"),
     ("no scale", step_without_scale, "divided by the root of d"),
     ("looks ahead", step_looking_ahead, "look at later tokens"),
+    ("masks without an offset", step_masked_without_an_offset, "the last one, not the first"),
     ("masks as if nothing was kept", step_masked_as_if_first, "tril(all - new)"),
     ("keeps the newest token alone", step_forgetting, "append along the axis"),
     ("a memory of its own", step_with_a_memory, "keep nothing elsewhere"),

@@ -66,6 +66,10 @@ def gates_detached(x, centroids, k):
     return gates(x, centroids, k).detach()
 
 
+def gates_of_fixed_tokens(x, centroids, k):
+    return gates(x.detach(), centroids, k)
+
+
 def gates_logits(x, centroids, k):
     s = x @ centroids.T
     best = s.topk(k, dim=-1)
@@ -110,6 +114,7 @@ WRONG = [
     ("all experts", gates_all, "the others get exactly 0"),
     ("gates of one", gates_of_one, "sum to 1"),
     ("no gradient", gates_detached, "the router still learns"),
+    ("tokens detached", gates_of_fixed_tokens, "not of the tokens either"),
     ("no softmax", gates_logits, "sum to 1"),
     ("products scaled as in attention", gates_scaled, "no scale"),
     ("a temperature", gates_sharpened, "no temperature"),
