@@ -220,13 +220,15 @@ claim(
 # The rule of the hay looks three tokens back. How many radians does the fastest pair turn for that, as trained, and after PI with factor 8?
 # All pairs together then say another distance. Between which two distances that training showed does it lie?
 #
-# Write a dictionary with `"as trained"`, `"after PI"` and `"because"`: a sentence that holds the second number, with three digits.
+# Write a dictionary with `"as trained"`, `"after PI"`, `"between"`, the two distances as a pair such as `(2, 3)`, and `"because"`: a sentence
+# that holds the second number, with three digits, on why PI is lost.
 
 # %% tags=["exercise"]
 ### BEGIN SOLUTION
 angles = {
     "as trained": 3.0,
     "after PI": 3 / 8,
+    "between": (0, 1),
     "because": "All pairs stand as for 0.375 tokens, which lies between no token and one, and training showed whole tokens alone.",
 }
 ### END SOLUTION

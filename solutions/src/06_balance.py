@@ -121,7 +121,7 @@ claim(
 #
 # Imagine a perfect router: every expert is equally likely. 1,024 tokens choose 2 of 16 experts.
 #
-# Write a dictionary: `"mean"`, how many tokens an expert gets on average; `"spread"`, the standard deviation of that number from batch to batch; `"batches"`, how many batches must be
+# Write a dictionary: `"mean"`, how many tokens an expert gets on average; `"spread"`, the standard deviation of that number from batch to batch, to one decimal; `"batches"`, how many batches must be
 # counted together until the spread is a hundredth of the mean; and `"because"`: a sentence, with mean and spread in it, on why MaxVio of one batch is never 0.
 
 # %% tags=["exercise"]
@@ -149,7 +149,7 @@ claim("one batch of dice is uneven by 0.08 or more, seventy together by less tha
 # ## 6. Build and measure: a detector of leaks (25 minutes)
 #
 # Somebody gives you `router(scores, bias, top_k)`, which returns `(experts, weights)` as in exercise 2. Does its bias leak into the weights? Load cannot tell. Measure it: by how much do
-# weights move when the bias moves and the choice does not? Return the largest such move, a float: 0 for a clean router.
+# weights move when the bias moves and the choice does not? Return the largest such move, a float: 0 for a clean router. Move biases by about 0.001 to 0.01.
 #
 # Two traps. A token that chose other experts has other weights, rightly. And some leaks cannot be seen when all biases are raised alike.
 
@@ -186,7 +186,7 @@ def off_by_a_line(scores, bias, top_k):
 
 scores, bias = scores[:512, :16], 0.2 * torch.randn(16, generator=g)
 found = [detector(router, scores, bias, 4) for router in (choose, package, off_by_a_line)]
-claim("yours and the package's are clean", found[0] == found[1] == 0)
+claim("yours and the package's are clean", max(found[:2]) < 1e-6)
 claim("the other one leaks", found[2] > 1e-5)
 
 

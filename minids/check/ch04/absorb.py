@@ -86,7 +86,7 @@ def claims(attempt: Attempt, g: torch.Generator) -> Iterator[Claim]:
         "nothing may depend on the number of heads or on s > t.",
     )
     yield Claim(
-        "gradients flow through it",
+        "gradients reach every input",
         has_gradient(attempt, w1),
         "stay in torch, without numpy, detach() or no_grad(): what leaves torch cannot be trained, "
         "nor counted.",

@@ -43,7 +43,7 @@ def claims(attempt: Attempt, g: torch.Generator) -> Iterator[Claim]:
         "no squeeze: a table of one row and one column stays a table.",
     )
     yield Claim(
-        "gradients flow through it",
+        "gradients reach every input",
         has_gradient(attempt, {"q": q, "latent": latent, "key_up": key_up}),
         "stay in torch, without numpy, detach() or no_grad(): what leaves torch cannot be trained, "
         "nor counted.",

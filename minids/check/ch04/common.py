@@ -31,12 +31,13 @@ def count_flops(action: Callable[[], Any]) -> int:
 
 
 def has_gradient(attempt: Attempt, inputs: dict[str, Tensor]) -> bool:
-    """Whether gradients flow through it. What numpy computes has none, and is not counted."""
-    leaves = {name: x.clone().requires_grad_() for name, x in inputs.items()}
+    """Whether gradients reach every input. What numpy computes has none, and is not counted."""
+    leaves = [x.clone().requires_grad_() for x in inputs.values()]
     try:
-        return bool(attempt(**leaves).requires_grad)
+        slopes = torch.autograd.grad(attempt(*leaves).sum(), leaves, allow_unused=True)
     except RuntimeError:  # numpy refuses tensors that require a gradient
         return False
+    return all(slope is not None for slope in slopes)
 
 
 def latent_inputs(

@@ -51,8 +51,8 @@ def claims(attempt: dict[str, Any], g: torch.Generator) -> Iterator[Claim]:
     )
     yield from explains(
         attempt,
-        (factors,),
-        (merged,),
+        (factors, 256e3, 260e3),
+        (merged, 768e3, 790e3),
         says="it says both numbers",
-        hint="say which number is larger and why: what does merging throw away?",
+        hint="write both numbers out, and say why one is larger: what does merging throw away?",
     )

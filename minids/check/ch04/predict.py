@@ -39,7 +39,7 @@ def claims(attempt: dict[str, Any], g: torch.Generator) -> Iterator[Claim]:
     yield Claim(
         "a token keeps them in every layer",
         attempt["bytes per token"] > 2 * 576,
-        "each of the 60 layers has a latent of its own.",
+        "each of the 60 layers has a latent of its own; and the question is in bytes, not in kB.",
     )
     yield Claim(
         "the bytes of one token, exactly",

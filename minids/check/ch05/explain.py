@@ -6,7 +6,7 @@ from typing import Any
 import torch
 
 from minids.check import Claim, checker, close
-from minids.check.answers import explains, number_entries
+from minids.check.answers import entries, explains, is_number, pair
 
 
 @checker(
@@ -19,7 +19,12 @@ from minids.check.answers import explains, number_entries
     ),
 )
 def claims(attempt: dict[str, Any], g: torch.Generator) -> Iterator[Claim]:
-    yield number_entries(attempt, "as trained", "after PI")
+    yield entries(attempt, "as trained", "after PI", "between")
+    yield Claim(
+        "both angles are numbers",
+        is_number(attempt["as trained"]) and is_number(attempt["after PI"]),
+        "write plain numbers, such as 0.5.",
+    )
     trained, after = float(attempt["as trained"]), float(attempt["after PI"])
     yield Claim(
         "as trained: the angle of the whole distance",
@@ -41,5 +46,11 @@ def claims(attempt: dict[str, Any], g: torch.Generator) -> Iterator[Claim]:
         close(after, 0.375, rtol=5e-3),
         "the factor is 8, and the distance is the same three tokens; write three digits.",
     )
-    why = "say that number, and between which two distances that training showed it lies."
+    yield Claim(
+        "between: the two distances that training showed",
+        pair(attempt["between"]) in ((0, 1), (1, 0)),
+        "the fastest pair turned one radian a token: how many tokens would that angle be? Training "
+        "showed whole tokens; write the two next to it as a pair, in the manner of (2, 3).",
+    )
+    why = "say that number, and what training showed and did not show."
     yield from explains(attempt, (0.375,), hint=why)

@@ -25,7 +25,8 @@ def claims(attempt: Attempt, g: torch.Generator) -> Iterator[Claim]:
     yield Claim(
         "a row twice as long has twice the turns",
         torch.allclose(attempt(width, theta, 2 * length), 2 * out, rtol=1e-4, atol=1e-7),
-        "turns are length / wavelength; you may have returned the wavelength.",
+        "turns are length / wavelength, with the whole length, and not rounded; you may have "
+        "returned the wavelength.",
     )
     first = float(out[0])
     yield Claim(

@@ -21,6 +21,7 @@ from minids.check.answers import explains, number_entries
 )
 def claims(attempt: dict[str, Any], g: torch.Generator) -> Iterator[Claim]:
     yield number_entries(attempt, "mean", "spread", "batches")
+    spread, exact = float(attempt["spread"]), (1024 * 2 / 16 * 14 / 16) ** 0.5
     yield Claim(
         "what an expert gets on average",
         attempt["mean"] == 128,
@@ -28,8 +29,8 @@ def claims(attempt: dict[str, Any], g: torch.Generator) -> Iterator[Claim]:
     )
     yield Claim(
         "how much that varies from batch to batch",
-        close(float(attempt["spread"]), (1024 * 2 / 16 * 14 / 16) ** 0.5, rtol=0.08),
-        "a standard deviation is the ROOT of n p (1 - p), with p = 2/16.",
+        any(close(spread, x, rtol=2e-3) for x in (exact, 10.5, 11, 128**0.5)),
+        "a standard deviation is the ROOT of n p (1 - p), with p = 2/16; to one decimal.",
     )
     yield Claim(
         "one batch is not enough",
@@ -42,11 +43,10 @@ def claims(attempt: dict[str, Any], g: torch.Generator) -> Iterator[Claim]:
         "spread / mean falls with the root of the number of batches: (spread / mean / 0.01) "
         "squared.",
     )
-    spread = float(attempt["spread"])
     yield from explains(
         attempt,
         (128,),
-        (spread, 10, 10.5, 11),
+        (spread, exact, 10, 10.5, 11),
         says="it says the mean and the spread",
         hint="say what even a perfect router does in one batch, with both numbers.",
     )

@@ -18,7 +18,7 @@ from minids.check import Attempt, Claim, checker, close, shaped
 )
 def claims(attempt: Attempt, g: torch.Generator) -> Iterator[Claim]:
     bias = torch.randn(8, generator=g)
-    shares = torch.tensor([8.0, 2.0, 4.0, 6.0, 1.0, 4.0, 3.0, 4.0]) / 32
+    shares = torch.tensor([64.0, 16.0, 32.0, 48.0, 1.0, 32.0, 31.0, 32.0]) / 256
     load = shares[torch.randperm(8, generator=g)]
     after = attempt(bias, load, 0.01)
     yield shaped(after, (8,), like=bias, what="the next bias")
@@ -39,7 +39,8 @@ def claims(attempt: Attempt, g: torch.Generator) -> Iterator[Claim]:
     yield Claim(
         "every expert above or below the mean moves",
         bool((step[crowded | starved] != 0).all()),
-        "not only the most crowded and the most starved: each expert has a step of its own.",
+        "not only the most crowded and the most starved: each expert has a step of its own, also "
+        "one that is near the mean.",
     )
     yield Claim(
         "a small step is not lost beside a large bias",

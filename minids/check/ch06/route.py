@@ -25,7 +25,7 @@ def _dense(experts: Tensor, weights: Tensor, n_experts: int) -> Tensor:
     ),
 )
 def claims(attempt: Attempt, g: torch.Generator) -> Iterator[Claim]:
-    t, e, k = 7, 6, 3
+    t, e, k = 70, 6, 3
     scores = torch.rand(t, e, generator=g) * 0.8 + 0.1
     bias = torch.randn(e, generator=g) * 0.3
     experts, weights = pair(attempt(scores, bias, k))
@@ -36,7 +36,8 @@ def claims(attempt: Attempt, g: torch.Generator) -> Iterator[Claim]:
         and experts.dtype == torch.long
         and tuple(experts.shape) == (t, k)
         and all(len(set(row)) == k for row in experts.tolist()),
-        "topk(...).indices gives them, and they come first: return experts, weights.",
+        "topk(..., dim=-1).indices gives them, of dtype torch.long, and they come first: return "
+        "experts, weights.",
     )
     plain, _ = pair(attempt(scores, torch.zeros(e), k))
     best = scores.argsort(-1, descending=True)[:, :k]
@@ -92,7 +93,7 @@ def claims(attempt: Attempt, g: torch.Generator) -> Iterator[Claim]:
         "two chosen experts count in proportion to their scores, whatever their biases",
         close(ratio, of_scores / of_scores[:, :1]),
         "the bias leaks into the weights: gather from scores, not from scores + bias; and no "
-        "softmax over the chosen.",
+        "softmax or clamp over the chosen.",
     )
     again = _dense(*pair(attempt(scores, bias + 0.25, k)), e)
     yield Claim(

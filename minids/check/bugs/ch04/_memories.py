@@ -71,4 +71,24 @@ class MemoryInLists(Memory):
             self.keys = [torch.cat(self.keys, 1)[:, :length]]
 
 
-RIGHT = [Memory, MemoryInOneTensor, MemoryInLists, MemoryWithWeightsOfItsOwn]
+class MemoryInABuffer(Memory):
+    def __init__(self, key_up, value_up):
+        super().__init__(key_up, value_up)
+        self.held, self.room = 0, None
+
+    def step(self, q_nope, q_rope, latent, k_rope):
+        new = torch.cat([latent, k_rope], -1)
+        if self.room is None:
+            self.room = new.new_zeros(len(new), 64, new.shape[-1])
+        start, self.held = self.held, self.held + new.shape[1]
+        self.room[:, start : self.held] = new
+        widths = [latent.shape[-1], k_rope.shape[-1]]
+        return self.look(q_nope, q_rope, *self.room[:, : self.held].split(widths, -1))
+
+    def rewind(self, length):
+        if length > self.held:
+            raise ValueError(f"there are {self.held} tokens, not {length}")
+        self.held = length
+
+
+RIGHT = [Memory, MemoryInOneTensor, MemoryInLists, MemoryInABuffer, MemoryWithWeightsOfItsOwn]

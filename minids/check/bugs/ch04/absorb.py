@@ -146,6 +146,10 @@ def absorb_masks_with_0(q_nope, q_rope, latent, k_rope, key_up, value_up):
     return _mixed(scores.tril(s - t).softmax(-1), latent, value_up)
 
 
+def absorb_detached(q_nope, q_rope, latent, k_rope, key_up, value_up):
+    return absorb(q_nope, q_rope, latent.detach(), k_rope.detach(), key_up, value_up)
+
+
 RIGHT = [absorb, absorb_as_one_key_head]
 
 WRONG = [
@@ -161,6 +165,7 @@ WRONG = [
     ("values rebuilt", absorb_rebuilds_values, "are rebuilt for every token"),
     ("rebuilt for two new tokens", absorb_only_one_new_token, "one way for every t"),
     ("rebuilt in numpy", absorb_rebuilds_in_numpy, "without numpy"),
+    ("what is kept detached", absorb_detached, "reach every input"),
     ("masked after the softmax", absorb_masks_after_the_softmax, "take part in none"),
     ("latents returned", absorb_returns_latents, "right shape"),
     ("values of the first head", absorb_first_head_for_all, "value_up of each head"),

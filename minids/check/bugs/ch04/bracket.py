@@ -91,6 +91,10 @@ def bracket_of_zeros(q, latent, key_up):
     return torch.zeros(len(q), len(latent))
 
 
+def bracket_detached(q, latent, key_up):
+    return q @ key_up.detach() @ latent.T
+
+
 RIGHT = [
     bracket,
     bracket_by_einsum,
@@ -116,6 +120,7 @@ WRONG = [
     ("a softmax", bracket_softmax, "no softmax"),
     ("latents normed once more", bracket_normed, "no norm"),
     ("keys rebuilt in numpy", bracket_rebuilt_in_numpy, "without numpy"),
+    ("a factor detached", bracket_detached, "reach every input"),
     ("all zero", bracket_of_zeros, "plain products"),
     ("squeezed", bracket_squeezed, "no squeeze"),
 ]

@@ -1,96 +1,31 @@
 """Mistakes of 04.cache: memories that keep too much or too little, or rewind otherwise."""
 
-from collections import deque
-
 import torch
 
+from minids.check.bugs.ch04._keeping import (
+    KeepsQueries,
+    KeysAndValues,
+    KeysAndValuesInABuffer,
+    KeysInADeque,
+    KeysInASlot,
+    KeysInNumpy,
+    LatentsTwice,
+    RopeKeyExpanded,
+    RopeKeyForEachHead,
+)
 from minids.check.bugs.ch04._memories import (
     RIGHT,
     Memory,
-    MemoryInLists,
     MemoryInOneTensor,
     scale_of,
 )
-from minids.check.bugs.ch04.absorb import causal
 from minids.model.mla import absorbed
 
 
-class KeepsQueries(MemoryInLists):
-    def __init__(self, key_up, value_up):
-        super().__init__(key_up, value_up)
-        self.queries = []
-
-    def step(self, q_nope, q_rope, latent, k_rope):
-        self.queries.append(q_nope)
-        return super().step(q_nope, q_rope, latent, k_rope)
-
-
-class RopeKeyExpanded(MemoryInLists):
-    def step(self, q_nope, q_rope, latent, k_rope):
-        self.latents.append(latent)
-        self.keys.append(k_rope.unsqueeze(1).expand(-1, len(self.key_up), -1, -1))
-        keys = torch.cat(self.keys, 2)
-        return self.look(q_nope, q_rope, torch.cat(self.latents, 1), keys[:, 0])
-
-
-class KeysInADeque(Memory):
-    def __init__(self, key_up, value_up):
-        super().__init__(key_up, value_up)
-        self.rebuilt = deque()
-
-    def step(self, q_nope, q_rope, latent, k_rope):
-        self.rebuilt.append(torch.einsum("bsr,hnr->bhsn", latent, self.key_up))
-        return super().step(q_nope, q_rope, latent, k_rope)
-
-
-class KeysInASlot(Memory):
-    __slots__ = ("rebuilt",)
-
-    def __init__(self, key_up, value_up):
-        super().__init__(key_up, value_up)
-        self.rebuilt = []
-
-    def step(self, q_nope, q_rope, latent, k_rope):
-        self.rebuilt.append(torch.einsum("bsr,hnr->bhsn", latent, self.key_up))
-        return super().step(q_nope, q_rope, latent, k_rope)
-
-
-class KeysInNumpy(KeysInADeque):
-    def step(self, q_nope, q_rope, latent, k_rope):
-        self.rebuilt.append(torch.einsum("bsr,hnr->bhsn", latent, self.key_up).numpy())
-        return Memory.step(self, q_nope, q_rope, latent, k_rope)
-
-
-class KeysAndValues(Memory):
-    def __init__(self, key_up, value_up):
-        super().__init__(key_up, value_up)
-        self.keys = self.values = None
-
-    def step(self, q_nope, q_rope, latent, k_rope):
-        h = len(self.key_up)
-        content = torch.einsum("bsr,hnr->bhsn", latent, self.key_up)
-        keys = torch.cat([content, k_rope.unsqueeze(1).expand(-1, h, -1, -1)], dim=-1)
-        values = torch.einsum("bsr,hvr->bhsv", latent, self.value_up)
-        self.keys = keys if self.keys is None else torch.cat([self.keys, keys], 2)
-        self.values = values if self.values is None else torch.cat([self.values, values], 2)
-        scores = torch.cat([q_nope, q_rope], -1) @ self.keys.mT * scale_of(q_nope, q_rope)
-        return causal(scores).softmax(-1) @ self.values
-
+class RewindsByAnAssert(Memory):
     def rewind(self, length):
-        if length > self.keys.shape[2]:
-            raise ValueError(f"there are {self.keys.shape[2]} tokens, not {length}")
-        self.keys, self.values = self.keys[:, :, :length], self.values[:, :, :length]
-
-
-class RopeKeyForEachHead(Memory):
-    def step(self, q_nope, q_rope, latent, k_rope):
-        keys = k_rope.unsqueeze(1).repeat(1, len(self.key_up), 1, 1)
-        self.latent = latent if self.latent is None else torch.cat([self.latent, latent], 1)
-        self.k_rope = keys if self.k_rope is None else torch.cat([self.k_rope, keys], 2)
-        return self.look(q_nope, q_rope, self.latent, self.k_rope[:, 0])
-
-    def rewind(self, length):
-        self.latent, self.k_rope = self.latent[:, :length], self.k_rope[:, :, :length]
+        assert length <= (0 if self.latent is None else self.latent.shape[1])
+        super().rewind(length)
 
 
 class KeepsTheLast(Memory):
@@ -195,6 +130,12 @@ __all__ = ["RIGHT", "WRONG"]
 
 WRONG = [
     ("keys and values kept", KeysAndValues, "more than it needs"),
+    (
+        "a buffer of keys and values",
+        KeysAndValuesInABuffer,
+        "does not grow with the number of heads",
+    ),
+    ("latents kept twice", LatentsTwice, "each rotary key once"),
     ("a rotary key for each head", RopeKeyForEachHead, "ONE rotary key"),
     ("a rotary key spread over the heads", RopeKeyExpanded, "ONE rotary key"),
     ("queries kept", KeepsQueries, "old queries are more"),
@@ -208,6 +149,7 @@ WRONG = [
     ("rewind one too far", RewindsOneShort, "keeps the first `length`"),
     ("rewind to all refused", RewindsToFewer, "keeps them all"),
     ("rewind past the end", RewindsAnywhere, "raise ValueError"),
+    ("rewind by an assert", RewindsByAnAssert, "and no other error, if"),
     ("a fresh memory forgotten", RewindsOnlyWhatIsThere, "a fresh memory holds no tokens"),
     ("one store for all", SharedByAll, "not in the body of the class"),
     ("new tokens see each other", SeesTheNext, "none of them sees a later"),

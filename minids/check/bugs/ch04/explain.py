@@ -11,7 +11,15 @@ EXPLAINED_AGAIN = {
     "would say.",
 }
 
-RIGHT = [EXPLAINED, EXPLAINED_AGAIN]
+EXPLAINED_IN_K = EXPLAINED | {
+    "because": "Two factors hold 256K numbers, and the product 768K that are made of no more."
+}
+
+EXPLAINED_IN_MILLIONS = EXPLAINED | {
+    "because": "The product has 0.79 million numbers, thrice the 0.26 million that it is made of."
+}
+
+RIGHT = [EXPLAINED, EXPLAINED_AGAIN, EXPLAINED_IN_K, EXPLAINED_IN_MILLIONS]
 
 WRONG = [
     ("the model's width, not the latent's", EXPLAINED | {"two factors": 983_040}, "query"),
@@ -24,6 +32,12 @@ WRONG = [
         "no numbers",
         EXPLAINED | {"because": "Merging throws the low rank of both factors away."},
         "both numbers",
+    ),
+    (
+        "products, not numbers",
+        EXPLAINED
+        | {"because": "Two factors hold 128 x 1536 + 128 x 512 numbers, merged 1536 x 512."},
+        "write both numbers out",
     ),
     ("an entry left out", {"two factors": 262_144}, "three entries"),
 ]

@@ -14,6 +14,7 @@ RIGHT = [NUMBERS, COMPUTED]
 WRONG = [
     ("latent alone", NUMBERS | {"bytes per token": 61_440}, "both are kept"),
     ("numbers, not bytes", NUMBERS | {"bytes per token": 34_560}, "2 bytes each"),
+    ("in kB", NUMBERS | {"bytes per token": 69.12}, "not in kB"),
     ("one layer", NUMBERS | {"bytes per token": 1152}, "in every layer"),
     ("16,000 tokens", NUMBERS | {"GB per user": 1.106}, "16 x 1024"),
     ("two digits", NUMBERS | {"GB per user": 1.1}, "three digits"),

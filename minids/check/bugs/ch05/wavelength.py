@@ -61,11 +61,21 @@ def turns_of_zeros(width, theta, length):
     return torch.zeros(width // 2)
 
 
+def turns_rounded(width, theta, length):
+    return turns(width, theta, length).round()
+
+
+def turns_of_the_gaps(width, theta, length):
+    return turns(width, theta, length - 1)
+
+
 RIGHT = [turns, turns_pair_by_pair, turns_by_exponentials, turns_by_products]
 
 WRONG = [
     ("radians, not turns", radians, "a turn has 2 pi radians"),
     ("wavelengths, not turns", waves, "you may have returned the wavelength"),
+    ("rounded", turns_rounded, "not rounded"),
+    ("one token less", turns_of_the_gaps, "with the whole length"),
     ("i over width", turns_half_exponent, "two numbers make a pair"),
     ("down to the base itself", turns_to_the_base, "two numbers make a pair"),
     ("pairs counted from one", turns_from_one, "pair 0 has exponent 0"),

@@ -1,5 +1,7 @@
 """Answers to 06.detector, right and wrong: a detector of biases that leak into weights."""
 
+from functools import partial
+
 import numpy as np
 import torch
 
@@ -139,6 +141,30 @@ def detector_of_largest_weights(router, scores, bias, top_k):
     return abs(float(w1[same].max() - w2[same].max()))
 
 
+def detector_by_expert(router, scores, bias, top_k, size=1e-3):
+    noise = size * torch.randn(bias.shape, generator=torch.Generator().manual_seed(0))
+    tables = []
+    for b in (bias, bias + noise):
+        experts, weights = router(scores, b, top_k)
+        tables.append(torch.zeros_like(scores).scatter(1, experts, weights))
+    same = ((tables[0] != 0) == (tables[1] != 0)).all(-1)
+    return float((tables[0] - tables[1])[same].abs().max())
+
+
+def detector_of_sets(router, scores, bias, top_k):
+    (e1, w1), (e2, w2) = router(scores, bias, top_k), router(scores, _noisy(bias), top_k)
+    same = (e1.sort(-1).values == e2.sort(-1).values).all(-1)
+    return float((w1 - w2)[same].abs().max())
+
+
+def detector_of_a_quantile(router, scores, bias, top_k):
+    return float(_differences(router, scores, bias, _noisy(bias), top_k).abs().quantile(0.99))
+
+
+def detector_of_some_tokens(router, scores, bias, top_k):
+    return detector(router, scores[:32], bias, top_k)
+
+
 def detector_in_numpy(router, scores, bias, top_k):
     (e1, w1), (e2, w2) = router(scores, bias, top_k), router(scores, _noisy(bias), top_k)
     same = (e1.numpy() == e2.numpy()).all(-1)
@@ -146,6 +172,7 @@ def detector_in_numpy(router, scores, bias, top_k):
 
 
 RIGHT = [
+    detector_by_expert,
     detector_in_numpy,
     detector_token_by_token,
     detector,
@@ -163,6 +190,10 @@ WRONG = [
     ("finds nothing", detector_asleep, "is caught"),
     ("whether, not how much", detector_of_any, "how MUCH"),
     ("a mean", detector_of_means, "not a mean"),
+    ("a quantile", detector_of_a_quantile, "max, not a mean"),
+    ("some of the tokens", detector_of_some_tokens, "look at every token"),
+    ("slots of equal sets", detector_of_sets, "weight of the same expert"),
+    ("moves too small to see", partial(detector_by_expert, size=1e-5), "move the biases further"),
     ("without abs", detector_without_abs, "a move down is a move"),
     ("without abs, the other way round", detector_without_abs_turned, "a move down is a move"),
     ("bias multiplied", detector_by_a_factor, "by adding to them"),

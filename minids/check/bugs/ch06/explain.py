@@ -15,11 +15,17 @@ EXPLAINED_AGAIN = {
     "always stands out.",
 }
 
-RIGHT = [EXPLAINED, EXPLAINED_AGAIN]
+EXPLAINED_ROUNDED = EXPLAINED | {
+    "spread": 11,
+    "because": "Even a perfect router scatters around 128 choices, by 10.58 or so in each batch.",
+}
+
+RIGHT = [EXPLAINED, EXPLAINED_AGAIN, EXPLAINED_ROUNDED]
 
 WRONG = [
     ("one choice a token", EXPLAINED | {"mean": 64}, "2 choices each"),
     ("the variance", EXPLAINED | {"spread": 112.0}, "the ROOT"),
+    ("the chance of one choice", EXPLAINED | {"spread": (128 * 15 / 16) ** 0.5}, "p = 2/16"),
     ("not squared", EXPLAINED | {"batches": 8}, "squared"),
     ("one batch will do", EXPLAINED | {"batches": 1}, "is it a hundredth"),
     (

@@ -62,6 +62,11 @@ def nudge_from_the_median(bias, load, speed):
     return bias + speed * torch.sign(load.median() - load)
 
 
+def nudge_not_near_the_mean(bias, load, speed):
+    far = (load - load.mean()).abs() > 0.1 * load.mean()
+    return bias + speed * far * torch.sign(load.mean() - load)
+
+
 RIGHT = [nudge, nudge_by_where, nudge_expert_by_expert, nudge_by_comparing]
 
 WRONG = [
@@ -72,6 +77,7 @@ WRONG = [
     ("compared with the median", nudge_from_the_median, "nor with the median"),
     ("starts from zero each time", nudge_from_zero, "added to the old bias"),
     ("only the two extremes", nudge_only_the_busiest, "not only the most crowded"),
+    ("no step near the mean", nudge_not_near_the_mean, "near the mean"),
     ("no step at all", nudge_nothing, "each expert has a step"),
     ("kept in bfloat16", nudge_in_bfloat16, "the digits of float32"),
 ]

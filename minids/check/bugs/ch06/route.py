@@ -100,6 +100,12 @@ def route_equal(scores, bias, top_k):
     return experts, torch.full_like(weights, 1 / top_k)
 
 
+def route_by_clamped_weights(scores, bias, top_k):
+    experts, _ = by_scores(scores, bias, top_k)
+    weights = scores.gather(-1, experts).clamp(min=0.2)
+    return experts, weights / weights.sum(-1, keepdim=True)
+
+
 def route_detached(scores, bias, top_k):
     experts, weights = by_scores(scores, bias, top_k)
     return experts, weights.detach()
@@ -143,11 +149,12 @@ WRONG = [
     ("logarithms of the scores", route_by_logarithms, "a logarithm"),
     ("softmax of the scores", route_by_softmax, "a softmax or a clamp"),
     ("preference clamped", route_clamped, "a softmax or a clamp"),
-    ("bias as a factor", route_by_a_factor, "scores + bias exactly"),
+    ("bias as a factor", route_by_a_factor, "the choice is by scores"),
     ("normalised over all experts", route_over_all, "not over all"),
     ("not normalised", route_raw, "the sum over the chosen"),
     ("weights of the largest scores", route_by_the_largest_scores, "gather the scores"),
     ("all count alike", route_equal, "in proportion to their scores"),
+    ("weights clamped", route_by_clamped_weights, "clamp over the chosen"),
     ("weights detached", route_detached, "do not detach"),
     ("the sum detached", route_by_a_detached_sum, "do not detach the sum"),
     ("experts sorted, weights not", route_sorted_experts, "belong together"),
