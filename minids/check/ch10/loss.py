@@ -133,7 +133,7 @@ def claims(attempt: Attempt, g: torch.Generator) -> Iterator[Claim]:
     yield Claim(
         "nor a log-probability of 200, whose ratio is infinite",
         clean and close(out, loss),
-        "inf * 0 is NaN: mask the difference of log-probabilities before exp, with where(mask, 0).",
+        "inf * 0 is NaN: mask the difference of log-probabilities before exp: where(mask, 0).",
     )
     single = attempt(old[:1, :1], old[:1, :1], torch.tensor([2.0]), mask[:1, :1], 0.2)
     yield Claim(
