@@ -75,7 +75,7 @@ def enough_up_to_ten_times(idle, stages, share):
 
 
 def enough_nearest(idle, stages, share):
-    return min(range(stages, 200), key=lambda micros: abs(idle(stages, micros) - share))
+    return min(range(stages, 50), key=lambda micros: abs(idle(stages, micros) - share))
 
 
 RIGHT = [enough, enough_by_bisection]
