@@ -32,6 +32,21 @@ def what_is_needed(work, stage, n):
     return [("F", stage)] if stage == n - 1 else [("B", stage + 1)]
 
 
+def starts_by_sweeps(orders, forward, backward):
+    """Every device moves its chunks back, as often as there are devices."""
+    n = len(orders)
+    long = {"F": forward, "B": backward}
+    begun = {(*c, s): 0 for s, todo in enumerate(orders) for c in todo}
+    for _ in range(n):
+        for stage, todo in enumerate(orders):
+            free = 0
+            for work, micro in todo:
+                ends = [begun[w, micro, s] + long[w] for w, s in what_is_needed(work, stage, n)]
+                begun[work, micro, stage] = max([free, *ends])
+                free = begun[work, micro, stage] + long[work]
+    return [[begun[*c, s] for c in todo] for s, todo in enumerate(orders)]
+
+
 def starts_by_recursion(orders, forward, backward):
     n = len(orders)
     long = {"F": forward, "B": backward}
@@ -148,6 +163,7 @@ WRONG = [
     ("does not wait for the input", starts_without_input, "stage before"),
     ("gradient of the last stage", starts_from_the_last_stage, "next stage"),
     ("one clock for all", starts_by_one_clock, "as soon as"),
+    ("as many sweeps as devices", starts_by_sweeps, "go on until nothing changes"),
     (
         "the first micro-batch",
         _starts_waiting_for(lambda micro, nth, theirs: 0),

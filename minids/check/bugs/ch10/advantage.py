@@ -70,6 +70,10 @@ def advantage_not_centred(r):
     return r / (r.std(-1, correction=0, keepdim=True) + EPS)
 
 
+def advantage_with_eps_under_the_root(r):
+    return (r - r.mean(-1, keepdim=True)) / (r.var(-1, correction=0, keepdim=True) + 1e-4).sqrt()
+
+
 def advantage_without_eps(r):
     return (r - r.mean(-1, keepdim=True)) / r.std(-1, correction=0, keepdim=True)
 
@@ -114,6 +118,7 @@ WRONG = [
     ("the mean distance", advantage_over_distance, "not the mean distance"),
     ("not centred", advantage_not_centred, "subtract the mean"),
     ("no eps", advantage_without_eps, "0/0"),
+    ("eps under the root", advantage_with_eps_under_the_root, "to the deviation"),
     ("flat only if all groups are", advantage_flat_as_a_whole, "one row may be flat"),
     ("nothing if one group is flat", advantage_nothing_if_one_is_flat, "one row may be flat"),
     ("eps of 1e-8", advantage_with_tiny_eps, "an eps of 1e-8"),

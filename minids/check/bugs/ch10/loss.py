@@ -118,6 +118,11 @@ def loss_times_mask(logp, old, advantages, mask, eps):
     return -((gain * mask).sum(-1) / mask.sum(-1)).mean()
 
 
+def loss_without_nan_times_mask(logp, old, advantages, mask, eps):
+    difference = logp - old
+    return loss_times_mask(difference.where(~difference.isnan(), 0), 0, advantages, mask, eps)
+
+
 def loss_of_the_first_places(logp, old, advantages, mask, eps):
     """The mask is taken for a length: right where no prompt stands before."""
     lengths = mask.sum(-1, keepdim=True)
@@ -161,4 +166,5 @@ WRONG = [
     ("detached", loss_detached, "no detach, item"),
     ("a number and no graph", loss_as_a_number, "no detach, item"),
     ("times the mask", loss_times_mask, "keeps a NaN"),
+    ("NaN cleared, then times the mask", loss_without_nan_times_mask, "before exp"),
 ]

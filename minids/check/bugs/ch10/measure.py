@@ -102,5 +102,10 @@ WRONG = [
         "all right, or all wrong",
     ),
     ("unchanged", _practised(silent=lambda b, a, k: _share((a == b).all(-1))), "AFTER"),
+    (
+        "newly silent",
+        _practised(silent=lambda b, a, k: _share((a.std(1) == 0) & (b.std(1) != 0))),
+        "AFTER",
+    ),
     ("tensors", practised_in_tensors, "makes a number of a tensor"),
 ]

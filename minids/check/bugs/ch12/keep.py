@@ -106,6 +106,11 @@ def keep_sorted(groups, right, most):
     return pairs
 
 
+def keep_the_shortest(groups, right, most):
+    ordered = [(question, sorted(answers, key=len)) for question, answers in groups]
+    return keep(ordered, right, most)
+
+
 def keep_something_for_everybody(groups, right, most):
     pairs = []
     for question, answers in groups:
@@ -155,6 +160,7 @@ WRONG = [
     ("small letters", keep_in_small_letters, "no lower()"),
     ("counts too late", keep_and_then_count, "before you keep"),
     ("sorted", keep_sorted, "in the order in which they were written"),
+    ("the shortest", keep_the_shortest, "in the order in which they were written"),
     ("the last ones", keep_the_last, "in the order in which they were written"),
     ("the right number anywhere", keep_containing, "ask right"),
     ("nothing", keep_nothing, "pairs"),
