@@ -174,8 +174,10 @@ def truncate(
     equals the first stays, as in greedy writing.
     """
     if top_k is not None and top_k < logp.shape[-1]:
-        order = logp.argsort(dim=-1, descending=True, stable=True)
-        logp = logp.scatter(-1, order[:, top_k:], -torch.inf)
+        kth = logp.topk(top_k, dim=-1).values[:, -1:]
+        equals, left = logp == kth, top_k - (logp > kth).sum(-1, keepdim=True)
+        surplus = equals & (equals.cumsum(-1) > left)
+        logp = logp.masked_fill((logp < kth) | surplus, -torch.inf)
     if top_p is not None and top_p < 1:
         ordered, order = logp.log_softmax(-1).sort(dim=-1, descending=True, stable=True)
         before = ordered.exp().cumsum(-1) - ordered.exp()

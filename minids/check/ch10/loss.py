@@ -3,17 +3,18 @@
 from collections.abc import Iterator
 
 import torch
+from torch import Tensor
 
 from minids.check import Attempt, Claim, checker, close, shaped
 
 
 def _clipped(
-    logp: torch.Tensor,
-    old: torch.Tensor,
-    advantages: torch.Tensor,
-    mask: torch.Tensor,
+    logp: Tensor,
+    old: Tensor,
+    advantages: Tensor,
+    mask: Tensor,
     eps: float,
-) -> torch.Tensor:
+) -> Tensor:
     """The loss of 10.loss, token by token."""
     loss = torch.zeros(())
     for row, a in enumerate(advantages):
@@ -41,7 +42,7 @@ def claims(attempt: Attempt, g: torch.Generator) -> Iterator[Claim]:
     mask = torch.arange(t)[None] < torch.tensor([6, 2, 4])[:, None]
     advantages = torch.tensor([1.5, -2.0, 0.7])
 
-    def grad(shift: torch.Tensor, adv: torch.Tensor = advantages) -> torch.Tensor:
+    def grad(shift: Tensor, adv: Tensor = advantages) -> Tensor:
         logp = (old + shift).requires_grad_()
         value = attempt(logp, old, adv, mask, 0.2)
         if value.requires_grad:
@@ -114,25 +115,23 @@ def claims(attempt: Attempt, g: torch.Generator) -> Iterator[Claim]:
         "x[i, :n] takes the first n places of a row, wherever its mask is True: pick with the mask "
         "itself, by x[i][mask[i]] or where(mask, 0).",
     )
-    dirty = torch.where(mask, old, torch.full_like(old, torch.nan))
-    logp = dirty.clone().requires_grad_()
-    out = attempt(logp, dirty, advantages, mask, 0.2, may_be_nan=True)
-    out.backward()
-    gradient = logp.grad
-    clean = bool(torch.isfinite(out)) and gradient is not None and bool(gradient.isfinite().all())
+
+    def clean(padding: float, before: Tensor) -> bool:
+        """Whether loss and gradient stay, with such log-probabilities in the padding."""
+        logp = torch.where(mask, old, torch.full_like(old, padding)).requires_grad_()
+        out = attempt(logp, before, advantages, mask, 0.2, may_be_nan=True)
+        out.backward()
+        finite = logp.grad is not None and bool(logp.grad.isfinite().all() & out.isfinite())
+        return finite and close(out, loss)
+
     yield Claim(
         "what stands in the padding never matters, not even NaN",
-        clean and close(out, loss),
+        clean(torch.nan, torch.where(mask, old, torch.full_like(old, torch.nan))),
         "x * mask keeps a NaN: use the difference of log-probabilities where(mask, 0).",
     )
-    far = torch.where(mask, old, torch.full_like(old, 200.0)).requires_grad_()
-    out = attempt(far, old, advantages, mask, 0.2, may_be_nan=True)
-    out.backward()
-    gradient = far.grad
-    clean = bool(torch.isfinite(out)) and gradient is not None and bool(gradient.isfinite().all())
     yield Claim(
         "nor a log-probability of 200, whose ratio is infinite",
-        clean and close(out, loss),
+        clean(200.0, old),
         "inf * 0 is NaN: mask the difference of log-probabilities before exp: where(mask, 0).",
     )
     single = attempt(old[:1, :1], old[:1, :1], torch.tensor([2.0]), mask[:1, :1], 0.2)
