@@ -10,6 +10,7 @@ from minids.model.attention import (
     SHORT,
     Attention,
     attend,
+    attend_from_one,
     attend_fused,
     attend_in_three,
     attend_to_one_head,
@@ -69,8 +70,10 @@ def test_attention_is_the_formula(h, g, t, s):
 
 @pytest.mark.parametrize("t, s, width", [(5, 5, 4), (3, 5, 4), (1, 5, 4), (5, 5, 3), (5, 5, 6)])
 @pytest.mark.parametrize("g", [6, 2, 1])
-@pytest.mark.parametrize("way", [attend_in_three, attend_fused])
+@pytest.mark.parametrize("way", [attend_in_three, attend_fused, attend_from_one])
 def test_every_way_has_the_formulas_output_and_gradients(way, g, t, s, width):
+    if way is attend_from_one:
+        t = 1
     found = []
     for attention in (way, attend_written_out):
         q, k, _ = (x.requires_grad_() for x in qkv(6, g, t, s))

@@ -48,9 +48,9 @@ def test_the_table_shows_ours_peer_ratio_and_limit_and_below_it_machine_and_date
     text = bench_table.table(tmp_path)
     assert "| train dense | 47,337 | 22,335 | tokens/s | 2.12 | 50% |" in text
     assert "| import all | 0.25 | - | s | - | - |" in text
-    assert text.index("**training a dense toy; peer: `LlamaForCausalLM`**") < text.index(
-        "importing"
-    )
+    assert text.index(
+        "**training a dense toy; peer: `LlamaForCausalLM`, compiled where ours is**"
+    ) < text.index("importing")
     last = text.splitlines()[-1]
     assert "M, 2 cores" in last and last.endswith("2026-01-02, commit 0123456.")
 

@@ -7,6 +7,8 @@ import torch
 from minids import accounting
 from minids.config import ModelConfig
 from minids.study.scale import Scale
+from minids.train.compiled import no_compiler
+from minids.train.world import World
 
 BYTES_PER_PARAMETER = 16  # weight, gradient and AdamW's two moments, in fp32
 BYTES_PER_LOGIT = 8  # itself and its gradient
@@ -55,6 +57,20 @@ def refuse_what_does_not_fit(
             f"a batch of {batch:,} rows of {length:,} tokens takes {scores / 1e9:,.0f} GB for its "
             f"logits alone, and there are {have / 1e9:,.0f}: give a smaller --batch"
         )
+
+
+def refuse_what_does_not_compile(config: ModelConfig, world: World) -> None:
+    """Raise ValueError where torch could not compile a model here, or where nothing is gained."""
+    if world.size > 1:
+        raise ValueError(
+            "a compiled model trains in one process: start no more, or leave --compile out"
+        )
+    if config.moe is not None and world.device.type == "cpu":
+        raise ValueError(
+            f"--compile gains nothing for experts on a CPU, which {config.name} has: leave it out"
+        )
+    if missing := no_compiler(world.device):
+        raise ValueError(f"--compile: {missing}")
 
 
 def _memory(on: Scale) -> float | None:

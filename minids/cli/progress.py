@@ -19,6 +19,7 @@ from minids.model.transformer import Transformer
 from minids.study.watch import watch
 from minids.text.batches import packed, stream, windows
 from minids.text.tokenizer import Tokenizer
+from minids.train.compiled import compiled
 from minids.train.loop import Diverged, Step, evaluate, fit
 from minids.train.losses import bits_per_byte
 from minids.train.schedule import multi_step
@@ -31,7 +32,7 @@ def carry_out(run: Run, *, save_every: int) -> int:
     plan, done = run.plan, run.start
     say = typer.echo if run.world.leads else _silent
     steps = fit(
-        run.model,
+        compiled(run.model) if plan.compiled else run.model,
         packed(run.tokens, batch=plan.batch, length=plan.length, seed=plan.seed),
         steps=plan.steps,
         lr=plan.lr,

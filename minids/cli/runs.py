@@ -16,7 +16,7 @@ from torch import Tensor
 
 from minids import accounting, checkpoint
 from minids.cli.count import find, humanly, shape
-from minids.cli.fitting import refuse_what_does_not_fit
+from minids.cli.fitting import refuse_what_does_not_compile, refuse_what_does_not_fit
 from minids.cli.run_folders import refuse_unwritable_run, refuse_used, take
 from minids.model.products import Products
 from minids.model.transformer import Transformer
@@ -39,6 +39,7 @@ class Plan(NamedTuple):
     lr: float
     seed: int
     products: Products
+    compiled: bool = False
 
 
 class Run(NamedTuple):
@@ -67,6 +68,7 @@ def fresh(
     batch: int | None = None,
     length: int | None = None,
     lr: float = 3e-3,
+    compile: bool = False,
 ) -> Run:
     """Return a run from the start; ValueError names what cannot be trained, and why."""
     config = find(name)
@@ -83,11 +85,14 @@ def fresh(
         lr=lr,
         seed=seed,
         products=on.products,
+        compiled=compile,
     )
     refuse_what_does_not_fit(
         config, tokenizer.vocab, plan.batch, plan.length, on,
         shards=shards, processes=world.size,
     )  # fmt: skip
+    if compile:
+        refuse_what_does_not_compile(config, world)
     tokens = _tokens(corpus, tokenizer, plan)
     plan = _agreed(plan, world)
     take(folder, world)
@@ -112,14 +117,16 @@ def resumed(
     from minids.train.sharded_checkpoint import look, resume
 
     saved = look(folder, world)
-    if not isinstance(saved.extra, dict) or set(saved.extra) != set(Plan._fields):
+    if not isinstance(saved.extra, dict) or not _is_a_plan(saved.extra):
         raise ValueError(f"{folder} was not written by `minids train`, so it cannot be resumed")
     if model is not None and find(model) != saved.config:
         raise ValueError(f"{folder} holds {saved.config.name}, not {model}: leave the model out")
     refuse_unwritable_run(folder)
-    take(folder, world)
     plan = Plan(**saved.extra)
     plan = plan._replace(steps=steps or plan.steps)
+    if plan.compiled:
+        refuse_what_does_not_compile(saved.config, world)
+    take(folder, world)
     if plan.steps <= saved.step:
         raise ValueError(
             f"{folder} has done its {saved.step} steps: ask for more with --steps, such as "
@@ -155,11 +162,14 @@ def introduction(run: Run) -> str:
         world.shards > 1
     )
     done = f", {run.start} of them done" if run.start else ""
+    how = f"{plan.products} products"
+    if plan.compiled:
+        how += ", compiled before the first step"
     return (
         f"{c.name}: {shape(c)}; {n} parameters\n"
         f"text: {plan.text or 'prose and code that come with Python'}; {run.corpus}\n"
         f"{plan.steps} steps of {plan.batch} x {plan.length} tokens{done}; "
-        f"seed {plan.seed}, {device}{many if world.size > 1 else ''}, {plan.products} products\n"
+        f"seed {plan.seed}, {device}{many if world.size > 1 else ''}, {how}\n"
         f"saved in {run.folder}"
     )
 
@@ -171,6 +181,11 @@ def scaled(kind: str | None = None) -> Scale:
     if kind not in (None, *get_args(Kind)):
         raise ValueError(f"--scale {kind!r} is no scale: take {', '.join(get_args(Kind))}")
     return Scale.auto(os.environ if kind is None else {"MINIDS_SCALE": kind})
+
+
+def _is_a_plan(extra: dict[str, Any]) -> bool:
+    """Whether these are a plan's fields; older runs say nothing where there is a default."""
+    return set(extra) | set(Plan._field_defaults) == set(Plan._fields)
 
 
 def _read(text: Path | None) -> Corpus:

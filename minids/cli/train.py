@@ -26,9 +26,20 @@ def train(
     length: Annotated[int | None, typer.Option(help="tokens of a row")] = None,
     lr: Annotated[float | None, typer.Option(help="learning rate at its highest")] = None,
     save_every: Annotated[int, typer.Option(help="steps between checkpoints")] = 100,
+    compiled: Annotated[
+        bool, typer.Option("--compile", help="let torch compile the model: pays in long runs")
+    ] = False,
 ) -> None:
     """Train a model on text, with a checkpoint every so often, and show what it writes."""
-    fixed = {"text": text, "seed": seed, "batch": batch, "length": length, "lr": lr, "out": out}
+    fixed: dict[str, Any] = {
+        "text": text,
+        "seed": seed,
+        "batch": batch,
+        "length": length,
+        "lr": lr,
+        "out": out,
+    }
+    fixed["compile"] = compiled or None
     _check(model, resume, fixed, steps=steps, save_every=save_every)
     from minids.cli import progress, runs
     from minids.train.world import launched

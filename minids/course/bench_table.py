@@ -13,11 +13,11 @@ FOLDER = Path("data") / "results" / "bench"
 FIGURE = Path("docs") / "growth.png"
 
 TITLES = {
-    "train": "training a dense toy; peer: `LlamaForCausalLM`",
+    "train": "training a dense toy; peer: `LlamaForCausalLM`, compiled where ours is",
     "moe": "experts, and training the V3 toy; peer as named, or `DeepseekV3ForCausalLM`",
     "mla": "latent attention; peer: `DeepseekV3Attention`",
     "decode": "a cached decode step; peer: `DeepseekV3ForCausalLM`, or as named",
-    "grpo": "GRPO; peer: TRL's `GRPOTrainer`",
+    "grpo": "GRPO; peer: TRL's `GRPOTrainer`, compiled where ours is",
     "import": "importing; peer: Llama of `transformers`",
     "gpu": "on a GPU; peer: `DeepseekV3ForCausalLM`, not compiled",
     "growth": "slope of seconds over size; peer: the slope of the operations counted",

@@ -81,7 +81,9 @@ def attend(
     """
     t, s = q.shape[2], k.shape[2]
     if mask is None and q.is_cpu and q.dtype == torch.float32:
-        if t > 1 and s in SHORT_BF16 and kind_for(q, k, v) == "bf16":
+        if t == 1 and torch.compiler.is_compiling():
+            return attend_from_one(q, k, v, scale)
+        if t > 1 and SHORT_BF16.start <= s < SHORT_BF16.stop and kind_for(q, k, v) == "bf16":
             return BF16Attention.apply(q, k, v, scale)
         many = s >= FEW_KEYS and k.shape[0] * k.shape[1] >= MANY_HEADS
         if s <= SHORT and (t > 1 or many):
@@ -103,11 +105,13 @@ def attend_fused(
     GPU, shared heads in fp32 or under a mask leave nothing but torch's slowest kernel.
     """
     shape, t, s, missing = q.shape, q.shape[2], k.shape[2], k.shape[3] - v.shape[3]
-    causal = mask is None and t == s > 1
+    causal = False
     if t == 1:
         q = q.reshape(*k.shape[:2], -1, shape[3])
-    if mask is None and 1 < t < s:
+    elif mask is None and t < s:
         mask = causal_mask(t, s, q.device)
+    elif mask is None:
+        causal = True
     if missing > 0:
         v = F.pad(v, (0, missing))
     mixed = F.scaled_dot_product_attention(
@@ -167,6 +171,21 @@ def attend_in_three(
     keys, values = k.flatten(0, 1), v.flatten(0, 1)
     weights = torch.baddbmm(ahead, queries, keys.mT, alpha=scale).softmax(-1)
     return (weights @ values).view(*q.shape[:3], v.shape[3])
+
+
+def attend_from_one(
+    q: Float[Tensor, "b h 1 d"],
+    k: Float[Tensor, "b g s d"],
+    v: Float[Tensor, "b g s dv"],
+    scale: float,
+) -> Float[Tensor, "b h 1 dv"]:
+    """Return what `attend` computes for a single query, as sums of products.
+
+    A compiler makes one pass over keys and values of it; one by one it takes as many as calls.
+    """
+    queries = rearrange(q * scale, "b (g m) 1 d -> b g m 1 d", g=k.shape[1])
+    weights = (queries * k[:, :, None]).sum(-1).softmax(-1)
+    return (weights[..., None] * v[:, :, None]).sum(-2).view(*q.shape[:3], v.shape[3])
 
 
 def attend_written_out(

@@ -87,7 +87,8 @@ def grpo(
     given, and overwritten every `settings.refresh` steps. To resume, give `start`, the
     `optimizer` (made by `optimizer_for`) and the `reference`. Raises `Diverged` before an update
     that would ruin the weights. With a `world` of several processes all must come with the same
-    weights, and the numbers are those of one process but for the order of additions.
+    weights, and the numbers are those of one process but for the order of additions. `model` may
+    be `compiled(model, dynamic=True)`, which pays in hundreds of steps with many answers.
     """
     s, world = settings or Settings(), world or World.alone()
     if s.prompts < world.size:

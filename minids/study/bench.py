@@ -6,14 +6,16 @@ Everything in one table is measured in one run, in turns, so that a busy moment 
 import json
 import statistics
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from importlib import import_module
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import torch
 
 from minids.model.products import Products, linear, products
 from minids.study.provenance import version_of
+
+K = TypeVar("K", bound=Hashable)
 
 
 class Row(NamedTuple):
@@ -49,12 +51,12 @@ def speed(name: str, n: float, ours: list[float], peer: list[float] | None, at_b
     )
 
 
-def in_turns(actions: dict[str, Callable[[], Any]], repeats: int) -> dict[str, list[float]]:
+def in_turns(actions: dict[K, Callable[[], Any]], repeats: int) -> dict[K, list[float]]:
     """Return the seconds of each action, `repeats` times each, taking turns after two warm-ups."""
     for action in actions.values():
         action()
         action()
-    seconds: dict[str, list[float]] = {name: [] for name in actions}
+    seconds: dict[K, list[float]] = {name: [] for name in actions}
     for _ in range(repeats):
         for name, action in actions.items():
             start = time.perf_counter()

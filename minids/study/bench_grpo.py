@@ -1,33 +1,34 @@
 """Speed of GRPO: our rollouts and updates, beside TRL's `GRPOTrainer` on the same Llama.
 
 512 rollouts of up to 14 tokens (32 questions x 16) and two updates: a step. Both sides begin with
-the same weights, sample at temperature 1, stop at the same token, get rewards from the same
-rule, and use no KL term. The peer runs in fp32 as it comes.
+the same weights, sample at temperature 1, stop at the same token, get rewards from the same rule,
+and use no KL term. Ours runs as `minids grpo` does, which keeps memory between steps; the peer in
+fp32, as it comes. Where there is a compiler, both are measured through it, too.
 """
 
-import logging
 import statistics
-import tempfile
 import time
-import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
+
+import torch
 
 from minids import accounting
 from minids.config import GQAConfig, ModelConfig
 from minids.decode.sample import generate
-from minids.huggingface import to_hf
 from minids.model.products import Products, fastest, products
 from minids.model.transformer import Transformer
 from minids.rl.grpo import Settings, grpo
 from minids.rl.rewards import Weighed
 from minids.rl.variants import GRPO
+from minids.study import bench_trl
 from minids.study.bench import Row, gemm_rate, speed, spread
+from minids.study.scale import keep_memory, threads
 from minids.text.alphabet import alphabet
 from minids.text.arithmetic import Problem, problems
 from minids.text.lessons import asked
-from minids.weights import to_hf_weights
+from minids.train.compiled import compiled, no_compiler
 
 PROMPTS, GROUP, NEW = 32, 16, 14
 LLAMA = ModelConfig(
@@ -38,15 +39,22 @@ SETTINGS = Settings(
     prompts=PROMPTS, group=GROUP, max_new=NEW, minibatches=2, lr=1e-5,
     variant=replace(GRPO, kl_weight=0.0),
 )  # fmt: skip
+WARM_UP = 3
+"""Steps that are not counted: compiled programs, ours and the peer's, are ready after two."""
 
 
-def digits(_problem: Problem | None, response: str) -> float:
-    """Return the share of digits in a response: a reward that every text gets."""
-    return sum(letter.isdecimal() for letter in response) / max(1, len(response))
+class Way(NamedTuple):
+    """One way to take a step of ours, and whether it and its peer are compiled."""
+
+    title: str
+    kind: Products
+    compiled: bool
 
 
 def measure(repeats: int = 9) -> list[Row]:
     """Return rollout speed, and steps of GRPO in fp32 and bf16 beside TRL's where installed."""
+    keep_memory()
+    torch.set_num_threads(threads())
     return [_rollouts(repeats), *_steps(repeats)]
 
 
@@ -59,45 +67,45 @@ def _rollouts(repeats: int) -> Row:
         with products(kind):
             generate(model, prompts, NEW, each=GROUP)
 
-    seconds = [_timed(write) for _ in range(repeats + 2)][2:]
+    seconds = [_timed(write) for _ in range(repeats + WARM_UP)][WARM_UP:]
     n = PROMPTS * GROUP * NEW
     at_best = 2 * accounting.activated(LLAMA, "head only") * n / gemm_rate(kind)
     return speed(f"rollouts, 0.3 M, 512 at once, fp32 ({kind})", n, seconds, None, at_best)
 
 
 def _steps(repeats: int) -> list[Row]:
-    kinds: dict[str, Products] = {"fp32": fastest(exact=True), "bf16": "bf16"}
-    ours: dict[str, Iterator[Any]] = {
-        name: _ours(kind, repeats + 2) for name, kind in kinds.items()
-    }
-    seconds: dict[str, list[float]] = {name: [] for name in (*ours, "peer")}
+    exact, total = fastest(exact=True), repeats + WARM_UP
+    kinds: dict[str, Products] = {"fp32": exact, "bf16": "bf16"}
+    ways = [Way(f"{name} ({kind})", kind, False) for name, kind in kinds.items()]
+    if no_compiler("cpu") is None:
+        ways += [Way(f"{name} compiled", kind, True) for name, kind in kinds.items()]
+    rates = {kind: gemm_rate(kind) for kind in kinds.values()}
+    peers = _peers({way.compiled for way in ways}, total)
+    ours = {way: _ours(way, total) for way in ways}
+    seconds: dict[Way, list[float]] = {way: [] for way in ways}
+    theirs: dict[bool, list[float]] = {kind: [] for kind in peers}
+    for _ in range(total):
+        for way, steps in ours.items():
+            seconds[way].append(_timed(lambda steps=steps: next(steps)))  # type: ignore[misc]
+        for kind, peer in peers.items():
+            theirs[kind].append(peer.step())
+    return [
+        _row(way, seconds[way][WARM_UP:], theirs.get(way.compiled, [])[WARM_UP:], rates[way.kind])
+        for way in ways
+    ]
 
-    def turn() -> None:
-        for name, steps in ours.items():
-            seconds[name].append(_timed(lambda steps=steps: next(steps)))  # type: ignore[misc]
 
-    peer = _peer(repeats + 2, turn)
-    if peer is None:
-        for _ in range(repeats + 2):
-            turn()
-    else:
-        seconds["peer"] = peer
-    theirs = statistics.median(peer[2:]) if peer else None
-    rows = []
-    for name, kind in kinds.items():
-        middle = statistics.median(seconds[name][2:])
-        rows.append(
-            Row(
-                f"GRPO step, 512 rollouts, 2 updates, {name} ({kind})",
-                middle,
-                theirs,
-                "s",
-                theirs / middle if theirs else None,
-                _flops() / gemm_rate(kind) / middle,
-                spread(seconds[name][2:]),
-            )
-        )
-    return rows
+def _row(way: Way, seconds: list[float], theirs: list[float], rate: float) -> Row:
+    middle, peer = statistics.median(seconds), statistics.median(theirs) if theirs else None
+    return Row(
+        f"GRPO, 512 rollouts, 2 updates, {way.title}",
+        middle,
+        peer,
+        "s",
+        peer / middle if peer else None,
+        _flops() / rate / middle,
+        spread(seconds),
+    )
 
 
 def _flops() -> float:
@@ -106,85 +114,25 @@ def _flops() -> float:
     return 2 * accounting.activated(LLAMA, "head only") * n * (1 + 3)
 
 
-def _ours(kind: Products, steps: int) -> Iterator[Any]:
-    rules = {"digits": Weighed(digits, 1.0)}
-    ask = problems("add-2", seed=0)
-    return grpo(
-        Transformer(LLAMA), ask, alphabet(), rules, steps=steps, settings=SETTINGS, kind=kind
-    )
+def _ours(way: Way, steps: int) -> Iterator[Any]:
+    rules = {"digits": Weighed(lambda _, response: bench_trl.digits(response), 1.0)}
+    ask, model = problems("add-2", seed=0), Transformer(LLAMA)
+    learner = compiled(model, dynamic=True) if way.compiled else model
+    return grpo(learner, ask, alphabet(), rules, steps=steps, settings=SETTINGS, kind=way.kind)
 
 
-def _peer(steps: int, turn: Callable[[], None]) -> list[float] | None:
-    """Seconds of each step of TRL's trainer, calling `turn` between them; None without TRL."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            from datasets import Dataset  # type: ignore[import-not-found]
-            from datasets.table import InMemoryTable  # type: ignore[import-not-found]
-            from tokenizers import Tokenizer as Words
-            from tokenizers import models, pre_tokenizers
-            from transformers import (
-                LlamaConfig,
-                LlamaForCausalLM,
-                PreTrainedTokenizerFast,
-                TrainerCallback,
-            )
-            from trl import GRPOConfig, GRPOTrainer
-    except ImportError:
-        return None
-    a = alphabet()
-    words = Words(models.WordLevel({t: i for i, t in enumerate(a.tokens)}, unk_token="<|pad|>"))
-    words.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
-    reads = PreTrainedTokenizerFast(
-        tokenizer_object=words, pad_token="<|pad|>", eos_token="<|end|>", padding_side="left"
-    )
-    fields = {k: v for k, v in to_hf(LLAMA).items() if k != "model_type"}
-    model = LlamaForCausalLM(LlamaConfig(**fields))
-    model.load_state_dict(to_hf_weights(Transformer(LLAMA)))
-    model.generation_config.eos_token_id = a.id("<|end|>")
-    model.generation_config.pad_token_id = a.id("<|pad|>")
-    prompts = [
-        " ".join(a.decode([i]) for i in a.encode(asked(p), special=True)) for p in _asked(64)
-    ]
-    seconds: list[float] = []
-
-    class Clock(TrainerCallback):
-        began = 0.0
-
-        def on_step_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-            if state.global_step % 2 == 0:
-                turn()
-                self.began = time.perf_counter()
-
-        def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-            if state.global_step % 2 == 0:
-                seconds.append(time.perf_counter() - self.began)
-
-    logging.disable(logging.WARNING)
-    try:
-        with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            trainer = GRPOTrainer(
-                model=model,
-                processing_class=reads,
-                reward_funcs=lambda completions, **_: [digits(None, c) for c in completions],
-                train_dataset=Dataset(
-                    InMemoryTable.from_pydict({"prompt": prompts}), fingerprint="bench"
-                ),
-                callbacks=[Clock()],
-                args=GRPOConfig(
-                    output_dir=folder, max_steps=2 * steps, per_device_train_batch_size=256,
-                    steps_per_generation=2, num_generations=GROUP, max_completion_length=NEW,
-                    beta=0.0, temperature=1.0, learning_rate=1e-5, loss_type="grpo",
-                    save_strategy="no", logging_strategy="no", report_to="none", use_cpu=True,
-                    bf16=False, fp16=False, gradient_checkpointing=False, disable_tqdm=True,
-                    max_grad_norm=1.0, seed=0,
-                ),
-            )  # fmt: skip
-            trainer.train()
-    finally:
-        logging.disable(logging.NOTSET)
-    return seconds
+def _peers(kinds: set[bool], steps: int) -> dict[bool, bench_trl.Elsewhere]:
+    """TRL's trainer, plain and compiled, each in its process; none where it is not installed."""
+    if not bench_trl.installed():
+        return {}
+    a, asks = alphabet(), _asked(2 * PROMPTS)
+    prompts = [" ".join(a.decode([i]) for i in a.encode(asked(p), special=True)) for p in asks]
+    return {
+        kind: bench_trl.Elsewhere(
+            bench_trl.train, bench_trl.Work(LLAMA, prompts, SETTINGS, steps, kind)
+        )
+        for kind in sorted(kinds)
+    }
 
 
 def _asked(n: int = PROMPTS) -> list[Problem]:

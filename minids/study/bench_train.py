@@ -13,14 +13,19 @@ from minids.presets import preset, shrink
 from minids.study.bench import Row, gemm_rate, in_turns, speed
 from minids.study.bench_step import training_step
 from minids.study.scale import keep_memory, threads
+from minids.train.compiled import compiled, no_compiler
 
 
-def measure(repeats: int = 9, dims: Sequence[int] = (128, 256), batch: int = 32) -> list[Row]:
+def measure(
+    repeats: int = 9, dims: Sequence[int] = (128, 256), batch: int = 32, compiling: bool = True
+) -> list[Row]:
     """Return training steps per second of the dense toy beside `LlamaForCausalLM`.
 
     The peer has the same config, optimizer, batch and loss, and runs in fp32 as it comes. The
-    limit is the time that the matrix products alone would take at the measured rate.
+    limit is the time that the matrix products alone would take at the measured rate. With
+    `compiling`, where there is a compiler, both are measured through it, too.
     """
+    compiling = compiling and no_compiler("cpu") is None
     keep_memory()  # helps the peer as much
     torch.set_num_threads(threads())
     rows = []
@@ -28,16 +33,22 @@ def measure(repeats: int = 9, dims: Sequence[int] = (128, 256), batch: int = 32)
         c = preset("toy-llama") if dim == 128 else _wider(dim)
         tokens = torch.randint(0, c.vocab, (batch, 129), generator=torch.Generator().manual_seed(0))
         kinds: dict[str, Products] = {"fp32": fastest(exact=True), "bf16": "bf16"}
-        actions = {name: _our_step(c, tokens, kind) for name, kind in kinds.items()}
-        peer = _llama_step(c, tokens)
-        if peer is not None:
-            actions["peer"] = peer
+        actions = {}
+        for is_compiled in (False, True)[: 1 + compiling]:
+            for name, kind in kinds.items():
+                actions[name, is_compiled] = _our_step(c, tokens, kind, is_compiled)
+            if peer := _llama_step(c, tokens, is_compiled):
+                actions["peer", is_compiled] = peer
         seconds = in_turns(actions, repeats)
         n = tokens[:, 1:].numel()
         flops = 6 * n * accounting.activated(c, "head only")
-        for name, kind in kinds.items():
-            title, at_best = f"train dense {dim} wide, {name} ({kind})", flops / gemm_rate(kind)
-            rows.append(speed(title, n, seconds[name], seconds.get("peer"), at_best))
+        for name, is_compiled in actions:
+            if name == "peer":
+                continue
+            how = f"{name} compiled" if is_compiled else f"{name} ({kinds[name]})"
+            at_best = flops / gemm_rate(kinds[name])
+            took, theirs = seconds[name, is_compiled], seconds.get(("peer", is_compiled))
+            rows.append(speed(f"train dense {dim} wide, {how}", n, took, theirs, at_best))
     return rows
 
 
@@ -45,16 +56,22 @@ def _wider(dim: int) -> ModelConfig:
     return shrink(preset("deepseek-llm-7b"), dim=dim, n_heads=8)
 
 
-def _our_step(c: ModelConfig, tokens: torch.Tensor, kind: Products) -> Callable[[], None]:
+def _our_step(
+    c: ModelConfig, tokens: torch.Tensor, kind: Products, is_compiled: bool
+) -> Callable[[], None]:
     model = Transformer(c)
-    return training_step(lambda x: model(x).logits, model, tokens, kind)
+    learner = compiled(model) if is_compiled else model
+    return training_step(lambda x: learner(x).logits, model, tokens, kind)
 
 
-def _llama_step(c: ModelConfig, tokens: torch.Tensor) -> Callable[[], None] | None:
+def _llama_step(
+    c: ModelConfig, tokens: torch.Tensor, is_compiled: bool
+) -> Callable[[], None] | None:
     try:
         from transformers import LlamaConfig, LlamaForCausalLM
     except ImportError:
         return None
     fields = {k: v for k, v in to_hf(c).items() if k != "model_type"}
     model = LlamaForCausalLM(LlamaConfig(**fields))
-    return training_step(lambda x: model(input_ids=x).logits, model, tokens, "plain")
+    learner = compiled(model) if is_compiled else model
+    return training_step(lambda x: learner(input_ids=x).logits, model, tokens, "plain")

@@ -50,6 +50,7 @@ class Alphabet:
         self.tokens = (*SPECIAL, *words)
         self.vocab = len(self.tokens)
         self._ids = {token: i for i, token in enumerate(self.tokens)}
+        self._english = [token in ENGLISH for token in self.tokens]
         if len(self._ids) < self.vocab:
             raise ValueError("every word of an alphabet may occur once")
 
@@ -71,13 +72,15 @@ class Alphabet:
     def decode(self, ids: Iterable[int]) -> str:
         """Return the text of these tokens, with a space between two English words."""
         pieces: list[str] = []
+        after_english = False
         for i in ids:
             if not 0 <= i < self.vocab:
                 raise ValueError(f"token {i} is not in a vocabulary of {self.vocab}")
-            word = self.tokens[i]
-            if pieces and word in ENGLISH and pieces[-1] in ENGLISH:
+            english = self._english[i]
+            if english and after_english:
                 pieces.append(" ")
-            pieces.append(word)
+            pieces.append(self.tokens[i])
+            after_english = english
         return "".join(pieces)
 
     def id(self, special: str) -> int:

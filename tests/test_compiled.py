@@ -1,0 +1,110 @@
+"""Models through torch's compiler: the same numbers, in one graph, and refusals where it lacks.
+
+What is compiled runs in processes of its own: checked signatures know no tensors of a compiler.
+"""
+
+import os
+import subprocess
+import sys
+
+import pytest
+from typer.testing import CliRunner
+
+from minids.cli import app
+from minids.model.transformer import Transformer
+from minids.presets import preset
+from minids.train.compiled import compiled, no_compiler
+
+
+def output_of(code: str, **environment: str) -> list[str]:
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, env=os.environ | environment
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.splitlines()
+
+
+TRACED = """
+import torch
+from minids.decode.sample import generate
+from minids.rl.grpo import Settings, grpo
+from minids.rl.rewards import Weighed
+from minids.rl.zero import Recipe, newborn
+from minids.text.alphabet import alphabet
+from minids.text.arithmetic import problems
+
+recipe = Recipe(dim=32, n_layers=1, hidden=64)
+model = newborn(recipe, seed=0)
+
+def traced(model):
+    return torch.compile(model, backend="eager", dynamic=True, fullgraph=True)
+
+# Prompts of several lengths bring padding and its mask; those of practice have one.
+a, b = (generate(m, [[1], [2, 3, 4]], 12, each=2, temperature=0) for m in (model, traced(model)))
+print(torch.equal(a.tokens, b.tokens), float((a.logp - b.logp).abs().max()) < 1e-4)
+
+digits = Weighed(lambda problem, response: sum(map(str.isdigit, response)) / 6, 1.0)
+steps = []
+for way in (lambda model: model, traced):
+    [step] = grpo(
+        way(newborn(recipe, seed=0)), problems("add-2", seed=0), alphabet(), {"digits": digits},
+        steps=1, settings=Settings(prompts=4, group=4, max_new=6, lr=0.01),
+    )
+    steps.append(step)
+a, b = steps
+print(a.examples == b.examples and b.parts["kl"] > 0, abs(a.grad_norm / b.grad_norm - 1) < 0.01)
+"""
+
+
+def test_a_traced_model_writes_and_practises_the_same_without_a_break_in_its_graph():
+    assert output_of(TRACED) == ["True True"] * 2
+
+
+RESUMED = """
+import json, sys
+from dataclasses import replace
+from pathlib import Path
+import torch
+from safetensors.torch import load_file
+from typer.testing import CliRunner
+from minids.cli import app
+from minids.huggingface import to_hf
+from minids.presets import preset
+
+folder = Path(sys.argv[1])
+tiny = replace(preset("toy-llama"), n_layers=1, hidden=32, context=16)
+(folder / "config.json").write_text(json.dumps(to_hf(tiny)))
+new = ["train", str(folder / "config.json"), "--compile", "--scale", "smoke"]
+for words in (
+    [*new, "--steps", "6", "--out", str(folder / "whole")],
+    [*new, "--steps", "3", "--out", str(folder / "parts")],
+    ["train", "--resume", str(folder / "parts"), "--steps", "6"],
+):
+    done = CliRunner().invoke(app, words)
+    print(done.exit_code, "compiled before the first step" in done.output)
+a, b = (load_file(next((folder / run).rglob("*.safetensors"))) for run in ("whole", "parts"))
+print(all(torch.equal(a[name], b[name]) for name in a) and len(a) > 5)
+"""
+
+
+@pytest.mark.skipif(no_compiler("cpu") is not None, reason=str(no_compiler("cpu")))
+def test_a_compiled_run_goes_on_bit_for_bit(tmp_path):
+    code = RESUMED.replace("sys.argv[1]", repr(str(tmp_path)))
+    programs = str(tmp_path / "programs")
+    assert output_of(code, TORCHINDUCTOR_CACHE_DIR=programs) == ["0 True"] * 3 + ["True"]
+
+
+def test_what_the_compiler_lacks_is_said(monkeypatch):
+    model = Transformer(preset("toy-llama"))
+    monkeypatch.setenv("CXX", "no-such-compiler")
+    with pytest.raises(ValueError, match="compiles models with no-such-compiler, which is not"):
+        compiled(model)
+    monkeypatch.setenv("CXX", sys.executable)
+    monkeypatch.setattr("sysconfig.get_path", lambda name: os.devnull)
+    assert "Python.h, which is missing" in str(no_compiler("cpu"))
+
+
+def test_runs_that_gain_nothing_are_refused_before_they_begin(tmp_path):
+    done = CliRunner().invoke(app, ["train", "toy-v3", "--compile", "--out", str(tmp_path / "r")])
+    assert done.exit_code == 2 and "gains nothing for experts on a CPU" in done.output
+    assert not (tmp_path / "r").exists()
