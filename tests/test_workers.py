@@ -26,7 +26,15 @@ def environment(seed):
 
 
 def children():
-    return psutil.Process().children()
+    """The workers: every process that this one started, but what multiprocessing leaves behind."""
+    return [child for child in psutil.Process().children() if not tracks_resources(child)]
+
+
+def tracks_resources(process):
+    try:
+        return any("resource_tracker" in word for word in process.cmdline())
+    except psutil.Error:
+        return False
 
 
 def tasks(n, **more):
