@@ -60,6 +60,15 @@ def claims(attempt: Attempt, g: torch.Generator) -> Iterator[Claim]:
         "a gate that is always 1 has no gradient; no detach, not of the tokens either, and no 1.0 "
         "where something was chosen.",
     )
+    weights, leaf = torch.randn(t, e, generator=g), centroids.clone().requires_grad_()
+    (got,) = torch.autograd.grad((attempt(x, leaf, k) * weights).sum(), leaf)
+    chosen = ((x @ leaf.T).softmax(-1) * weights).gather(-1, best)
+    (expected,) = torch.autograd.grad(chosen.sum(), leaf)
+    yield Claim(
+        "who was not chosen sends no gradient of its own",
+        close(got, expected, rtol=1e-3),
+        "only the values that stay carry a gradient: no straight-through sum of all affinities.",
+    )
     loud = 100 * x[[int(logits.amax(-1).argmax())]]
     yield Claim(
         "one token and large logits work too",

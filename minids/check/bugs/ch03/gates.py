@@ -104,6 +104,11 @@ def gates_by_exp(x, centroids, k):
     return _gates_of(powers / powers.sum(-1, keepdim=True), k)
 
 
+def gates_straight_through(x, centroids, k):
+    s = (x @ centroids.T).softmax(-1)
+    return _gates_of(s, k) + s - s.detach()
+
+
 RIGHT = [gates, gates_by_threshold, gates_token_by_token, gates_by_mask]
 
 WRONG = [
@@ -114,6 +119,7 @@ WRONG = [
     ("all experts", gates_all, "the others get exactly 0"),
     ("gates of one", gates_of_one, "sum to 1"),
     ("no gradient", gates_detached, "the router still learns"),
+    ("straight-through", gates_straight_through, "no straight-through sum"),
     ("tokens detached", gates_of_fixed_tokens, "not of the tokens either"),
     ("no softmax", gates_logits, "sum to 1"),
     ("products scaled as in attention", gates_scaled, "no scale"),
