@@ -802,6 +802,22 @@ def test_resume_refuses_a_checkpoint_that_train_did_not_write(tmp_path):
     assert "not written by `minids train`" in refused("train", "--resume", tmp_path / "a")
 
 
+def test_a_run_from_before_a_field_was_added_goes_on(tmp_path):
+    from minids import checkpoint
+    from minids.model.transformer import Transformer
+    from minids.train.update import adamw
+
+    model = Transformer(preset("toy-llama"))
+    run("train", "toy-llama", "--steps", 2, "--scale", "smoke", "--out", tmp_path / "a")
+    extra = checkpoint.load(tmp_path / "a").extra
+    assert extra.pop("compiled") is False
+    for file, more in (("old", extra), ("foreign", extra | {"else": 1})):
+        checkpoint.save(tmp_path / file, model, step=2, optimizer=adamw(model), extra=more)
+    assert run("train", "--resume", tmp_path / "old", "--steps", 3).exit_code == 0
+    assert checkpoint.load(tmp_path / "old").extra["compiled"] is False
+    assert "not written by" in refused("train", "--resume", tmp_path / "foreign", "--steps", 3)
+
+
 def test_a_config_file_can_be_trained(tmp_path, book):
     path = tmp_path / "mine.json"
     path.write_text(json.dumps(to_hf(preset("toy-llama")) | {"num_hidden_layers": 1}))

@@ -106,7 +106,7 @@ def test_what_the_compiler_lacks_is_said(monkeypatch):
     assert "Python.h, which is missing" in str(no_compiler("cpu"))
 
 
-def test_runs_that_gain_nothing_are_refused_before_they_begin(tmp_path):
+def test_what_cannot_be_compiled_is_refused_before_it_begins(tmp_path):
     done = CliRunner().invoke(app, ["train", "toy-v3", "--compile", "--out", str(tmp_path / "r")])
-    assert done.exit_code == 2 and "gains nothing for experts on a CPU" in done.output
+    assert done.exit_code == 2 and "is for dense models on a CPU, and toy-v3" in done.output
     assert not (tmp_path / "r").exists()

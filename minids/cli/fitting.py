@@ -60,14 +60,15 @@ def refuse_what_does_not_fit(
 
 
 def refuse_what_does_not_compile(config: ModelConfig, world: World) -> None:
-    """Raise ValueError where torch could not compile a model here, or where nothing is gained."""
+    """Raise ValueError where torch could not compile this model here."""
     if world.size > 1:
         raise ValueError(
             "a compiled model trains in one process: start no more, or leave --compile out"
         )
     if config.moe is not None and world.device.type == "cpu":
         raise ValueError(
-            f"--compile gains nothing for experts on a CPU, which {config.name} has: leave it out"
+            f"--compile is for dense models on a CPU, and {config.name} has experts, whose "
+            "products in fp32 torch cannot trace there: leave it out"
         )
     if missing := no_compiler(world.device):
         raise ValueError(f"--compile: {missing}")
