@@ -38,8 +38,8 @@ def train(
         "length": length,
         "lr": lr,
         "out": out,
+        "compile": compiled or None,
     }
-    fixed["compile"] = compiled or None
     _check(model, resume, fixed, steps=steps, save_every=save_every)
     from minids.cli import progress, runs
     from minids.train.world import launched

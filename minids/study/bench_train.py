@@ -25,7 +25,7 @@ def measure(
     limit is the time that the matrix products alone would take at the measured rate. With
     `compiling`, where there is a compiler, both are measured through it, too.
     """
-    compiling = compiling and no_compiler("cpu") is None
+    ways = (False, True) if compiling and no_compiler("cpu") is None else (False,)
     keep_memory()  # helps the peer as much
     torch.set_num_threads(threads())
     rows = []
@@ -34,21 +34,20 @@ def measure(
         tokens = torch.randint(0, c.vocab, (batch, 129), generator=torch.Generator().manual_seed(0))
         kinds: dict[str, Products] = {"fp32": fastest(exact=True), "bf16": "bf16"}
         actions = {}
-        for is_compiled in (False, True)[: 1 + compiling]:
+        for way in ways:
             for name, kind in kinds.items():
-                actions[name, is_compiled] = _our_step(c, tokens, kind, is_compiled)
-            if peer := _llama_step(c, tokens, is_compiled):
-                actions["peer", is_compiled] = peer
+                actions[name, way] = _our_step(c, tokens, kind, way)
+            if peer := _llama_step(c, tokens, way):
+                actions["peer", way] = peer
         seconds = in_turns(actions, repeats)
         n = tokens[:, 1:].numel()
         flops = 6 * n * accounting.activated(c, "head only")
-        for name, is_compiled in actions:
-            if name == "peer":
-                continue
-            how = f"{name} compiled" if is_compiled else f"{name} ({kinds[name]})"
-            at_best = flops / gemm_rate(kinds[name])
-            took, theirs = seconds[name, is_compiled], seconds.get(("peer", is_compiled))
-            rows.append(speed(f"train dense {dim} wide, {how}", n, took, theirs, at_best))
+        at_best = {name: flops / gemm_rate(kind) for name, kind in kinds.items()}
+        for way in ways:
+            for name, kind in kinds.items():
+                title = f"train dense {dim} wide, {name} " + ("compiled" if way else f"({kind})")
+                took, theirs = seconds[name, way], seconds.get(("peer", way))
+                rows.append(speed(title, n, took, theirs, at_best[name]))
     return rows
 
 
