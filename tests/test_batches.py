@@ -5,7 +5,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from minids.text.batches import Batch, packed, padded, paired, stream, windows
+from minids.text.batches import Batch, packed, padded, paired, renumbered, stream, windows
 from minids.text.chance import chance
 from minids.text.labelled import domain_streams, labelled, labelled_windows
 from minids.text.tokenizer import default_tokenizer
@@ -146,6 +146,19 @@ def test_documents_are_followed_by_the_end_token():
 
 
 # Windows for evaluation
+
+
+def test_tokens_that_occur_are_numbered_anew_in_the_old_order():
+    a, b = torch.tensor([7, 900, 7, 31]), torch.tensor([31, 2])
+    (new_a, new_b), vocab = renumbered(a, b)
+    assert new_a.tolist() == [1, 3, 1, 2] and new_b.tolist() == [2, 0]
+    assert vocab == 16
+
+
+@pytest.mark.parametrize(("n", "vocab"), [(1, 16), (16, 16), (17, 32), (237, 240)])
+def test_room_for_the_tokens_that_occur_is_a_multiple_of_sixteen(n, vocab):
+    (text,), room = renumbered(torch.arange(n).repeat(2) * 3)
+    assert room == vocab and text.unique().tolist() == list(range(n))
 
 
 def test_windows_are_even_fixed_and_do_not_touch():

@@ -100,7 +100,9 @@ def rotary(freqs: Float[Tensor, " half"], positions: Num[Tensor, "*t"]) -> Rotar
 
 
 def rotate_halves(x: Float[Tensor, "*b t d"], r: Rotary) -> Float[Tensor, "*b t d"]:
-    """Return `x` turned, number i together with number i + d/2, as Llama and DeepSeek LLM have it.
+    """Return `x` turned, number i together with number i + d/2, as DeepSeek LLM has it.
+
+    So has every Llama in Hugging Face's format; Meta's own code pairs neighbours.
 
     Lengths stay. ValueError unless there are angles for each of the t tokens.
     """

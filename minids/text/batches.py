@@ -8,6 +8,7 @@ is not cut there, as in DeepSeek-V3 (section 4.1, "document packing").
 axes: b rows of a batch, t tokens of a row, n tokens of a text
 """
 
+import math
 from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
@@ -46,6 +47,17 @@ def stream(tokenizer: Tokenizer, texts: Iterable[str]) -> Int[Tensor, " n"]:
     end = tokenizer.id("<|end|>")
     ids = [token for text in texts for token in (*tokenizer.encode(text), end)]
     return torch.tensor(ids, dtype=torch.long)
+
+
+def renumbered(*texts: Int[Tensor, " _n"]) -> tuple[list[Int[Tensor, " _n"]], int]:
+    """Return the texts with the tokens that occur in them numbered anew, and a size for the head.
+
+    Numbers go up from 0 in the old order. The size is their count, rounded up to a multiple of 16,
+    which products of matrices like. A model of one kind of text does without the other tokens: a
+    head over 1,024, of which 237 ever come, would take more time than a layer.
+    """
+    known = torch.cat(texts).unique()
+    return [torch.searchsorted(known, text) for text in texts], 16 * math.ceil(len(known) / 16)
 
 
 def packed(

@@ -212,8 +212,9 @@ def rms_norm_by_hand(x, gain, eps=1e-6):
 
 # %% [markdown]
 # **RoPE**, rotary positions. Attention compares tokens and knows no order. So every pair of numbers is an arrow in the
-# plane, and is turned by an angle that grows with the position. Llama pairs number $i$ with number $i + d/2$, and turns this pair by
-# $\theta^{-2i/d}$ radians per token, with $\theta = 10{,}000$. The first pair turns by a whole radian, the last one hardly at all.
+# plane, and is turned by an angle that grows with the position. DeepSeek LLM comes in Hugging Face's Llama format, which pairs number $i$ with
+# number $i + d/2$, and turns this pair by $\theta^{-2i/d}$ radians per token, with $\theta = 10{,}000$. The first pair turns by a whole radian, the last one
+# hardly at all. (Llama's own code pairs neighbours. It is the same up to the order of the numbers, and weights can be reordered.)
 
 
 # %%
@@ -1051,7 +1052,11 @@ for c in (config, preset("deepseek-llm-7b"), preset("deepseek-llm-67b")):
 print(tables.text(rows))
 tokens_7b = 2e12
 c7 = preset("deepseek-llm-7b")
-print(f"training the 7B: {accounting.training_flops(c7, tokens_7b):.2e} FLOPs")
+print(
+    f"training the 7B: {accounting.training_flops(c7, tokens_7b):.2e} FLOPs; C above, "
+    f"{tokens_7b * accounting.model_scale(c7.n_layers, c7.dim, c7.context):.2e}, leaves out the head "
+    "and takes the feed-forward to be 8/3 of the width"
+)
 
 # %% tags=["claim"]
 share = {

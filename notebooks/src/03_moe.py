@@ -4,8 +4,8 @@
 # A dense model uses all of its weights for every token. A *mixture of experts* owns many feed-forwards, the experts, and sends each
 # token to a few of them. It can know more than it has to compute.
 #
-# Others had 16 large experts, two for each token. DeepSeekMoE, January 2024, cut them into 64 small ones and let one of them work for
-# every token.
+# Before it, *GShard* sent each token to two large experts and *Switch* to one. DeepSeekMoE, January 2024, took 16 such experts to compare
+# with, cut them into 64 small ones and let one of them work for every token.
 #
 # Three questions. What does cutting buy? Who becomes an expert for what? And what is lost when one of them is missing?
 #
@@ -116,7 +116,7 @@ with torch.no_grad():
 # %% [markdown]
 # ## The package's own
 #
-# First the choice. `bias`, groups and `normalise` belong to later generations (chapter 06); without them this is V1's.
+# First the choice. `bias`, `scale`, groups and `normalise` belong to later generations (chapter 06); without them this is V1's.
 
 # %%
 show_source(routing.softmax_scores, routing.route)
@@ -189,6 +189,9 @@ trap(
 #
 # Tokens are characters. Six models: five whose feed-forward is equally wide for each token (routers add up to a tenth of the work), and one as
 # wide as all experts together: eight times the feed-forward, three times the work. It is the bound.
+#
+# All mixtures also follow a small second loss, of weight 0.01 as in the paper's 2B model, that keeps experts about equally busy. *Keeping
+# everybody busy*, below, takes it apart. It is not in the losses that are printed.
 
 # %%
 rows = []
@@ -305,7 +308,9 @@ figure(
 )
 
 # %% [markdown]
-# So at this size cutting buys nothing that we can see. The paper saw it at 2 billion parameters and 100 billion tokens:
+# So at this size cutting buys nothing that we can see. The paper saw it at 2 billion parameters and 100 billion tokens. (*Pile loss* is the loss on the
+# Pile, a public collection of text: lower is better. The other two are scores of benchmarks: higher is better. ×1.5 has experts 1.5 times as large, dense ×16
+# the width of all 16 at once.)
 
 # %% tags=["claim"]
 paper = {row["measure"]: row for row in tables.read("moe_2b")}
@@ -421,7 +426,7 @@ claim(
 
 # %% [markdown]
 # Two things to keep. The untrained router is above chance: subtract it before you call something learned. And specialisation by *domain* comes
-# first and then falls. These runs do not settle why: finer distinctions inside a domain, or the balance loss. Chapter 06 takes that loss apart.
+# first and then falls. These runs do not settle why: finer distinctions inside a domain, or the balance loss that they all follow. Chapter 06 takes that loss apart.
 #
 # ### On real text
 #
@@ -540,13 +545,14 @@ print(f"how many are shared matters little: {published}")
 claim("there too a routed one cannot replace it", without - intact > 0.5)
 
 # %% [markdown]
-# Masking, too, was done there, and asked *which* model suffers more. Fig. 4 of the paper: fine-grained experts suffer more than GShard's, because
-# they repeat each other less. Ours:
+# Masking, too, was done there, and asked *which* model suffers more. Fig. 4 of the paper: fine-grained experts suffer more than those of a GShard
+# whose experts are 1.5 times as large, so that both begin with the same loss: they repeat each other less. Ours begin with about the same loss as well:
 
 # %% tags=["claim"]
 masking = {row["masked_sixteenths"]: row for row in tables.read("moe_masked")}
 print(
-    f"paper, 1/16 masked: {masking[1]['deepseekmoe']} against GShard's {masking[1]['gshard_x1.5']}"
+    f"paper, 1/16 masked (read off a chart): about {masking[1]['deepseekmoe']}, "
+    f"against about {masking[1]['gshard_x1.5']} of GShard x 1.5"
 )
 toys = {arm: six.mean(arm, "top 1/16 masked") for arm in ("top-2 of 16", "8 of 64", small)}
 print("ours, added to the loss:", ", ".join(f"{arm} {cost:+.2f}" for arm, cost in toys.items()))
@@ -571,7 +577,8 @@ show_source(balance.expert_balance, balance.device_balance)
 
 # %% [markdown]
 # Frequency times affinity: `f` counts how often an expert was chosen, over its even share, and has no slope; `P` is the mean affinity, and
-# has one. A crowded expert's affinity is pushed down, in proportion to its crowd. The device loss sums over the experts of a device first.
+# has one. A crowded expert's affinity is pushed down, in proportion to its crowd. The device loss first takes the mean of `f` and the sum of `P` over the experts of
+# a device.
 #
 # A wind tunnel: a router alone, with tokens that make some experts everybody's favourites. It follows one of the losses, and nothing else. *MaxVio* is by how much
 # the busiest exceeds the mean.

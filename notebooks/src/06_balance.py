@@ -82,6 +82,9 @@ who_keeps = predict(
 # %% [markdown]
 # ## By hand: a bias
 #
+# In V1 and V2 the affinities of a token are a softmax over all experts: one rises only at the cost of the others. V3 takes the *sigmoid* of each product by itself,
+# $s_i = 1 / (1 + e^{-u \cdot e_i})$ for the token $u$ and the vector $e_i$ of expert $i$: between 0 and 1, whatever the others are. Ours below are of that kind.
+#
 # Each expert has a bias, zero at first. A token chooses by *affinity plus bias*. After each step the bias of every crowded expert goes down
 # by `speed`, of every starved one up. That is all. The affinities stay as they are:
 
@@ -97,7 +100,8 @@ print("MaxVio after", ", ".join(f"{n} steps: {history[n]:.2f}" for n in (0, 100,
 
 # %% [markdown]
 # What does a chosen expert count for? Its affinity, over the sum of the chosen affinities. **The bias is not in it.** It opens and closes
-# doors; it does not turn the volume. This is the package's own, the code that runs:
+# doors; it does not turn the volume. This is the package's own, the code that runs. (`scale` multiplies all weights: 16 in V2's config, 2.5 in V3's. The papers' equations
+# do not show it.)
 
 # %%
 show_source(routing.route, balance.nudge, balance.load, balance.max_violation)
@@ -188,7 +192,7 @@ trap(
 # %% [markdown]
 # ## The losses
 #
-# V1 and V2 pull by gradient. For every expert take how often it was chosen, times its affinity, averaged over tokens; sum over experts. The count has no
+# V1 and V2 pull by gradient. For every expert take how often it was chosen, times its affinity (its share of all affinities of the token), averaged over tokens; sum over experts. The count has no
 # gradient, the affinity has: an expert that was chosen often is wanted less. `read` is False on padding; our rows have none.
 
 # %%
@@ -295,7 +299,7 @@ figure(
         {"on paper": note(plan)} | {name: note(e.counts, e.error) for name, e in exams.items()},
     ),
     "Five maps of clusters by experts. On paper, bias, none and the loss over the batch: few large squares, experts with clusters of their own. "
-    "The loss within texts: every expert serves every cluster. Frequent clusters are spread evenly over all experts; a rare one still has a favourite.",
+    "The loss within texts: most experts serve most clusters. Frequent clusters are spread over nearly all experts, though not evenly; a rare one still has a favourite.",
 )
 
 # %% [markdown]
@@ -649,8 +653,8 @@ figure(
 )
 
 # %% [markdown]
-# What does that save? A token travels out in FP8 and comes back in BF16; it crosses the slow network once for each other node and is handed on inside. Over the 4,096
-# tokens, one layer, V3's width of 7,168:
+# What does that save? A token travels out in FP8, one byte a number and a little for scales (chapter 08), and comes back in BF16, two bytes. It crosses the slow network once
+# for each other node and is handed on inside. Over the 4,096 tokens, one layer, V3's width of 7,168:
 
 # %% tags=["claim"]
 sent = {
@@ -730,7 +734,7 @@ print(tables.text([r for r in tables.read("loss_free") if r["rule"] in ("auxilia
                   ["model", "rule", "speed", "perplexity", "max_violation"]))  # fmt: skip
 
 # %% [markdown]
-# V3's report, section 4.5.3: validation losses by scope. And its table 5, without a loss and with one:
+# V3's report, section 4.5.3: validation losses by scope. And its table 5, without a loss and with one. (BPB is bits per byte: lower is better. The other rows are scores.)
 
 # %%
 print(

@@ -167,7 +167,7 @@ print({name: f"{bits:.1f} powers of two at full fineness" for name, bits in reac
 # Then comes an outlier: one entry far larger than all others. It sets the scale, and all others move towards zero.
 #
 # **Predict first.** The others are about 1. From which size on does one outlier cost them a tenth of themselves? Sizes are tried in steps of about three: 1, 3.2, 10, 32, 100 and so on.
-# (INT8, whole numbers from -127 to 127, is shown beside it.)
+# (Measured as a length: the root of the mean square of what changed, over that of what was there. INT8, whole numbers from -127 to 127, is shown beside it.)
 
 # %% tags=["predict"]
 breaks_int8 = predict(
@@ -260,7 +260,7 @@ claim("V3's weight blocks come out exactly", [float(out[i, j]) for i, j in place
 # %% [markdown]
 # Which shape of block helps against which outlier? A single entry spoils one tile. A token whose numbers are all large spoils nobody else. A
 # channel that is large in every token spoils a tile in each of them: tiles do not solve that. Here it is one tile of
-# four, so half of the size is lost; a token of V3 has 56 tiles.
+# four: a quarter of the squares, and the root of a quarter is one half. A token of V3 has 56 tiles: there it would be the root of 1/56, 13 %.
 
 # %% tags=["claim"]
 tiled = {where: [run["E4M3, 1 x 128 tiles"][-1] for run in harm[where]] for where in harm}

@@ -2,7 +2,7 @@
 # # 10 grpo. Can a model teach itself to reason from right and wrong alone?
 #
 # R1-Zero was never shown how to reason. It was asked questions, and told afterwards whether its answers were right.
-# Its answers grew longer, and its score on a mathematics contest rose from 16 to 78 of 100.
+# Its answers grew longer, and its score on a mathematics contest, AIME 2024, rose from 16 to 78 of 100.
 #
 # This chapter does the same to a model of a tenth of a million parameters, with sums of two-digit numbers, in less than a minute.
 # Then it asks what was learned: something new, or only to be surer of what was there?
@@ -145,7 +145,7 @@ claim(
 # ## By hand: advantages
 #
 # Ask one question several times. How good was each answer, compared with its siblings? That is the whole idea of GRPO: the mean of the
-# group stands in for the critic that other methods train beside the model.
+# group stands in for the critic that other methods, such as PPO, train beside the model.
 
 
 # %%
@@ -184,7 +184,8 @@ claim(
 # ## The loss
 #
 # Some words first. The *policy* is the model that practises, and a *rollout* is an answer that it sampled. REINFORCE is the oldest rule of this kind: push
-# each token by its advantage. The *KL* divergence says in nats how far the policy's distribution has gone from the base's; chapter 12 works it out.
+# each token by its advantage. The *KL* divergence says in nats how far the policy's distribution has gone from the base's; chapter 12 works it out. The *entropy* says
+# how undecided the policy is: its own mean surprise, in nats, at the tokens that it draws; 0 if it always takes the same ones.
 #
 # Every written token carries its rollout's advantage. A token that grew more likely since it was sampled has a ratio above 1.
 # The loss pushes good tokens up and bad ones down, until the ratio leaves the clip. A KL term keeps the policy near the base.
@@ -367,6 +368,9 @@ print(tables.text(tables.read("r1_zero_curve"), ["step", "aime_pass1"]))
 print()
 print(tables.text(tables.read("grpo"), ["setting", "deepseekmath_7b", "r1_zero", "r1_first_rl"]))
 
+# %% [markdown]
+# Note the clip: R1 reports 10, where we take 0.2. A ratio never falls below 0, so the lower bound, -9, never holds, and the upper one only from a ratio of 11 on.
+
 
 # %% tags=["trap"]
 def loss_at_first(policy):
@@ -506,7 +510,9 @@ trap(
 )
 
 # %% [markdown]
-# What DAPO's authors measured when they added one change after the other (Qwen2.5-32B, AIME 2024):
+# What DAPO's authors measured when they added one change after the other (Qwen2.5-32B, AIME 2024). *Overlong* answers are cut off at the limit of length: filtering leaves
+# them out of the loss, the soft punishment takes reward away as an answer comes near the limit. Clip-higher is the 0.28 above, the token-level loss is
+# `mean_of_tokens`, dynamic sampling is `refill`.
 
 # %%
 print(tables.text(tables.read("dapo"), ["step", "aime24_avg32"]))
@@ -636,12 +642,12 @@ quiz(
             abs(float(package.sum())) < 1e-3,
         ),
         Question(
-            "A token has a positive advantage, and its ratio is 1.3 with a clip of 0.2. Its gradient?",
+            "A token has a positive advantage, and its ratio is 1.3 with a clip of 0.2. Its gradient, without the KL term?",
             "0.",
             "The clipped gain is the smaller one, and it does not depend on the policy any more.",
             {
                 "Positive, but smaller.": "The minimum takes the clipped gain, which is constant.",
-                "Negative.": "Nothing pulls it back but the KL term.",
+                "Negative.": "Only the KL term could pull it back.",
             },
             viz_grpo.clipping(ratio=1.3).axes[0].get_legend().get_texts()[-1].get_text()
             == "no gradient",

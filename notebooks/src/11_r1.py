@@ -436,8 +436,8 @@ every("both go from below 0.3 right to above 0.8, sampled",
 # %% [markdown]
 # ## Where does the mixing come from?
 #
-# Two stories are told about it. *It appears*, because reasoning in two languages is better. Or *it grows* from what the base does already, because nothing
-# holds it. They predict different things for a base whose library never mixed.
+# Two stories are told about it. *It appears*, because reasoning in two languages is better. Or *it grows* from what the base does already, and nothing
+# holds it back. They predict different things for a base whose library never mixed.
 
 # %% tags=["predict"]
 source = predict(
@@ -586,11 +586,14 @@ trap(
 
 # %% tags=["trap"]
 helped = stored.mean("R1-Zero", "sampled") - stored.mean("R1-Zero of it", "sampled")
+pairs = zip(stored.of("base", "language"), stored.of("R1-Zero", "language"), strict=True)
+lost = [before - after for before, after in pairs]
 trap(
     "A model mixes languages because that helps it to reason.",
     helped > 0.03,
-    "Not here: mixed workings were read as often right as pure ones, a base that never read any does not begin to mix and ends as often right, and "
-    "where nobody looks the share drifts. For R1-Zero nobody has shown which it is.",
+    "Not here, by what came out: mixed workings were read as often right as pure ones, and a base that never read any does not begin to mix and ends as often right. "
+    f"Where nobody looks, the share of the question's language falls by {min(lost):.2f} to {max(lost):.2f} in the stored seeds. Chance alone would let it rise in some, so "
+    "something pushes, and we have not found what. For R1-Zero nobody has shown which it is.",
 )
 
 # %% [markdown]
@@ -773,7 +776,7 @@ quiz(
             abs(dipped) < 0.05,
         ),
         Question(
-            "Right and half mixed, or wrong and pure: from which weight of the language reward on does the second earn more?",
+            "Right and half mixed, or wrong and pure: above which weight of the language reward does the second earn more?",
             "2",
             "1 + w/2 against 0 + w.",
             {

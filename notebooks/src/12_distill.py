@@ -407,7 +407,8 @@ for arm in ("soft", "on-policy"):
         )
 
 # %% [markdown]
-# Soft lessons hold more than words, and the gain over words is small here. Sampled, it has the same sign in every seed; greedy, it is inside the noise. Why small? The teacher's
+# Soft lessons hold more than words, and the gain over words is small here. It has the same sign in every seed, and greedy it is half of what it is sampled. (Both lie inside the
+# band of the tables, which is made of all arms together.) Why small? The teacher's
 # answers are nearly the same text each time: at most tokens its distribution is one word, and then the two lessons are equal.
 #
 # On-policy lessons make the samples better than raw ones do, and the likeliest answers hardly or not: the student grows surer. That is what a seeking
@@ -479,7 +480,7 @@ claim(
 )
 
 # %% [markdown]
-# Yes. The likeliest answers gain after raw lessons, too. After verified ones they hardly move: there was little room.
+# Yes. The likeliest answers gain after raw lessons, too, in every seed. After verified ones they hardly move: there was little room.
 #
 # R1's students stopped after their lessons: they had no reinforcement stage (R1, section 2.4).
 #

@@ -92,8 +92,8 @@ claim(
 # %% [markdown]
 # ## 3. Turn neighbours (15 minutes)
 #
-# The chapter turned number $i$ with number $i + d/2$, as Llama does. DeepSeek-V2 and V3 turn neighbours: numbers $2i$ and
-# $2i + 1$ are a pair. Pair $i$ turns by $\theta^{-2i/d}$ radians per position:
+# The chapter turned number $i$ with number $i + d/2$, as Hugging Face's Llama and DeepSeek LLM do. DeepSeek-V2 and V3 turn neighbours: numbers
+# $2i$ and $2i + 1$ are a pair. Pair $i$ turns by $\theta^{-2i/d}$ radians per position:
 #
 # $$(a, b) \mapsto (a \cos\varphi - b \sin\varphi,\; a \sin\varphi + b \cos\varphi)$$
 #

@@ -119,7 +119,7 @@ claim(
 # %% [markdown]
 # ## 5. Explain: why is no batch even? (15 minutes)
 #
-# Imagine a perfect router: every expert is equally likely. 1,024 tokens choose 2 of 16 experts.
+# Imagine a perfect router: every expert is equally likely. 1,024 tokens choose 2 different ones of 16 experts.
 #
 # Write a dictionary: `"mean"`, how many tokens an expert gets on average; `"spread"`, the standard deviation of that number from batch to batch, to one decimal; `"batches"`, how many batches must be
 # counted together until the spread is a hundredth of the mean; and `"because"`: a sentence, with mean and spread in it, on why MaxVio of one batch is never 0.

@@ -49,7 +49,7 @@ def claims(attempt: Attempt, g: torch.Generator) -> Iterator[Claim]:
         "numbers 2i and 2i + 1 turn together, and touch no others",
         not bool(elsewhere.abs().max() > 1e-6),
         "this is the layout of V2 and V3: neighbours are a pair, and stay neighbours (stack and "
-        "flatten, not cat). Llama pairs i with i + d/2.",
+        "flatten, not cat). Hugging Face's Llama pairs i with i + d/2.",
     )
     yield Claim(
         "at position 0 nothing turns",
