@@ -22,7 +22,7 @@ from minids import durable
 from minids.config import ModelConfig
 from minids.durable import CheckpointError
 from minids.model.rope import frequencies, rotary
-from minids.model.transformer import Transformer
+from minids.model.transformer import Transformer, uncompiled
 from minids.plain import decode, encode
 
 FORMAT = 1
@@ -68,10 +68,11 @@ def save(
             "Go on from there, or save to another folder"
         )
     state = None if optimizer is None else optimizer.state_dict()
+    weights = uncompiled(model).state_dict()
     noted: dict[str, Any] = {"format": FORMAT, "step": step}
     noted["config"] = encode(model.c, "config", {})
     tensors: dict[str, dict[str, Tensor]] = {part: {} for part in PARTS}
-    for part, value in zip(PARTS, (model.state_dict(), state, extra), strict=True):
+    for part, value in zip(PARTS, (weights, state, extra), strict=True):
         noted[part] = encode(value, part, tensors[part])
 
     def fill(where: Path) -> dict[str, Any]:

@@ -368,6 +368,13 @@ def test_a_full_disk_costs_the_new_checkpoint_only(tmp_path, monkeypatch, before
     assert load(tmp_path).step == 9
 
 
+def test_a_compiled_model_is_saved_as_the_model_that_it_is(tmp_path):
+    model = Transformer(preset("toy-llama"), seed=1)
+    save(tmp_path, torch.compile(model, backend="eager"), step=1)
+    found = build(load(tmp_path)).state_dict()
+    assert all(torch.equal(found[name], w) for name, w in model.state_dict().items())
+
+
 def test_kills_and_real_write_errors_lose_nothing(tmp_path):
     """A process of its own: see checkpoint_kills.py, which kills saves at every moment."""
     script = Path(__file__).with_name("checkpoint_kills.py")

@@ -1,5 +1,6 @@
 """The command line: what each command prints, refuses, and never does."""
 
+import dataclasses
 import errno
 import inspect
 import json
@@ -471,9 +472,9 @@ def book(tmp_path):
 @pytest.fixture
 def mute(monkeypatch):
     """Runs show no samples: they take most of the time of a run of a few steps."""
-    from minids.cli import progress
+    from minids.cli import samples
 
-    monkeypatch.setattr(progress, "samples", lambda *_: [])
+    monkeypatch.setattr(samples, "samples", lambda *_: [])
 
 
 def weights(folder):
@@ -501,6 +502,24 @@ def test_training_learns_a_text_that_repeats(tmp_path, book):
     ran = run("train", "toy-llama", "--text", book, "--steps", 40, "--out", tmp_path / "a", *TINY)
     costs = float(ran.output.split("costs it ")[1].split()[0])
     assert costs < 2.0, "a uniform guess of 1,024 tokens costs more than 2.5 bits a byte"
+
+
+def test_a_head_may_be_wider_than_the_vocabulary_and_unseen_text_is_read_in_pieces():
+    from minids.cli.samples import bits_of_unseen, samples
+    from minids.model.transformer import Transformer
+    from minids.presets import preset
+    from minids.text.tokenizer import default_tokenizer
+
+    tokenizer, text = default_tokenizer(), "The quick brown fox jumps over the lazy dog. " * 60
+    model = Transformer(
+        dataclasses.replace(preset("toy-llama"), vocab=40 * tokenizer.vocab, context=32)
+    )
+    [(prompt, answer)] = samples(model, tokenizer, [text[:20]], temperature=5.0)
+    assert prompt == text[:20] and isinstance(answer, str)
+    whole, pieces = (
+        bits_of_unseen(model, tokenizer, text, length=16, rows=7, at_once=n) for n in (64, 3)
+    )
+    assert pieces == pytest.approx(whole, rel=1e-6)
 
 
 def test_the_bar_shows_loss_bits_speed_and_time_left():

@@ -45,9 +45,10 @@ print(torch.equal(a.tokens, b.tokens), float((a.logp - b.logp).abs().max()) < 1e
 digits = Weighed(lambda problem, response: sum(map(str.isdigit, response)) / 6, 1.0)
 steps = []
 for way in (lambda model: model, traced):
-    [step] = grpo(
+    _, step = grpo(
         way(newborn(recipe, seed=0)), problems("add-2", seed=0), alphabet(), {"digits": digits},
-        steps=1, settings=Settings(prompts=4, group=4, max_new=6, lr=0.01),
+        steps=2, settings=Settings(prompts=4, group=4, max_new=6, lr=0.01, refresh=1),
+        reference=newborn(recipe, seed=0),
     )
     steps.append(step)
 a, b = steps

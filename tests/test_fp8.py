@@ -3,6 +3,7 @@
 import pytest
 import torch
 from torch import nn
+from torch.distributed.device_mesh import DeviceMesh
 from torch.nn import functional as F
 
 from minids.model import fp8
@@ -14,7 +15,9 @@ from minids.model.transformer import Transformer
 from minids.presets import preset
 from minids.text.batches import packed
 from minids.train.loop import fit
+from minids.train.parallel import spread
 from minids.train.update import adamw
+from minids.train.world import World
 
 SMALL = Recipe(size=16)
 HOPPER = torch.cuda.is_available() and has_fp8("cuda", TILE)
@@ -217,6 +220,20 @@ def test_bf16_for_the_rest_leaves_the_fp8_products_alone():
     with products("bf16"):
         inside = layer(x)
     assert torch.equal(inside, layer(x))
+
+
+def test_a_model_that_several_processes_share_is_refused():
+    model = Transformer(preset("toy-v3"))
+    model.embed.weight.full_tensor = lambda: model.embed.weight
+    with pytest.raises(ValueError, match="spread over several processes: call to_fp8 before"):
+        to_fp8(model)
+
+
+def test_experts_in_fp8_are_not_spread():
+    model = Transformer(preset("toy-v3"))
+    to_fp8(model, Recipe(size=16))
+    with pytest.raises(ValueError, match="experts in FP8 work in one process"):
+        spread(model, World(rank=0, size=2, mesh=DeviceMesh.__new__(DeviceMesh)))
 
 
 def test_calling_it_again_changes_the_recipe():

@@ -1,6 +1,7 @@
 """Multi-token prediction: who sees what, what it weighs, what it leaves alone, and its loss."""
 
 from dataclasses import replace
+from itertools import islice
 
 import pytest
 import torch
@@ -8,6 +9,7 @@ from torch.nn import functional as F
 
 from minids import accounting, checkpoint
 from minids.config import GQAConfig, ModelConfig
+from minids.decode.speculative import speculate
 from minids.model import mtp
 from minids.model.layers import init_weights, rms_norm_written_out
 from minids.model.mtp import MTP, Module, main_weights, swap_order
@@ -19,6 +21,7 @@ from minids.text.batches import Batch, padded
 from minids.train.gradients import add_gradients
 from minids.train.loop import fit
 from minids.train.mtp import V3_WEIGHTS, fit_mtp, mtp_loss, mtp_losses
+from minids.train.update import adamw
 from minids.weights import mtp_weights, to_hf_weights
 
 KINDS = ("deepseek-llm-7b", "deepseek-llm-67b", "deepseek-v2-lite", "deepseek-v3")
@@ -325,6 +328,34 @@ def test_phases_are_one_run_like_any_other(given):
         model = tiny("deepseek-llm-7b", 1).float()
         runs.append([(s.loss, s.grad_norm) for s in make(model)])
     assert runs[0] == runs[1]
+
+
+@pytest.mark.parametrize("stop", [0, 2, 4, 6])
+def test_a_run_goes_on_where_it_stopped_in_its_phase(stop):
+    def run(model, optimizer, **given):
+        phases = ((0.5, 0.3), (0.5, 9.0), (1.0, 0.1))
+        options = {"steps": 6, "weights": phases, "optimizer": optimizer} | given
+        return fit_mtp(model, lambda i: batch(seed=i), **options)
+
+    whole = [model := tiny("deepseek-llm-7b", 1).float(), adamw(model)]
+    parts = [model := tiny("deepseek-llm-7b", 1).float(), adamw(model)]
+    expected = [(s.i, s.loss, s.grad_norm) for s in run(*whole)]
+    first = list(islice(run(*parts), stop))
+    found = [(s.i, s.loss, s.grad_norm) for s in [*first, *run(*parts, start=stop)]]
+    assert found == expected
+    with pytest.raises(ValueError, match="start=7 must lie between 0 and steps=6"):
+        run(*parts, start=7)
+
+
+def test_modules_keep_sums_in_full_precision_where_products_are_narrow():
+    model = tiny("deepseek-v3", 2).float()
+    tokens, targets = text()
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+        hidden = model(tokens).hidden
+        ahead = model.ahead(hidden, targets)
+        written = speculate(model.main, model, [[1, 2], [3]], 6)
+    assert {hidden.dtype, *(depth.hidden.dtype for depth in ahead)} == {torch.float32}
+    assert [len(row) for row in written.answers] == [6, 6]
 
 
 def test_modules_learn_to_look_ahead_and_the_gradient_reaches_the_model():

@@ -12,6 +12,7 @@ from minids.huggingface import from_hf, to_hf
 from minids.presets import DATA, PRESETS, preset, shrink
 
 V3 = json.loads((DATA / "configs" / "deepseek-v3.json").read_text())
+V2 = json.loads((DATA / "configs" / "deepseek-v2.json").read_text())
 LLAMA = json.loads((DATA / "configs" / "deepseek-llm-7b-base.json").read_text())
 
 
@@ -85,6 +86,27 @@ def test_a_wrong_field_is_refused_by_name(change, says):
 def test_a_missing_field_is_named(field):
     with pytest.raises(ConfigError, match=f"{field} is missing"):
         from_hf({k: v for k, v in V3.items() if k != field})
+
+
+@pytest.mark.parametrize(
+    ("source", "field"),
+    [
+        (V3, "q_lora_rank"),
+        (V3, "n_shared_experts"),
+        (V2, "q_lora_rank"),
+        (V2, "n_shared_experts"),
+        (LLAMA | {"model_type": "mistral", "sliding_window": None}, "num_key_value_heads"),
+    ],
+)
+def test_a_field_is_needed_where_its_class_takes_what_nobody_would_guess(source, field):
+    from_hf(source)
+    with pytest.raises(ConfigError, match=f"{field} is missing"):
+        from_hf({k: v for k, v in source.items() if k != field})
+
+
+def test_v2s_class_divides_no_weights_by_their_sum():
+    with pytest.raises(ConfigError, match="norm_topk_prob=True is not supported"):
+        from_hf(V2 | {"norm_topk_prob": True})
 
 
 def test_fields_that_say_what_is_built_anyway_change_nothing():

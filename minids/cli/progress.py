@@ -1,4 +1,4 @@
-"""What a run of `minids train` shows while it works, and what it leaves behind when it ends."""
+"""What a run of `minids train` shows while it works, and how it ends."""
 
 import os
 import signal
@@ -8,19 +8,16 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-import torch
 import typer
 from tqdm import tqdm
 
 from minids.cli.run_folders import again, resume_line
 from minids.cli.runs import Run, save
-from minids.decode.sample import generate
-from minids.model.transformer import Transformer
+from minids.cli.samples import tell
 from minids.study.watch import watch
-from minids.text.batches import packed, stream, windows
-from minids.text.tokenizer import Tokenizer
+from minids.text.batches import packed
 from minids.train.compiled import compiled
-from minids.train.loop import Diverged, Step, evaluate, fit
+from minids.train.loop import Diverged, Step, fit
 from minids.train.losses import bits_per_byte
 from minids.train.schedule import multi_step
 
@@ -67,19 +64,10 @@ def carry_out(run: Run, *, save_every: int) -> int:
 
         model = in_one_piece(run.model, run.model.c, run.world.device)
     if run.world.leads:
-        _told(run, model)
+        tell(run, model)
         longer = f"{resume_line(run.folder, 'train')} --steps {2 * plan.steps}"
         typer.echo(f"\nsaved in {run.folder}. Longer: {longer}")
     return 0
-
-
-def _told(run: Run, model: Transformer) -> None:
-    """Say what the trained model makes of unseen text, and what it writes."""
-    unseen = run.corpus.held_out
-    bits = bits_of_unseen(model, run.tokenizer, unseen, length=run.plan.length)
-    typer.echo(f"text that it has not seen costs it {bits:.3f} bits per byte")
-    for prompt, answer in samples(model, run.tokenizer, openings(unseen)):
-        typer.echo("\n" + quoted(prompt, answer))
 
 
 def _silent(words: str, err: bool = False) -> None:
@@ -132,57 +120,3 @@ def stopping_after_this_step() -> Iterator[Callable[[], bool]]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-def bits_of_unseen(
-    model: Transformer, tokenizer: Tokenizer, text: str, *, length: int, rows: int = 64
-) -> float:
-    """Return the bits per byte that a text costs the model, from up to `rows` pieces of it."""
-    tokens = stream(tokenizer, [text])
-    length = min(length, len(tokens) - 1)
-    rows = min(rows, max(1, (len(tokens) - 1) // length))
-    loss = evaluate(model, [windows(tokens, length=length, n=rows)])
-    return bits_per_byte(loss, len(tokens) / len(text.encode()))
-
-
-def openings(text: str, n: int = 3, size: int = 40) -> list[str]:
-    """Return the first `size` characters of `n` places spread over a text, from a line's start."""
-    found = []
-    for i in range(n):
-        start = text.find("\n", i * len(text) // n) + 1
-        found.append(text[start : start + size] or text[:size])
-    return found
-
-
-def quoted(prompt: str, answer: str) -> str:
-    """Return a sample behind a bar at the margin; the prompt is bold where the terminal can."""
-    lines = (typer.style(prompt, bold=True) + answer).rstrip().split("\n")
-    return "\n".join(f"  | {line}" for line in lines)
-
-
-def samples(
-    model: Transformer,
-    tokenizer: Tokenizer,
-    prompts: list[str],
-    *,
-    tokens: int = 60,
-    temperature: float = 0.8,
-    seed: int = 0,
-) -> list[tuple[str, str]]:
-    """Return what the model writes after each prompt: pairs of prompt and continuation."""
-    device = model.embed.weight.device
-    room = model.c.context // 2
-    ids = [tokenizer.encode(prompt)[-room:] for prompt in prompts]
-    written = generate(
-        model,
-        ids,
-        min(tokens, room),
-        temperature=temperature,
-        stop=tokenizer.id("<|end|>"),
-        pad=tokenizer.id("<|pad|>"),
-        generator=torch.Generator(device).manual_seed(seed),
-    )
-    return [
-        (prompt, tokenizer.decode(answer).removesuffix("<|end|>"))
-        for prompt, answer in zip(prompts, written.answers(), strict=True)
-    ]

@@ -150,8 +150,11 @@ def to_fp8(model: nn.Module, recipe: Recipe = V3, *, keep: Sequence[str] = KEPT)
 
     Weights are shared with the layers they replace: an optimizer made before goes on. Layers whose
     last name is in `keep` stay as they are. Embedding, norms, router and attention core are no
-    linear layers, so they stay in any case. Calling it again changes the recipe.
+    linear layers, so they stay in any case. Calling it again changes the recipe. ValueError for a
+    model that several processes share, and for a single layer.
     """
+    if any(hasattr(weight, "full_tensor") for weight in model.parameters()):
+        raise ValueError("this model is spread over several processes: call to_fp8 before that")
     changed = []
     for name, part in list(model.named_modules()):
         last = name.rpartition(".")[2]

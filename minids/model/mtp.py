@@ -61,7 +61,8 @@ class Module(nn.Module):
     ) -> Float[Tensor, "b t d"]:
         """Return one vector a place from the hidden state of a depth and the next embedding."""
         pair = self.hidden_norm(hidden), self.embedding_norm(embedded)
-        return self.merge(torch.cat(pair[::-1] if self.embedding_first else pair, dim=-1))
+        merged = self.merge(torch.cat(pair[::-1] if self.embedding_first else pair, dim=-1))
+        return merged.to(hidden.dtype)  # autocast narrows products, and this begins a sum
 
     def forward(
         self,

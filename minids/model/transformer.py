@@ -6,7 +6,7 @@ or experts. `Output` carries all that a loss, a balancing rule or a decoder need
 axes: b batch, t tokens, d model width, v vocabulary
 """
 
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar, cast
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -123,6 +123,14 @@ class Transformer(nn.Module):
             return KVCache(batch, max_len, *widths, device=w.device, dtype=w.dtype)
         widths = (a.kv_rank, a.rope_dim)
         return LatentCache(batch, max_len, *widths, device=w.device, dtype=w.dtype)
+
+
+M = TypeVar("M", bound=nn.Module)
+
+
+def uncompiled(model: M) -> M:
+    """Return the model inside torch's compiler, if it is in one: there weights have other names."""
+    return cast(M, getattr(model, "_orig_mod", model))
 
 
 def _padding_mask(cache: Cache, start: int, end: int) -> Bool[Tensor, "b 1 t s"] | None:

@@ -22,7 +22,7 @@ import torch
 
 from minids.decode.sample import Share
 from minids.model.products import Products
-from minids.model.transformer import Transformer
+from minids.model.transformer import Transformer, uncompiled
 from minids.rl.rewards import Rewards
 from minids.rl.rollouts import Learnt, Scored, joined, roll_out
 from minids.rl.update import Settings as Settings
@@ -103,7 +103,7 @@ def grpo(
         began = time.perf_counter()
         generator = torch.Generator(model.embed.weight.device).manual_seed(_mixed(seed, i))
         if reference is not None and i and i % s.refresh == 0:
-            reference.load_state_dict(model.state_dict())
+            uncompiled(reference).load_state_dict(uncompiled(model).state_dict())
         scored = _gather(model, ask, codec, rewards, s, i, generator, kind, world)
         wrote = time.perf_counter() - began
         rate = s.lr * min((i + 1) / max(1, s.warmup), schedule(i) if schedule else 1.0)

@@ -11,6 +11,7 @@ target. They weigh nothing, and are counted: so a batch in parts has the gradien
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
+import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
@@ -71,32 +72,38 @@ def fit_mtp(
     lr: float = 3e-3,
     weight_decay: float = 0.1,
     betas: tuple[float, float] = (0.9, 0.95),
+    start: int = 0,
+    optimizer: torch.optim.Optimizer | None = None,
     **options: Any,
 ) -> Iterator[Step]:
     """Return `fit`'s generator for a model with modules: their loss by the weight of the phase.
 
     `parts` of a step has the terms as they were added, `mtp_1` for the first depth. `options` go
-    to `fit`. ValueError unless shares rise to 1.
+    to `fit`; to resume, give `start` and the `optimizer` as there. ValueError unless shares rise
+    to 1, or if `start` lies outside of the run.
     """
     shares = [share for share, _ in weights]
     if not shares or sorted(shares) != shares or shares[0] < 0 or shares[-1] != 1:
         raise ValueError(f"weights={weights}: give shares that rise to 1, each with its weight")
-    optimizer = adamw(model, lr=lr, weight_decay=weight_decay, betas=betas)
+    if not 0 <= start <= steps:
+        raise ValueError(f"start={start} must lie between 0 and steps={steps}, the whole run")
+    if optimizer is None:
+        optimizer = adamw(model, lr=lr, weight_decay=weight_decay, betas=betas)
 
     def run() -> Iterator[Step]:
-        start = 0
+        done = start
         for share, weight in weights:
-            end = round(share * steps)
+            end = max(done, round(share * steps))
             yield from fit(
                 model,
                 batches,
                 steps=end,
-                start=start,
+                start=done,
                 lr=lr,
                 optimizer=optimizer,
                 extra_losses=mtp_loss(weight),
                 **options,
             )
-            start = end
+            done = end
 
     return run()

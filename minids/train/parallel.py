@@ -20,6 +20,7 @@ from torch.distributed.fsdp import FSDPModule, fully_shard
 from torch.distributed.tensor import DTensor
 
 from minids.config import ModelConfig
+from minids.model.fp8 import Fp8Experts
 from minids.model.moe import MoE
 from minids.model.transformer import Block, Transformer
 from minids.train.expert_parallel import ExpertsApart, Group
@@ -33,13 +34,15 @@ def spread(model: M, world: World) -> M:
 
     Every process must come with the same weights. They may lie on the CPU: a device never holds
     more than its parts and one block. Names in `state_dict` stay as they were. A world without a
-    mesh moves the model and no more. Make the optimizer afterwards.
+    mesh moves the model and no more. Make the optimizer afterwards. ValueError for experts in FP8.
     """
     if world.mesh is None:
         return model.to(world.device)
     apart: set[nn.Parameter] = set()
     for layer in model.modules():
         if isinstance(layer, MoE):
+            if isinstance(layer.experts, Fp8Experts):
+                raise ValueError("experts in FP8 work in one process: leave to_fp8 out")
             layer.experts = ExpertsApart(layer.experts, world.mesh)  # type: ignore[assignment]
             apart |= set(layer.experts.parameters())
     blocks = [module for module in model.modules() if isinstance(module, Block)]

@@ -10,8 +10,9 @@ import typer
 from matplotlib.figure import Figure
 
 from minids import accounting
-from minids.cli.progress import bits_of_unseen, openings, quoted, samples, shown
+from minids.cli.progress import shown
 from minids.cli.runs import scaled
+from minids.cli.samples import bits_of_unseen, openings, quoted, samples
 from minids.model.products import Products
 from minids.model.transformer import Transformer
 from minids.presets import preset
