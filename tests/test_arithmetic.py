@@ -12,7 +12,7 @@ from minids.text.alphabet import Alphabet, alphabet
 from minids.text.arithmetic import LEVELS, Problem, is_held_out, problems
 from minids.text.expressions import LONGEST, reach, work_out
 from minids.text.lessons import Lessons, asked, lesson, taught, told
-from minids.text.spoken import LANGUAGES, number
+from minids.text.spoken import LANGUAGES, Step, number, say
 from minids.text.tokenizer import SPECIAL, default_tokenizer
 from minids.text.working import Mistakes, guess, work
 
@@ -188,6 +188,13 @@ def test_working_in_words_by_hand():
 )  # fmt: skip
 def test_numbers_in_words(n, english, chinese):
     assert number(n, "english") == english and number(n, "chinese") == chinese
+
+
+def test_division_in_chinese_names_the_divisor_first():
+    eight_by_four = Step((8, "/", 4), 2)
+    assert say(eight_by_four, "english") == "eight over four is two"
+    assert say(eight_by_four, "chinese") == "四除八得二"
+    assert say(Step((8, "-", 4), 4), "chinese") == "八减四得四"
 
 
 @pytest.mark.parametrize("language", LANGUAGES)

@@ -204,6 +204,15 @@ def test_tokens_take_turns_at_the_copies_of_an_expert():
     assert visited.int().tolist() == [[1, 0], [0, 1], [1, 0], [1, 0], [0, 1]]
 
 
+def test_turns_count_the_tokens_of_an_expert_and_not_of_the_batch():
+    placement = Placement(hosted=torch.tensor([[0, 1], [0, 2]]), n_nodes=1)
+    rows = [[0], [1]] * 10  # every second token chooses the expert that has two copies
+    visited = devices_visited(choosing(*rows, n_experts=3), placement)
+    assert visited[::2].sum(0).tolist() == [5, 5]
+    two = choosing([0, 1], [1, 0], [0, 2], [2, 0], n_experts=3)
+    assert devices_visited(two, placement).int().tolist() == [[1, 0], [1, 1], [1, 1], [0, 1]]
+
+
 def test_a_load_is_shared_by_the_copies():
     placement = Placement(hosted=torch.tensor([[0, 1], [0, 2]]), n_nodes=1)
     torch.testing.assert_close(

@@ -133,3 +133,8 @@ def test_accuracy_counts_right_answers_by_depth():
 
     found = needle.accuracy_by_depth(knows, 40, [0.0, 0.9], rows=9, seed=0, at_once=80)
     assert found == [0.0, 1.0]
+
+
+def test_a_depth_is_the_same_with_and_without_a_point():
+    whole, point = (needle.haystacks(4, 40, depth, seed=0).tokens for depth in (1, 1.0))
+    assert torch.equal(whole, point)

@@ -2,8 +2,14 @@
 
 from types import SimpleNamespace
 
+import pytest
+
+from minids.rl.grpo import Settings
+from minids.rl.zero import LONGEST, Recipe
 from minids.study import zero_lab
+from minids.text.alphabet import alphabet
 from minids.text.arithmetic import Problem
+from minids.text.lessons import Lessons, lesson
 
 PROBLEM = Problem("12+34", "46", "add-2")
 
@@ -31,3 +37,16 @@ def test_practice_ends_with_the_first_step_that_is_rewarded_enough():
 def test_a_run_that_is_never_rewarded_enough_ends_with_its_last_step():
     run = (SimpleNamespace(parts={"reward": 0.0}) for _ in range(3))
     assert len(zero_lab.until_enough(run)) == 3
+
+
+def test_a_recipe_leaves_room_for_the_longest_working_of_its_level():
+    lessons = Lessons(level="countdown", worked=1.0)
+    with pytest.raises(ValueError, match="countdown takes up to 40 tokens"):
+        Recipe(lessons=lessons)
+    recipe = Recipe(lessons=lessons, settings=Settings(max_new=LONGEST["countdown"]))
+    text = lesson(recipe.lessons, seed=0)
+    long = [[len(alphabet().encode(part, special=True)) for part in text(i)] for i in range(500)]
+    assert (
+        Recipe().settings.max_new < max(response for _, response in long) <= recipe.settings.max_new
+    )
+    assert max(map(sum, long)) <= recipe.config.context + 1  # the last token is only a target

@@ -13,7 +13,9 @@ from minids.cli.refusal import refuse, refusing_bad_input
 
 
 def bench(
-    what: Annotated[str, typer.Argument(help="train, decode, moe, mla, grpo, growth, import, gpu or course")],
+    what: Annotated[
+        str, typer.Argument(help="train, decode, moe, mla, grpo, growth, import, gpu or course")
+    ],
     as_json: Annotated[bool, typer.Option("--json", help="print the rows as JSON")] = False,
     save: Annotated[
         bool, typer.Option("--save", help="also keep them in data/results/bench, for the README")

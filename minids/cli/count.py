@@ -17,7 +17,12 @@ CONVENTIONS: tuple[accounting.Convention, ...] = ("head only", "both tables", "n
 
 
 def count(
-    model: Annotated[str, typer.Argument(help="a preset such as deepseek-v3 (a wrong one lists all), or a config.json")],
+    model: Annotated[
+        str,
+        typer.Argument(
+            help="a preset such as deepseek-v3 (a wrong one lists all), or a config.json"
+        ),
+    ],
     as_json: Annotated[bool, typer.Option("--json", help="print one JSON object")] = False,
     context: Annotated[
         int | None, typer.Option(help="tokens attended to, for the FLOPs; 4096 where it fits")

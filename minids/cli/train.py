@@ -15,7 +15,9 @@ def train(
     text: Annotated[
         Path | None, typer.Option(help="a text of yours (UTF-8); else what Python carries")
     ] = None,
-    steps: Annotated[int | None, typer.Option(help="length of the whole run; 400 on a laptop if not given")] = None,
+    steps: Annotated[
+        int | None, typer.Option(help="length of the whole run; 400 on a laptop if not given")
+    ] = None,
     resume: Annotated[Path | None, typer.Option(help="go on with the run in this folder")] = None,
     out: Annotated[Path | None, typer.Option(help="where to save; runs/MODEL if not given")] = None,
     scale: Annotated[
@@ -27,7 +29,10 @@ def train(
     lr: Annotated[float | None, typer.Option(help="learning rate at its highest")] = None,
     save_every: Annotated[int, typer.Option(help="steps between checkpoints")] = 100,
     compiled: Annotated[
-        bool, typer.Option("--compile", help="let torch compile it: a dense toy, one process, a long run")
+        bool,
+        typer.Option(
+            "--compile", help="let torch compile it: a dense toy, one process, a long run"
+        ),
     ] = False,
 ) -> None:
     """Train a model on text, with a checkpoint every so often, and show what it writes."""

@@ -27,6 +27,9 @@ from minids.train.loop import fit
 from minids.train.schedule import cosine
 from minids.train.world import World
 
+LONGEST = {"countdown": 40}
+"""Tokens of the longest worked answer, of levels that need more than the usual 32."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
@@ -46,6 +49,14 @@ class Recipe:
         default_factory=lambda: Settings(prompts=16, group=16, max_new=32, minibatches=2, lr=1.2e-3)
     )
     rewards: Rewards = field(default_factory=lambda: R1_ZERO)
+
+    def __post_init__(self) -> None:
+        wanted = LONGEST.get(self.lessons.level, 0)
+        if self.settings.max_new < wanted:
+            raise ValueError(
+                f"an answer of {self.lessons.level} takes up to {wanted} tokens: give "
+                f"settings=Settings(max_new={wanted}), not {self.settings.max_new}"
+            )
 
     @property
     def config(self) -> ModelConfig:

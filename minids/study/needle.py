@@ -81,7 +81,7 @@ def haystacks(rows: int, length: int, depth: float, *, seed: int, distractors: i
             f"depth={depth} must lie in 0..1, and length={length} must hold a needle and "
             f"{distractors} distractors: at least {2 * distractors + 7} tokens"
         )
-    g = chance("haystacks", seed, length, depth)
+    g = chance("haystacks", seed, length, float(depth))
     tokens = filler(rows, length, g)
     keys = torch.rand(rows, N_KEYS, generator=g).argsort(1)[:, : distractors + 1] + N_FILLER
     values = torch.rand(rows, N_VALUES, generator=g).argsort(1)[:, : distractors + 1]

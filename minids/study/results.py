@@ -124,10 +124,12 @@ class Results:
         from all arms, without what a seed does to all of them alike (see `noise.pooled`).
 
         With `runs` the band holds the mean of so many runs of the baseline, with seeds of their
-        own; 1 is one more run.
+        own; 1 is one more run. Then the baseline alone says how much runs differ: other arms ran
+        with the same seeds and the same luck.
         """
         paired = runs is None
-        noise = pooled([self.of(arm, metric) for arm in self.arms], paired=paired)
+        arms = self.arms if paired else self.arms[:1]
+        noise = pooled([self.of(arm, metric) for arm in arms], paired=paired)
         n = len(self.seeds)
         return Band(self.mean(self.arms[0], metric), *noise, n, n if runs is None else runs)
 

@@ -4,6 +4,7 @@ Colour is never alone: parts are hatched, bars carry their values.
 """
 
 from collections.abc import Mapping
+from itertools import cycle
 from typing import Any
 
 from matplotlib.axes import Axes
@@ -46,7 +47,7 @@ def parts(rows: Mapping[str, Mapping[str, float]]) -> Figure:
     names = list(dict.fromkeys(name for row in rows.values() for name in row))
     for at, row in enumerate(rows.values()):
         left = 0.0
-        for name, (colour, hatch) in zip(names, looks, strict=False):
+        for name, (colour, hatch) in zip(names, cycle(looks), strict=False):
             wide = row.get(name, 0.0)
             axes.barh(at, wide, left=left, color=colour, hatch=hatch, edgecolor="black", label=name)
             if wide > 0.9:

@@ -4,6 +4,7 @@ axes: n number of places visited, d devices
 """
 
 from collections.abc import Mapping, Sequence
+from itertools import cycle
 
 from jaxtyping import Float
 from matplotlib.figure import Figure
@@ -23,7 +24,7 @@ def visits(
     for axes, (title, shares), what in zip(grid, panels.items(), places, strict=True):
         width = 0.8 / len(shares)
         for i, ((name, share), (colour, hatch)) in enumerate(
-            zip(shares.items(), looks, strict=False)
+            zip(shares.items(), cycle(looks), strict=False)
         ):
             at = [n + (i - (len(shares) - 1) / 2) * width for n in range(len(share))]
             axes.bar(at, (share * 100).tolist(), width, color=colour, hatch=hatch, label=name)
@@ -42,7 +43,7 @@ def device_loads(loads: Mapping[str, Float[Tensor, " d"]]) -> Figure:
     figure = Figure(figsize=(8.4, 3.6))
     axes = figure.subplots()
     looks = (("#D55E00", "o", "--"), ("#0072B2", "D", "-"))
-    for (name, load), (colour, mark, line) in zip(loads.items(), looks, strict=False):
+    for (name, load), (colour, mark, line) in zip(loads.items(), cycle(looks), strict=False):
         sorted_ = (load / load.mean()).sort(descending=True).values
         axes.plot(range(1, len(load) + 1), sorted_, line, color=colour, marker=mark, label=name)
         axes.annotate(

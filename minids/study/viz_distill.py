@@ -127,7 +127,7 @@ def answers(length: int = 4096, prompt: int = 256) -> Figure:
     figure = Figure(figsize=(8.4, 3.2), layout="constrained")
     left, right = figure.subplots(1, 2)
     for axes, values, colour, hatch, unit, title in (
-        (left, [c.flops / 1e12 for c in costs.values()], BLUE, "", "TFLOPs", "to write it"),
+        (left, [c.flops / 1e12 for c in costs.values()], BLUE, "", "TFLOPs", "to read and write"),
         (right, [c.cache / 2**20 for c in costs.values()], ORANGE, "//", "MiB, 16 bits a number",
          "cache at its end"),
     ):  # fmt: skip
@@ -136,5 +136,5 @@ def answers(length: int = 4096, prompt: int = 256) -> Figure:
         axes.set(ylabel=unit, xlabel="model", ylim=(0, 1.15 * max(values)))
         axes.set_title(title)
         axes.tick_params(axis="x", labelsize=8)
-    figure.suptitle(f"One answer of {length:,} tokens")
+    figure.suptitle(f"One answer of {length:,} tokens to a question of {prompt:,}")
     return figure

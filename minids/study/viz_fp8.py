@@ -4,6 +4,7 @@ Colour is never alone: lines differ in dash and mark, points in shape.
 """
 
 from collections.abc import Mapping, Sequence
+from itertools import cycle
 
 import torch
 from jaxtyping import Bool, Float
@@ -78,7 +79,7 @@ def _error_lines(
     chosen: float | None,
     title: str,
 ) -> None:
-    for (name, values), (colour, mark, line) in zip(errors.items(), _LOOKS, strict=False):
+    for (name, values), (colour, mark, line) in zip(errors.items(), cycle(_LOOKS), strict=False):
         axes.plot(sizes, values, line, color=colour, marker=mark, markersize=5, label=name)
     if chosen is not None:
         axes.axvline(chosen, color=_GREY, linestyle=":", linewidth=1.2)
@@ -119,7 +120,7 @@ def sums(ks: Sequence[int], errors: Mapping[str, Sequence[float]], report: float
     """Draw the largest error of sums over their length; `report` is a level to compare with."""
     figure = Figure(figsize=(8.4, 4.0))
     axes = figure.subplots()
-    for (name, values), (colour, mark, line) in zip(errors.items(), _LOOKS, strict=False):
+    for (name, values), (colour, mark, line) in zip(errors.items(), cycle(_LOOKS), strict=False):
         axes.plot(ks, values, line, color=colour, marker=mark, label=name)
     axes.axhline(report, color=_GREY, linewidth=1, linestyle=":")
     axes.text(ks[0], report * 1.1, " reported for K = 4096", fontsize=9)
@@ -142,7 +143,7 @@ def gaps(clean: Results, spoiled: Results, bound: float) -> Figure:
     figure = Figure(figsize=(9.4, 3.8))
     axes = figure.subplots(1, 2)
     titles = ("Without outliers", "With planted outliers")
-    looks = dict(zip(clean.arms, _LOOKS, strict=False))
+    looks = dict(zip(clean.arms, cycle(_LOOKS), strict=False))
     for panel, results, title in zip(axes, (clean, spoiled), titles, strict=True):
         base = results.arms[0]
         for row, arm in enumerate(results.arms):

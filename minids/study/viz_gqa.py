@@ -1,6 +1,7 @@
 """Figures of chapter 02: losses beside their noise, what writing costs, what a cache weighs."""
 
 from collections.abc import Mapping, Sequence
+from itertools import cycle
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -51,7 +52,7 @@ def losses(results: Results, cache_bytes: Mapping[str, int]) -> Figure:
     axes = figure.subplots()
     band = results.band()
     axes.axhspan(band.low, band.high, color="#BBBBBB", alpha=0.4, label=f"noise: {band.holds}")
-    for arm, (color, mark, _) in zip(results.arms, _STYLES, strict=False):
+    for arm, (color, mark, _) in zip(results.arms, cycle(_STYLES), strict=False):
         x, values = cache_bytes[arm], results.of(arm)
         axes.scatter([x] * len(values), values, color=color, marker=mark, s=36, alpha=0.6)
         axes.scatter(x, results.mean(arm), color=color, marker="_", s=900, linewidth=2.5)
@@ -76,7 +77,7 @@ def writing(
     figure = Figure(figsize=(9.6, 3.9), layout="constrained")
     left, right = figure.subplots(1, 2)
     for axes, values in ((left, operations), (right, seconds)):
-        for (way, y), (color, mark, dash) in zip(values.items(), _STYLES[::3], strict=False):
+        for (way, y), (color, mark, dash) in zip(values.items(), cycle(_STYLES[::3]), strict=False):
             axes.plot(tokens, y, color=color, marker=mark, linestyle=dash, label=way)
         _log_log(axes, tokens)
         axes.set_xlabel("tokens written")
@@ -98,7 +99,7 @@ def one_step(
     """Draw tokens per second and cache over the context, a line for each number of key heads."""
     figure = Figure(figsize=(9.6, 3.9), layout="constrained")
     left, right = figure.subplots(1, 2)
-    for (heads, y), (color, mark, dash) in zip(cache_bytes.items(), _STYLES, strict=False):
+    for (heads, y), (color, mark, dash) in zip(cache_bytes.items(), cycle(_STYLES), strict=False):
         style = {"color": color, "marker": mark, "linestyle": dash, "label": _key_heads(heads)}
         left.plot(context, [b / 1e6 for b in y], **style)
         right.plot(context, [batch / s for s in seconds[heads]], **style)

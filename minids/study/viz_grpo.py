@@ -6,6 +6,7 @@ axes: r rollouts of one group
 """
 
 from collections.abc import Mapping, Sequence
+from itertools import cycle
 
 import torch
 from matplotlib.figure import Figure
@@ -128,7 +129,7 @@ def practice(steps: Sequence[Mapping[str, float]], title: str = "A run of GRPO")
     styles = ((BLUE, "-", "o"), (ORANGE, "--", "s"))
     words = {"kl": "KL", "flat_groups": "flat groups"}
     for axes, (names, unit) in zip(figure.subplots(2, 2).flat, PANELS, strict=True):
-        for name, (colour, dash, mark) in zip(names, styles, strict=False):
+        for name, (colour, dash, mark) in zip(names, cycle(styles), strict=False):
             values = [step[name] for step in steps]
             axes.plot(
                 range(1, len(steps) + 1), values, dash, color=colour, marker=mark,

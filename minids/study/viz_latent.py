@@ -4,6 +4,7 @@ Colour is never alone: marks and lines differ in shape, bars carry their values.
 """
 
 from collections.abc import Mapping, Sequence
+from itertools import cycle
 
 from matplotlib.figure import Figure
 
@@ -34,7 +35,7 @@ def position_errors(errors: Mapping[str, Sequence[float]]) -> Figure:
     figure = Figure(figsize=(8.4, 3.8))
     axes = figure.subplots()
     looks = (("#D55E00", "v", "-"), ("#0072B2", "D", "--"))
-    for (name, values), (colour, mark, line) in zip(errors.items(), looks, strict=False):
+    for (name, values), (colour, mark, line) in zip(errors.items(), cycle(looks), strict=False):
         shown = [max(value, 1e-17) for value in values]
         axes.plot(shown, line, color=colour, marker=mark, markersize=4, markevery=4, label=name)
     axes.set(yscale="log", ylim=(1e-18, 30))
@@ -125,7 +126,7 @@ def budget(
     figure = Figure(figsize=(8.4, 3.9))
     left, right = figure.subplots(1, 2, width_ratios=(3, 2))
     looks = (("#0072B2", "D", "-"), ("#999999", "o", "--"))
-    for (name, values), (colour, mark, line) in zip(errors.items(), looks, strict=False):
+    for (name, values), (colour, mark, line) in zip(errors.items(), cycle(looks), strict=False):
         left.plot(ranks, values, line, color=colour, marker=mark, markersize=4, label=name)
         lost = values[list(ranks).index(kv_rank)]
         left.plot(kv_rank, lost, "o", color=colour, markersize=12, fillstyle="none")

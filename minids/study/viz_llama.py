@@ -5,6 +5,7 @@ Colour is never alone: bars differ in hatching, lines in dashes and marks.
 
 import math
 from collections.abc import Mapping, Sequence
+from itertools import cycle
 
 from matplotlib.figure import Figure
 
@@ -70,7 +71,7 @@ def training(
     axes.plot(end, held_out, "*", color="#000000", markersize=13, label="held-out text, at the end")
     axes.axhline(uniform, color=GREY, linewidth=1)
     axes.text(end, uniform, "all tokens alike", va="bottom", ha="right", fontsize=9, color=GREY)
-    for (name, bits), (color, _, dash) in zip(programs.items(), STYLES[1:], strict=False):
+    for (name, bits), (color, _, dash) in zip(programs.items(), cycle(STYLES[1:]), strict=False):
         axes.axhline(bits, color=color, linestyle=dash, label=f"{name}, held-out text")
     axes.set(xlim=(0, 1.03 * end), ylim=(0, 1.08 * max(uniform, *means)))
     axes.set(xlabel="tokens read", ylabel="bits per byte (lower is better)")
@@ -122,7 +123,9 @@ def noise(
         band.low, band.high, color="#BBBBBB", alpha=0.45,
         label=f"noise: {band.holds}",
     )  # fmt: skip
-    for row, (values, (color, mark, _)) in enumerate(zip(arms.values(), STYLES, strict=False)):
+    for row, (values, (color, mark, _)) in enumerate(
+        zip(arms.values(), cycle(STYLES), strict=False)
+    ):
         axes.scatter(values, [row] * len(values), color=color, marker=mark, s=45, zorder=3)
         mean = math.fsum(values) / len(values)
         axes.plot([mean, mean], [row - 0.3, row + 0.3], color=color, linewidth=2.5, zorder=2)
@@ -146,14 +149,14 @@ def schedules(
     figure = Figure(figsize=(9.6, 3.8))
     left, right = figure.subplots(1, 2)
     names = list(factors)
-    for (name, line), (color, _, dash) in zip(factors.items(), STYLES, strict=False):
+    for (name, line), (color, _, dash) in zip(factors.items(), cycle(STYLES), strict=False):
         share = [i / len(line) for i in range(len(line))]
         left.plot(share, line, color=color, linestyle=dash, label=name)
     left.set(xlabel="share of the run", ylabel="learning rate, as a share of the peak")
     left.set(title="Schedules", ylim=(0, None))
     left.legend(fontsize=9)
     right.axhline(0, color=GREY, linewidth=1)
-    for (name, gap), (color, mark, dash) in zip(gaps.items(), STYLES[2:], strict=False):
+    for (name, gap), (color, mark, dash) in zip(gaps.items(), cycle(STYLES[2:]), strict=False):
         right.plot(
             list(gap), list(gap.values()), color=color, linestyle=dash, marker=mark, label=name
         )

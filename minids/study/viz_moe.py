@@ -4,6 +4,7 @@ Colour is never alone: cells carry hatches or numbers, lines and marks differ in
 """
 
 from collections.abc import Mapping, Sequence
+from itertools import cycle
 from math import comb
 
 from jaxtyping import Float
@@ -116,7 +117,7 @@ def growth(curves: Mapping[str, Mapping[int, Sequence[float]]], chance: float) -
     figure = Figure(figsize=(8.4, 3.6))
     axes = figure.subplots()
     looks = ((_BLUE, "o", "-"), (_GREEN, "s", "--"), (_RED, "^", "-."))
-    for (name, values), (colour, mark, line) in zip(curves.items(), looks, strict=False):
+    for (name, values), (colour, mark, line) in zip(curves.items(), cycle(looks), strict=False):
         steps = list(values)
         for seed in range(len(values[steps[0]])):
             axes.plot(steps, [values[s][seed] for s in steps], line, color=colour, alpha=0.35, lw=1)

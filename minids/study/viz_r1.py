@@ -4,6 +4,7 @@ Colours are Okabe and Ito's; every line and bar also has a marker or a hatch of 
 """
 
 from collections.abc import Mapping, Sequence
+from itertools import cycle
 
 import torch
 from matplotlib.axes import Axes
@@ -38,7 +39,9 @@ def drift(histories: Mapping[str, Sequence[Mapping[str, float]]]) -> Figure:
     figure = Figure(figsize=(9.0, 3.6), layout="constrained")
     panels = (("accuracy", "share of answers"), ("language", "share of words"))
     for axes, (name, unit) in zip(figure.subplots(1, 2), panels, strict=True):
-        for (run, steps), (colour, dash, mark) in zip(histories.items(), STYLES, strict=False):
+        for (run, steps), (colour, dash, mark) in zip(
+            histories.items(), cycle(STYLES), strict=False
+        ):
             values = _words(steps) if name == "language" else [step[name] for step in steps]
             axes.plot(
                 range(1, len(values) + 1), values, dash, color=colour, marker=mark,

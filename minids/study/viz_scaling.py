@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from itertools import cycle
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -22,7 +23,7 @@ def budgets(
     """
     figure = Figure(figsize=(9.6, 4.2))
     left, right = figure.subplots(1, 2, width_ratios=(3, 2))
-    for (budget, row), (color, mark, dash) in zip(runs.items(), STYLES, strict=False):
+    for (budget, row), (color, mark, dash) in zip(runs.items(), cycle(STYLES), strict=False):
         v = valleys[budget]
         ends = math.log(min(row)), math.log(max(row))
         x = [math.exp(ends[0] + (ends[1] - ends[0]) * i / 60) for i in range(61)]
@@ -65,7 +66,9 @@ def recipe(
     here = accounting.scaling_laws(budget)
     _advice(rate, budgets, [a.lr for a in advice], fitted)
     _advice(batch, budgets, [a.batch for a in advice], fitted)
-    for (name, (c, lr, tokens)), (color, mark, _) in zip(used.items(), STYLES[1:], strict=False):
+    for (name, (c, lr, tokens)), (color, mark, _) in zip(
+        used.items(), cycle(STYLES[1:]), strict=False
+    ):
         rate.scatter(c, lr, color=color, marker=mark, s=60, label=f"{name}, as trained", zorder=3)
         batch.scatter(c, tokens, color=color, marker=mark, s=60, zorder=3)
     for axes, value, words, below in (

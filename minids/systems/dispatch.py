@@ -72,9 +72,20 @@ def devices_visited(routing: Routing, placement: Placement) -> Bool[Tensor, "t d
     order = placement.hosted.flatten().argsort(stable=True)
     hosts = order // placement.hosted.shape[1]
     first = copies.cumsum(0) - copies
-    turn = torch.arange(len(experts))[:, None] % copies[experts]
+    turn = _rank(experts) % copies[experts]
     visited = torch.zeros(len(experts), placement.n_devices, dtype=torch.bool)
     return visited.scatter(1, hosts[first[experts] + turn], True)
+
+
+def _rank(experts: Int[Tensor, "t k"]) -> Int[Tensor, "t k"]:
+    """How many tokens have chosen the same expert before."""
+    flat = experts.flatten()
+    chosen = torch.bincount(flat)
+    rank = torch.empty_like(flat)
+    rank[flat.argsort(stable=True)] = torch.arange(len(flat)) - (
+        chosen.cumsum(0) - chosen
+    ).repeat_interleave(chosen)
+    return rank.view_as(experts)
 
 
 def nodes_visited(visited: Bool[Tensor, "t d"], n_nodes: int) -> Bool[Tensor, "t n"]:

@@ -1,4 +1,4 @@
-"""Problems of arithmetic without end, from 3+4 to "make 24 from 1, 3, 4, 6".
+"""Problems of arithmetic without end, from 3+4 to "make 24 from 1, 3, 7, 8".
 
 Problem i is a function of (level, seed, i). Every problem belongs for good either to training or
 to the held-out part, whatever its seed: what is decided is its content (7+5 goes where 5+7 goes).
@@ -22,7 +22,7 @@ TARGET = 24
 class Problem(NamedTuple):
     """A question and its answer, as texts, and the level it belongs to."""
 
-    question: str  # "47+38", "(3+4)*5", or "24=1,3,4,6" for countdown
+    question: str  # "47+38", "(3+4)*5", or "24=1,3,7,8" for countdown
     answer: str  # "85"; for countdown one of many right expressions
     level: str
 

@@ -22,8 +22,10 @@ class Step(NamedTuple):
 
 def say(step: Step, language: Language) -> str:
     """Return one step in words: "four plus three plus one is eight"."""
-    signs = _SIGNS[language]
-    words = [signs[p] if isinstance(p, str) else number(p, language) for p in step.parts]
+    signs, parts = _SIGNS[language], step.parts
+    if language == "chinese" and "/" in parts:
+        parts = parts[::-1]  # 四除八, "four divides eight", is 8 / 4
+    words = [signs[p] if isinstance(p, str) else number(p, language) for p in parts]
     return ("" if language == "chinese" else " ").join(
         [*words, signs["="], number(step.value, language)]
     )

@@ -7,8 +7,9 @@ Sums, differences and products go column by column, ones first, and say what is 
 expressions go step by step. A base model is one that has read many such workings with mistakes of
 two kinds. A *slip* hits any step at random, so that the most likely step stays the right one. A
 *habit* is systematic: the columns are found ones first and written down in that order, so that
-85 becomes 58, or signs are worked from left to right. Workings with a habit are all wrong in the
-same way, and picking the likeliest answer does not help.
+85 becomes 58, or signs are worked from left to right. Where a habit leads astray, it does so in the
+same way each time, and picking the likeliest answer does not help. A single column has no order, an
+expression may come out right from left to right, and countdown has no habit.
 """
 
 import random
@@ -26,7 +27,7 @@ from minids.text.spoken import Language, Step, say
 class Mistakes:
     """How often a working goes wrong; all are chances from 0 to 1.
 
-    slip    a step comes out 1 to 3 too high or too low
+    slip    a step comes out 1 to 3 too high or too low (a difference: round the ten)
     habit   columns are written in the order found; an expression is worked from left to right
     guess   an answer without working is wrong: mostly by ten, see `guess`
     """
