@@ -583,6 +583,8 @@ def test_submissions_are_named_by_their_folder_and_copies_of_jupyter_are_none(
         (tmp_path / name / "77.ipynb").write_text("no notebook")
     found = grade(tmp_path, root=root, workers=0)
     assert [graded.submission for graded in found] == ["ann/77.ipynb"]
+    found = grade(tmp_path / ".minids", root=root, workers=0)
+    assert [graded.submission for graded in found] == ["77.ipynb"], "who names it means it"
 
 
 def test_twelve_varied_submissions_get_what_they_earned(root: Path, tmp_path: Path) -> None:

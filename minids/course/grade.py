@@ -45,7 +45,11 @@ def grade(
     chosen = [secrets.randbelow(2**31) for _ in range(3)] if seeds is None else list(seeds)
     known = scripts(root)
     copies = {".ipynb_checkpoints", ".minids"}
-    paths = [path for path in sorted(folder.rglob("*.ipynb")) if not copies & set(path.parts)]
+    paths = [
+        path
+        for path in sorted(folder.rglob("*.ipynb"))
+        if not copies & set(path.relative_to(folder).parts)  # the folder itself may lie in one
+    ]
     tasks = [
         {
             "path": path,
