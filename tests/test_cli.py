@@ -762,6 +762,20 @@ def test_train_refuses_a_folder_that_holds_a_run_or_is_a_file(tmp_path, book):
 
 
 @pytest.mark.usefixtures("mute")
+def test_a_folder_with_a_run_of_another_command_names_no_command_that_would_refuse_it(tmp_path):
+    train = ("train", "toy-llama", "--steps", 1, "--scale", "smoke", "--out")
+    grpo = ("grpo", "--scale", "smoke", "--out")
+    assert run(*train, tmp_path / "t").exit_code == run(*grpo, tmp_path / "g").exit_code == 0
+    assert "(minids grpo --resume " in refused(*grpo, tmp_path / "g")
+    for command, folder in ((train, tmp_path / "g"), (grpo, tmp_path / "t")):
+        said = refused(*command, folder)
+        assert f"that `minids {command[0]}` cannot go on with" in said and "--resume" not in said
+    for file in (tmp_path / "t").glob("step-*/*.safetensors"):
+        file.write_bytes(b"damaged")
+    assert "already holds a run" in refused(*train, tmp_path / "t")
+
+
+@pytest.mark.usefixtures("mute")
 @pytest.mark.parametrize("command", ["train", "grpo"])
 def test_a_run_whose_folder_is_read_only_is_told_how_to_go_on(tmp_path, monkeypatch, command):
     """Not with --out, which a run that is resumed refuses."""

@@ -3,26 +3,51 @@
 import os
 import shlex
 import sys
+from collections import defaultdict
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
-from minids import checkpoint
+import torch
+from torch import Tensor
+
+from minids import checkpoint, durable
 from minids.cli.folders import refuse_unwritable
+from minids.plain import decode
 from minids.train.world import World
 
 if sys.platform != "win32":  # which has other locks: there, two runs in one folder go unnoticed
     import fcntl
 
 
-def refuse_used(folder: Path, command: str) -> None:
-    """Refuse a folder that holds a run, or that nothing can be written to."""
+def refuse_used(folder: Path, command: str, ours: Callable[[Any], bool]) -> None:
+    """Refuse a folder that holds a run, or that nothing can be written to.
+
+    `ours` tells by the extra of a checkpoint whether the command can go on with it.
+    """
     if folder.exists() and not folder.is_dir():
         raise ValueError(f"{folder} is a file: name a folder with --out")
-    if checkpoint.steps(folder):
+    latest = durable.latest(folder)
+    if latest is not None and ours(_extra(latest)):
         raise ValueError(
             f"{folder} already holds a run: go on with it ({resume_line(folder, command)}), "
             "or name another folder with --out"
         )
+    if latest is not None:
+        raise ValueError(
+            f"{folder} already holds a run that `minids {command}` cannot go on with: "
+            "name another folder with --out"
+        )
     refuse_unwritable(folder)
+
+
+def _extra(path: Path) -> Any:
+    """What a checkpoint holds beside a model, with empty tensors; None if it is damaged."""
+    unread = defaultdict[str, Tensor](lambda: torch.empty(0))
+    try:
+        return decode(durable.check(path)["extra"], unread)
+    except durable.CheckpointError:
+        return None
 
 
 def resume_line(folder: Path, command: str) -> str:

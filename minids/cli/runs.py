@@ -74,7 +74,7 @@ def fresh(
     config = find(name)
     shards = shards_for(config, world.size)
     folder = out or Path("runs") / config.name
-    refuse_used(folder, "train")
+    refuse_used(folder, "train", _is_a_plan)
     corpus, tokenizer = _read(text), default_tokenizer()
     plan = Plan(
         text=None if text is None else str(text.resolve()),
@@ -117,7 +117,7 @@ def resumed(
     from minids.train.sharded_checkpoint import look, resume
 
     saved = look(folder, world)
-    if not isinstance(saved.extra, dict) or not _is_a_plan(saved.extra):
+    if not _is_a_plan(saved.extra):
         raise ValueError(f"{folder} was not written by `minids train`, so it cannot be resumed")
     if model is not None and find(model) != saved.config:
         raise ValueError(f"{folder} holds {saved.config.name}, not {model}: leave the model out")
@@ -183,9 +183,9 @@ def scaled(kind: str | None = None) -> Scale:
     return Scale.auto(os.environ if kind is None else {"MINIDS_SCALE": kind})
 
 
-def _is_a_plan(extra: dict[str, Any]) -> bool:
+def _is_a_plan(extra: Any) -> bool:
     """Whether these are a plan's fields; older runs say nothing where there is a default."""
-    return set(extra) | set(Plan._field_defaults) == set(Plan._fields)
+    return isinstance(extra, dict) and {*extra, *Plan._field_defaults} == set(Plan._fields)
 
 
 def _read(text: Path | None) -> Corpus:

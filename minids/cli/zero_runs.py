@@ -7,7 +7,7 @@ every process has the whole model; they share what it reads, asks and learns fro
 
 from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 
@@ -52,7 +52,7 @@ def recipe_for(on: Scale) -> Recipe:
 def fresh(*, seed: int, on: Scale, world: World, out: Path | None = None) -> Run:
     """Return a run from the start; ValueError where the folder holds one already."""
     folder = out or Path("runs") / f"zero-{seed}"
-    refuse_used(folder, "grpo")
+    refuse_used(folder, "grpo", _is_ours)
     kind = world.told(fastest(world.device, exact=True))  # the clock decides: one for all
     take(folder, world)
     recipe = recipe_for(on)
@@ -64,7 +64,7 @@ def resumed(folder: Path, *, world: World, scale: str | None = None) -> Run:
     """Return the run saved in `folder`, to be gone on with; one that is done is tested again."""
     saved = checkpoint.load(folder)
     extra = saved.extra
-    if not isinstance(extra, dict) or set(extra) != EXTRA:
+    if not _is_ours(extra):
         raise ValueError(f"{folder} was not written by `minids grpo`, so it cannot be resumed")
     if scale not in (None, extra["kind"]):
         raise ValueError(f"{folder} was begun at scale {extra['kind']}: leave --scale out")
@@ -83,6 +83,10 @@ def resumed(folder: Path, *, world: World, scale: str | None = None) -> Run:
         recipe, extra["seed"], extra["kind"], extra["products"], model, base, optimizer,
         saved.step, Exam(*extra["before"]), extra["seconds"], folder, world,
     )  # fmt: skip
+
+
+def _is_ours(extra: Any) -> bool:
+    return isinstance(extra, dict) and set(extra) == EXTRA
 
 
 def save(run: Run, step: int, seconds: float) -> None:
