@@ -675,6 +675,7 @@ def test_a_full_disk_ends_the_run_and_names_what_is_left(tmp_path, book, monkeyp
 
 def test_a_full_disk_leaves_the_last_checkpoint_to_go_on_from(tmp_path, book, monkeypatch):
     from minids.cli import progress
+    from minids.cli.run_folders import resume_line
 
     kept = progress.save
 
@@ -687,7 +688,16 @@ def test_a_full_disk_leaves_the_last_checkpoint_to_go_on_from(tmp_path, book, mo
     given = ("--text", book, "--steps", 2, "--save-every", 1, "--out", tmp_path / "a b")
     ran = run("train", "toy-llama", *given, *TINY)
     assert ran.exit_code == 1
-    assert f"minids train --resume '{tmp_path / 'a b'}'" in ran.stderr
+    assert resume_line(tmp_path / "a b", "train") in ran.stderr
+
+
+@pytest.mark.parametrize(("system", "mark"), [("linux", "'"), ("darwin", "'"), ("win32", '"')])
+def test_the_line_that_goes_on_is_quoted_as_the_system_reads_it(monkeypatch, system, mark):
+    from minids.cli.run_folders import resume_line
+
+    monkeypatch.setattr(sys, "platform", system)
+    assert resume_line(Path("a b"), "train") == f"minids train --resume {mark}a b{mark}"
+    assert resume_line(Path("a"), "train") == "minids train --resume a"
 
 
 def test_a_run_that_diverges_says_what_to_try(tmp_path, book, monkeypatch):

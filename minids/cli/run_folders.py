@@ -2,6 +2,7 @@
 
 import os
 import shlex
+import subprocess
 import sys
 from collections import defaultdict
 from collections.abc import Callable
@@ -51,8 +52,9 @@ def _extra(path: Path) -> Any:
 
 
 def resume_line(folder: Path, command: str) -> str:
-    """Return the command that goes on with a run, as it can be pasted."""
-    return f"minids {command} --resume {shlex.quote(str(folder))}"
+    """Return the command that goes on with a run, as it can be pasted on this system."""
+    words = ["minids", command, "--resume", str(folder)]
+    return subprocess.list2cmdline(words) if sys.platform == "win32" else shlex.join(words)
 
 
 def again(folder: Path, command: str) -> str:
