@@ -3,7 +3,7 @@
 Python does not enforce annotations, and a `config.json` can say anything.
 """
 
-import math
+import sys
 
 
 class ConfigError(ValueError):
@@ -14,6 +14,11 @@ def require(condition: bool, message: str) -> None:
     """Raise ConfigError with the message unless the condition holds."""
     if not condition:
         raise ConfigError(message)
+
+
+def is_number(value: object) -> bool:
+    """Whether this is a finite number that a float can hold; True is none."""
+    return type(value) in (int, float) and abs(value) <= sys.float_info.max  # type: ignore[arg-type]
 
 
 def require_whole(config: object, least: int, *fields: str) -> None:
@@ -30,9 +35,8 @@ def require_number(config: object, *fields: str, zero: bool = False) -> None:
     """Raise ConfigError unless the fields hold finite numbers above 0, or 0, too, with `zero`."""
     for field in fields:
         value = getattr(config, field)
-        fits = type(value) in (int, float) and math.isfinite(value)
         require(
-            fits and (value > 0 or (zero and value == 0)),
+            is_number(value) and (value > 0 or (zero and value == 0)),
             f"{field}={value!r} must be a number, {'0 or more' if zero else 'above 0'}",
         )
 

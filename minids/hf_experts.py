@@ -27,7 +27,7 @@ def read_experts(read: Fields) -> MoEConfig | None:
             raise ConfigError(f"{given[0]} is set without n_routed_experts")
         return None
     method = fields["topk_method"] or "greedy"
-    if method not in _CHOICES:
+    if method not in list(_CHOICES):
         raise ConfigError(f"topk_method={method!r} is not one of {', '.join(_CHOICES)}")
     n_groups, kept = fields["n_group"] or 1, fields["topk_group"] or 1
     if method == "greedy" and n_groups > 1:

@@ -1,9 +1,10 @@
 """The fields of a `config.json`: every one is read, or known to say nothing, or refused."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from minids.config import ConfigError
+from minids.fields import is_number
 
 IGNORED = frozenset(
     "architectures attention_dropout auto_map aux_loss_alpha bos_token_id eos_token_id ep_size "
@@ -15,6 +16,41 @@ IGNORED = frozenset(
 """Fields that describe training, serving or the file itself, not the shape of the model."""
 
 
+def _is_size(value: object) -> bool:
+    return type(value) is int and 0 <= value < 10**18
+
+
+def _is_object(value: object) -> bool:
+    return isinstance(value, Mapping)
+
+
+def _is_list(value: object) -> bool:
+    return isinstance(value, list | tuple)
+
+
+_KINDS: tuple[tuple[str, Callable[[object], bool], str], ...] = (
+    (
+        "a whole number of at most 18 digits, 0 or more",
+        _is_size,
+        "hidden_size num_hidden_layers vocab_size max_position_embeddings intermediate_size "
+        "num_attention_heads num_key_value_heads head_dim kv_lora_rank q_lora_rank "
+        "qk_nope_head_dim qk_rope_head_dim v_head_dim first_k_dense_replace n_routed_experts "
+        "n_shared_experts num_experts_per_tok moe_intermediate_size n_group topk_group "
+        "num_nextn_predict_layers sliding_window",
+    ),
+    (
+        "a number",
+        is_number,
+        "rope_theta rms_norm_eps routed_scaling_factor relative_expert_size",
+    ),
+    ("fields in curly brackets", _is_object, "rope_scaling rope_parameters quantization_config"),
+    ("a list", _is_list, "layer_types"),
+)
+"""What is calculated with must be of its kind: Python's own errors would name no field."""
+
+_KIND_OF = {field: (fits, words) for words, fits, names in _KINDS for field in names.split()}
+
+
 class Fields:
     """A config.json being read: remembers which fields were used."""
 
@@ -23,20 +59,29 @@ class Fields:
         self.source = dict(self.left)
 
     def need(self, field: str) -> Any:
-        """Return the value of a field that every config has; ConfigError if it is missing."""
-        if field not in self.source:
+        """Return the value of a field that every config has; ConfigError if missing or null."""
+        if self.source.get(field) is None:
             raise ConfigError(f"{field} is missing: this is no complete config.json")
         return self.get(field, None)
 
     def get(self, field: str, default: Any) -> Any:
-        """Return the value of a field, or `default` if it is missing."""
+        """Return the value of a field, or `default` if it is missing.
+
+        ConfigError for a value of another kind than is calculated with. Where the default is a
+        number with a point, null is such a value.
+        """
         self.left.pop(field, None)
-        return self.source.get(field, default)
+        value = self.source.get(field, default)
+        if field in _KIND_OF and (value is not None or isinstance(default, float)):
+            fits, words = _KIND_OF[field]
+            if not fits(value):
+                raise ConfigError(f"{field}={value!r} must be {words}")
+        return value
 
     def expect(self, field: str, allowed: Collection[Any], why: str) -> None:
         """Refuse a field, where it is given, whose value is not among those `allowed`."""
         value = self.get(field, next(iter(allowed)))
-        if value not in allowed:
+        if value not in list(allowed):  # a list in the file has no hash
             raise ConfigError(f"{field}={value!r} is not supported: {why}")
 
     def refuse_the_rest(self) -> None:

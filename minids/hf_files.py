@@ -15,7 +15,7 @@ def read_fields(path: Path) -> dict[str, Any]:
     """Return the fields of a JSON file; ValueError names the file if it holds none."""
     try:
         fields = json.loads(path.read_text(encoding="utf-8-sig"))
-    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # a number of 5000 digits is a ValueError, too
         raise ValueError(
             f"{path} is not JSON: {error}. Was it downloaded as a whole? Get it again"
         ) from None

@@ -12,7 +12,7 @@ def refuse_windows(read: Fields) -> None:
     read.get("max_window_layers", None)
     used = read.get("use_sliding_window", model_type != "qwen2")
     narrow = window is not None and window < read.need("max_position_embeddings")
-    if set(kinds) - {"full_attention"} or (used and narrow):
+    if any(kind != "full_attention" for kind in kinds) or (used and narrow):
         raise ConfigError(
             f"sliding_window={window}: attention is not cut to a window here. Set it to null, and "
             f"max_position_embeddings to {window} or less, where the two are the same"

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from minids.config import ConfigError, Llama3RopeConfig, YarnConfig
+from minids.fields import is_number
 
 _FIELDS = {
     "default": "",
@@ -25,7 +26,10 @@ def read_scaling(
         return None
     kind = s.get("rope_type", s.get("type"))
     given = {k for k, v in s.items() if v is not None} - {"rope_type", "type", "rope_theta"}
-    unknown = sorted(given - set(_FIELDS.get(kind, " ".join(given)).split()))
+    if kind not in list(_FIELDS):
+        raise ConfigError(f"rope_scaling type {kind!r} is not supported: use yarn or llama3")
+    known = _FIELDS[kind].split()
+    unknown = sorted(given - set(known))
     if unknown:
         raise ConfigError(
             f"rope_scaling has unknown fields: {', '.join(unknown)}. Passed over they would change "
@@ -33,8 +37,9 @@ def read_scaling(
         )
     if kind == "default":
         return None
-    for field in ("factor", "original_max_position_embeddings"):
-        if kind in _FIELDS and not isinstance(s.get(field), int | float):
+    needed = known if kind == "llama3" else known[:2]  # the others may be missing
+    for field in (*needed, *sorted(given)):
+        if not is_number(s.get(field)):
             raise ConfigError(f"rope_scaling.{field}={s.get(field)!r} must be a number")
     if kind == "llama3":
         return Llama3RopeConfig(
@@ -43,8 +48,6 @@ def read_scaling(
             low_freq=s["low_freq_factor"],
             high_freq=s["high_freq_factor"],
         )
-    if kind != "yarn":
-        raise ConfigError(f"rope_scaling type {kind!r} is not supported: use yarn or llama3")
     return YarnConfig(
         factor=s["factor"],
         original=s["original_max_position_embeddings"],

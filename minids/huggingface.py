@@ -70,7 +70,8 @@ def _as_before_version_5(source: Mapping[str, Any]) -> dict[str, Any]:
     config what its class implies.
     """
     out = dict(source)
-    rope = out.pop("rope_parameters", None)
+    rope = Fields(source).get("rope_parameters", None)
+    out.pop("rope_parameters", None)
     if rope:
         for field, value in (("rope_theta", rope.get("rope_theta")), ("rope_scaling", rope)):
             if out.get(field) is None and value is not None:
@@ -109,7 +110,7 @@ def _attention(read: Fields) -> GQAConfig | MLAConfig:
     head_dim = read.get("head_dim", None)
     if head_dim is None:
         dim = read.need("hidden_size")
-        if dim % n_heads:
+        if not n_heads or dim % n_heads:
             raise ConfigError(
                 f"hidden_size={dim} does not split into num_attention_heads={n_heads}; "
                 "state head_dim"

@@ -137,7 +137,8 @@ def test_count_refuses_an_unknown_preset_and_lists_the_known_ones():
         ("[1, 2]", "holds a list"),
         ("{}", "hidden_size is missing"),
         (b"\xff\xfe\x00", "not JSON"),
-        ('{"hidden_size": "wide"}', "missing"),
+        ('{"hidden_size": 64}', "missing"),
+        pytest.param('{"hidden_size": 1' + "0" * 5000 + "}", "not JSON", id="5000 digits"),
     ],
 )
 def test_count_refuses_a_file_that_is_no_config(tmp_path, content, why):
@@ -149,12 +150,19 @@ def test_count_refuses_a_file_that_is_no_config(tmp_path, content, why):
 
 
 @pytest.mark.parametrize(
-    ("field", "value"), [("hidden_size", "wide"), ("num_hidden_layers", None), ("vocab_size", [1])]
+    ("field", "value"),
+    [
+        ("hidden_size", "wide"),
+        ("num_hidden_layers", None),
+        ("vocab_size", [1]),
+        pytest.param("intermediate_size", 10**310, id="310 digits"),
+    ],
 )
 def test_count_refuses_a_value_of_the_wrong_kind(tmp_path, field, value):
     path = tmp_path / "config.json"
     path.write_text(json.dumps(to_hf(preset("deepseek-llm-7b")) | {field: value}))
-    assert str(path) in refused("count", path)
+    said = refused("count", path)
+    assert str(path) in said and field in said
 
 
 def test_count_refuses_a_misspelt_field_by_name(tmp_path):

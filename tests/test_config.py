@@ -59,6 +59,7 @@ def spoilt(config, **fields):
         (lambda: replace(MODEL, norm_eps=float("inf")), "norm_eps=inf must be"),
         (lambda: replace(MODEL, init_std=-0.1), "init_std=-0.1 must be a number, 0 or more"),
         (lambda: spoilt(MODEL, init_std=True), "init_std=True must be"),
+        (lambda: replace(MODEL, norm_eps=10**310), "norm_eps=10*0 must be a number"),
         (lambda: YarnConfig(factor=0, original=9), "factor=0 must be a number, above 0"),
         (lambda: YarnConfig(factor=2.0, original=0), "original=0 must be a whole number"),
         (lambda: YarnConfig(factor=2.0, original=9, mscale=float("nan")), "mscale=nan must be"),

@@ -82,6 +82,33 @@ def test_a_wrong_field_is_refused_by_name(change, says):
         from_hf(V3 | change)
 
 
+@pytest.mark.parametrize(
+    ("fields", "values"),
+    [
+        ("moe_layer_freq hidden_act model_type scoring_func topk_method", ([0, 1], {"a": 1})),
+        ("rope_theta rms_norm_eps", (None, "x", [1], 10**310)),
+        ("routed_scaling_factor n_group hidden_size kv_lora_rank", ("x", [1], 10**310)),
+        ("rope_scaling rope_parameters quantization_config layer_types", ("x", 1)),
+        ("hidden_size num_attention_heads", (None,)),
+    ],
+)
+def test_a_value_of_the_wrong_kind_is_refused_by_the_name_of_its_field(fields, values):
+    for change in ({field: value} for field in fields.split() for value in values):
+        with pytest.raises(ConfigError, match=next(iter(change))):
+            from_hf(V3 | change)
+
+
+@pytest.mark.parametrize("value", ["x", [1], True, 10**310], ids=["text", "list", "true", "huge"])
+@pytest.mark.parametrize("field", ["factor", "attention_factor", "mscale", "beta_fast"])
+def test_a_wrong_number_within_the_scaling_is_refused_by_name(field, value):
+    scaling = {"type": "yarn", "factor": 2, "original_max_position_embeddings": 8}
+    with pytest.raises(ConfigError, match=rf"rope_scaling.{field}=.* must be a number"):
+        from_hf(LLAMA | {"rope_scaling": scaling | {field: value}})
+    llama3 = scaling | {"type": "llama3", "low_freq_factor": 1}
+    with pytest.raises(ConfigError, match="rope_scaling.high_freq_factor=None"):
+        from_hf(LLAMA | {"rope_scaling": llama3})
+
+
 @pytest.mark.parametrize("field", ["hidden_size", "vocab_size", "num_hidden_layers"])
 def test_a_missing_field_is_named(field):
     with pytest.raises(ConfigError, match=f"{field} is missing"):
