@@ -9,6 +9,7 @@ import typer
 
 import minids
 from minids.cli.folders import course_folder
+from minids.cli.loading import load_torch
 from minids.cli.refusal import refuse, refusing_bad_input
 
 
@@ -22,6 +23,7 @@ def bench(
     ] = False,
 ) -> None:
     """Measure: median and spread of ours and a peer's, their ratio, and the machine's limit."""
+    load_torch()
     from minids.course import bench_table
     from minids.study import bench as study
     from minids.study.provenance import provenance

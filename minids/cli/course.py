@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from minids.cli.folders import course_folder, refuse_unwritable
+from minids.cli.loading import load_torch
 from minids.cli.refusal import refuse, refuse_no_time, refusing_bad_input
 
 course = typer.Typer(no_args_is_help=True, help="Build, cut and check the notebooks.")
@@ -19,6 +20,7 @@ Names = Annotated[
 @course.command()
 def build(names: Names = None) -> None:
     """Execute chapters and solutions from their sources, write the notebooks, cut the exercises."""
+    load_torch()
     from minids import course as work
     from minids.course import files
 
@@ -43,6 +45,7 @@ def build(names: Names = None) -> None:
 @course.command()
 def cut(names: Names = None) -> None:
     """Write the exercises: the solutions without what stands between the markers."""
+    load_torch()
     from minids import course as work
 
     with refusing_bad_input():
@@ -53,6 +56,7 @@ def cut(names: Names = None) -> None:
 @course.command()
 def check() -> None:
     """Say which notebooks, exercises and tables are older than what they come from."""
+    load_torch()
     from minids import course as work
     from minids.course import minutes
 
@@ -78,6 +82,7 @@ def grade(
     as_json: Annotated[bool, typer.Option("--json", help="print the results as JSON")] = False,
 ) -> None:
     """Grade a folder of submissions. It RUNS their code with your rights: this is no sandbox."""
+    load_torch()
     from minids import course as work
 
     if not folder.is_dir():

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from minids.cli.folders import course_folder, refuse_unwritable
+from minids.cli.loading import load_torch
 from minids.cli.refusal import refuse, refuse_no_time, refusing_bad_input
 
 SCALES = ("gpu", "laptop", "smoke")
@@ -22,6 +23,7 @@ def gpu(
     details: Annotated[bool, typer.Option(help="where a cell fails, show its traceback")] = False,
 ) -> None:
     """Run a chapter on a GPU without Jupyter; write its figures and a row of JSON."""
+    load_torch()
     from minids.course import findings
     from minids.course import gpu as work
     from minids.study.provenance import provenance

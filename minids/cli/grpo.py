@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from minids.cli.loading import load_torch
 from minids.cli.refusal import refuse, refuse_no_seed, refusing_bad_input
 
 
@@ -28,6 +29,7 @@ def grpo(
     refuse_no_seed(seed)
     if save_every < 1:
         refuse(f"--save-every {save_every}: give 1 or more")
+    load_torch()
     from minids.cli import zero_progress, zero_runs
     from minids.cli.runs import scaled
     from minids.train.world import launched

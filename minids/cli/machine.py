@@ -12,6 +12,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from minids.cli.finding import Finding
+from minids.cli.loading import load_torch
 
 GB = 1e9
 
@@ -34,6 +35,7 @@ def packages() -> Finding:
 
 def torch_version() -> Finding:
     """Return torch's version, and whether it is new enough."""
+    load_torch()
     import torch
 
     number = tuple(int(n) for n in torch.__version__.split("+")[0].split(".")[:2])

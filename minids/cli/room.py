@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from minids.cli.folders import course_folder
+from minids.cli.loading import load_torch
 from minids.cli.refusal import refuse
 
 
@@ -20,6 +21,7 @@ def progress(
     as_json: Annotated[bool, typer.Option("--json", help="print the results as JSON")] = False,
 ) -> None:
     """Say which exercises are solved: a bar a chapter, and where you are stuck."""
+    load_torch()
     from minids.course import board as look
     from minids.course.roll import roll
 
@@ -47,6 +49,7 @@ def board(
     Reads the small files that checks write. They lie in .minids/ beside the notebooks; where
     MINIDS_BOARD names a folder that everybody can write to, each check also writes one there.
     """
+    load_torch()
     from minids.course import board as look
     from minids.course.roll import roll
 
@@ -79,6 +82,7 @@ def reset(
     ] = None,
 ) -> None:
     """Give the blank cells of an exercise or chapter back. What was there is kept in a copy."""
+    load_torch()
     from minids import course as work
 
     root = course_folder()

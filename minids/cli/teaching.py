@@ -8,11 +8,13 @@ import typer
 
 from minids.cli.course import Names
 from minids.cli.folders import course_folder, refuse_unwritable
+from minids.cli.loading import load_torch
 from minids.cli.refusal import refuse, refusing_bad_input
 
 
 def minutes() -> None:
     """Write the measured running times into the tables of README and TEACHING."""
+    load_torch()
     from minids.course import minutes as work
 
     changed = work.write(course_folder())
@@ -26,6 +28,7 @@ def slides(
     code: Annotated[bool, typer.Option(help="show the code, too")] = True,
 ) -> None:
     """Make slides of the executed chapters, by nbconvert. Showing them needs reveal.js."""
+    load_torch()
     from minids.course import slides as work
 
     with refusing_bad_input():
@@ -40,6 +43,7 @@ def nbgrader(
     points: Annotated[int, typer.Option(help="for each check that passes")] = 1,
 ) -> None:
     """Write the exercises as assignments for nbgrader, into FOLDER/source."""
+    load_torch()
     from minids.course import nbgrader as work
 
     with refusing_bad_input():
@@ -53,6 +57,7 @@ def bundle(
     torch_from: Annotated[str, typer.Option(help="options of pip for getting torch")] = "",
 ) -> None:
     """Pack wheels and course into one archive that installs without a network."""
+    load_torch()
     from minids.course import bundle as work
 
     if out.suffix != ".zip":
@@ -80,6 +85,7 @@ def publish(
 
     The notebooks are not executed: only the cell that installs what is missing changes.
     """
+    load_torch()
     from minids.course import publish as work
 
     root = course_folder()

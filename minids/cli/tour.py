@@ -8,6 +8,7 @@ from typing import Annotated, NamedTuple
 import typer
 
 from minids.cli.folders import refuse_unwritable
+from minids.cli.loading import load_torch
 from minids.cli.refusal import refusing_bad_input
 
 
@@ -58,6 +59,7 @@ def tour(
     out: Annotated[Path, typer.Option(help="the folder for the figures")] = Path("tour"),
 ) -> None:
     """Count the real models, train a small one on real text, and see what it writes."""
+    load_torch()
     from minids.cli.runs import scaled
 
     with refusing_bad_input():

@@ -5,6 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
+from minids.cli.loading import load_torch
 from minids.cli.refusal import refuse, refuse_no_seed, refusing_bad_input
 
 
@@ -46,6 +47,7 @@ def train(
         "compile": compiled or None,
     }
     _check(model, resume, fixed, steps=steps, save_every=save_every)
+    load_torch()
     from minids.cli import progress, runs
     from minids.train.world import launched
 
