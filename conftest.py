@@ -10,6 +10,7 @@ the same, without checked signatures and notebooks.
 
 import os
 import sys
+from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -39,3 +40,13 @@ os.environ["PYTHONPATH"] = os.pathsep.join(
 os.environ["MINIDS_PROGRESS"] = "off"
 
 pytest_plugins = ["notebook_cells"] if find_spec("nbval") else []
+
+
+@pytest.fixture
+def double_by_default() -> Iterator[None]:
+    """Tensors of no other dtype are float64, as a notebook may have it, until the test ends."""
+    import torch
+
+    torch.set_default_dtype(torch.float64)
+    yield
+    torch.set_default_dtype(torch.float32)

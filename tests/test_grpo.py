@@ -307,6 +307,11 @@ def test_rows_begin_with_their_prompt_and_hold_what_was_written():
     assert scored.problems[::2] == tuple(several)
 
 
+def test_rewards_are_fp32_whatever_dtype_is_the_default(double_by_default):
+    scored = roll_out(tiny(), mixed_prompts(), CODEC, R1_ZERO, group=2, max_new=3)
+    assert {scored.rewards.dtype, *(x.dtype for x in scored.parts.values())} == {torch.float32}
+
+
 def test_some_rows_lose_the_columns_that_none_of_them_uses():
     model = tiny()
     learnt = roll_out(model, mixed_prompts(), CODEC, R1_ZERO, group=4, max_new=12).learnt

@@ -158,6 +158,16 @@ def test_a_share_of_the_rows_draws_what_it_draws_among_all():
     assert parts[0] + parts[1] == whole
 
 
+@pytest.mark.parametrize("name", ["deepseek-llm-67b", "deepseek-v3"])
+def test_a_model_writes_the_same_whatever_dtype_is_the_default(name, double_by_default):
+    model = tiny(name).float()
+    wide = generate(model, [[1, 2], [3]], 9, each=3, stop=5, generator=seeded())
+    torch.set_default_dtype(torch.float32)
+    usual = generate(model, [[1, 2], [3]], 9, each=3, stop=5, generator=seeded())
+    assert wide.logp.dtype == torch.float32
+    assert all(torch.equal(*pair) for pair in zip(wide[:3], usual[:3], strict=True))
+
+
 def test_the_seed_decides():
     model = tiny()
 

@@ -73,7 +73,7 @@ def generate(
     n, longest = len(source), asked.shape[1]
     total = longest + max_new
     tokens = torch.cat([asked[source], torch.full((n, max_new), pad, device=device)], dim=1)
-    logp = torch.zeros(n, total, device=device)
+    logp = torch.zeros(n, total, dtype=torch.float32, device=device)  # as `choose` gives it
     mask = torch.zeros(n, total, dtype=torch.bool, device=device)
 
     chance = generator if isinstance(generator, Share) else Share(generator, 0, n)

@@ -104,7 +104,7 @@ def roll_out(
     parts = {name: [w.rule(*pair) for pair in zip(each, responses, strict=True)]
              for name, w in rewards.items()}  # fmt: skip
     scores = {name: torch.tensor(values, dtype=torch.float32) for name, values in parts.items()}
-    total = torch.zeros(len(each))
+    total = torch.zeros(len(each), dtype=torch.float32)
     for name, weighed in rewards.items():
         total = total + weighed.weight * scores[name]
     return Scored(each, responses, total, scores, aligned(written))
