@@ -531,6 +531,22 @@ def test_a_notebook_without_gradients_does_not_make_answers_wrong(without):
         assert not torch.is_grad_enabled()
 
 
+@pytest.mark.parametrize("name", ["00.measure", "02.cache_bytes", "08.round", "08.tile"])
+def test_a_notebook_of_another_dtype_does_not_make_answers_wrong(name, double_by_default):
+    for answer in bugs.right()[name]:
+        assert examine(name, answer, seed=0).state == "solved"
+        assert torch.get_default_dtype() == torch.float64
+
+
+def test_the_dtype_that_an_answer_leaves_behind_is_not_that_of_the_notebook():
+    def wide(*args):
+        torch.set_default_dtype(torch.float64)
+        return bugs.right()["02.repeat_kv"][0](*args)
+
+    examine("02.repeat_kv", wide, seed=0)
+    assert torch.get_default_dtype() == torch.float32
+
+
 def test_what_an_answer_switches_off_is_on_for_the_next_check():
     def without_gradients(*args):
         torch.set_grad_enabled(False)

@@ -6,7 +6,8 @@ usual accident into one sentence. What a check says is proved by planted mistake
 """
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, Literal, NamedTuple
 
 import torch
@@ -59,7 +60,7 @@ def examine(
     """Test `attempt` one claim at a time and return what was found; `each` hears what held.
 
     `at_most`: seconds, where the exercise's own limit would be longer. Never raises for what the
-    learner wrote. The global random state of torch stays as it was.
+    learner wrote. The random state and the default dtype of torch stay as they were.
     """
     c = find(name)
     limit = c.seconds if at_most is None else min(c.seconds, at_most)
@@ -82,6 +83,7 @@ def examine(
             torch.random.fork_rng(devices=[]),
             torch.inference_mode(False),
             torch.enable_grad(),  # whatever the notebook has switched off, or the attempt does
+            _float32_by_default(),
             time_limit(limit),
         ):
             torch.default_generator.manual_seed(seed)  # torch.manual_seed asks every device: 2 ms
@@ -128,6 +130,17 @@ def hint(name: str, level: int = 1) -> None:
         print(f"The solution of {name} is in solutions/, in the notebook that starts {name[:2]}_.")
     else:
         print(f"{name}, hint {level} of 3: {c.hints[level - 1]}")
+
+
+@contextmanager
+def _float32_by_default() -> Iterator[None]:
+    """Inside the block torch makes numbers as it does in a fresh notebook."""
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float32)
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(before)
 
 
 def _wrong_kind(c: Checker, attempt: Any) -> tuple[str, str] | None:
