@@ -4,6 +4,8 @@ import copy
 import json
 import re
 import signal
+import subprocess
+import sys
 import time
 from collections import Counter, OrderedDict, defaultdict
 from collections.abc import Iterator
@@ -482,7 +484,7 @@ def test_a_write_that_fails_leaves_nothing_behind(
     monkeypatch.delenv("MINIDS_PROGRESS", raising=False)
     monkeypatch.setattr(progress.os, "replace", full)
     check(double, lambda x: 2 * x)
-    assert list((tmp_path / ".minids").iterdir()) == []
+    assert [path.name for path in (tmp_path / ".minids").iterdir()] == ["progress.lock"]
 
 
 def test_a_folder_that_cannot_be_written_to_does_not_disturb(
@@ -509,8 +511,47 @@ def test_a_progress_file_that_cannot_be_read_is_set_aside(
     for _ in range(2):
         check(double, lambda x: 2 * x)
     assert progress.read(tmp_path)[double]["solved"]
-    aside = [p for p in (tmp_path / ".minids").iterdir() if p.name != "progress.json"]
+    aside = list((tmp_path / ".minids").glob("progress.unreadable*"))
     assert [p.read_text() for p in aside] == [text] * kept
+
+
+RECORDS = """
+import sys
+from minids.check import progress
+
+print("ready", flush=True)
+input()
+for number in range(50):
+    progress.record(f"{sys.argv[1]}.{number}", "solved", 1, "")
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has other locks")
+def test_two_notebooks_that_check_at_once_lose_no_result(tmp_path: Any, monkeypatch: Any) -> None:
+    monkeypatch.setenv("MINIDS_PROGRESS", "on")
+    pipes: Any = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    commands = [[sys.executable, "-c", RECORDS, name] for name in ("one", "two")]
+    both = [subprocess.Popen(command, cwd=tmp_path, **pipes) for command in commands]
+    assert [process.stdout.readline() for process in both] == ["ready\n"] * 2
+    for process in both:
+        process.stdin.write("\n")
+        process.stdin.flush()
+    for process in both:
+        process.communicate()
+    expected = {f"{name}.{number}" for name in ("one", "two") for number in range(50)}
+    assert set(progress.read(tmp_path)) == expected
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has other locks")
+def test_a_notebook_that_hangs_keeps_nobody_from_recording(tmp_path: Any, monkeypatch: Any) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MINIDS_PROGRESS", "on")
+    monkeypatch.setattr(progress, "PATIENCE", 0.02)
+    (tmp_path / ".minids").mkdir()
+    with (tmp_path / ".minids" / "progress.lock").open("a") as file:
+        progress._lock(file)
+        progress.record("99.double", "solved", 1, "")
+    assert progress.read(tmp_path)["99.double"]["solved"]
 
 
 @pytest.mark.parametrize(("words", "said"), [

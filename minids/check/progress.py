@@ -1,8 +1,9 @@
 """Which exercises were solved, in one small file of the current folder.
 
 Written after every check; a folder that cannot be written to must never disturb a check. A file
-that cannot be read, after a merge or a full disk, is set aside beside the new one. Where
-MINIDS_BOARD names a folder that a room shares, a copy goes there under the learner's name.
+that cannot be read, after a merge or a full disk, is set aside beside the new one. Notebooks that
+check at the same time wait for each other, by a lock in a file beside it. Where MINIDS_BOARD names
+a folder that a room shares, a copy goes there under the learner's name.
 """
 
 import getpass
@@ -10,13 +11,21 @@ import json
 import os
 import platform
 import re
+import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
+
+if sys.platform != "win32":  # which has other locks: there, nobody waits
+    import fcntl
 
 FILE = Path(".minids") / "progress.json"
+
+PATIENCE = 5.0
+"""Seconds that a check waits for others to write: they take milliseconds, and one may hang."""
 
 
 def record(name: str, state: str, held: int, failed: str) -> None:
@@ -102,17 +111,41 @@ def _change(folder: Path, change: Callable[[dict[str, Any]], None]) -> None:
     if os.environ.get("MINIDS_PROGRESS", "on") == "off":
         return
     try:
-        found = _parsed(folder / FILE)
-        if found is None:
-            _set_aside(folder / FILE)
-        known = _entries(found)
-        change(known)
-        _write(folder / FILE, known)
-        room = os.environ.get("MINIDS_BOARD")
-        if room:
-            _write(Path(room) / f"{learner()}.json", known)
+        with _alone(folder / FILE):
+            found = _parsed(folder / FILE)
+            if found is None:
+                _set_aside(folder / FILE)
+            known = _entries(found)
+            change(known)
+            _write(folder / FILE, known)
+            room = os.environ.get("MINIDS_BOARD")
+            if room:
+                _write(Path(room) / f"{learner()}.json", known)
     except (OSError, ValueError, TypeError, AttributeError):
         return
+
+
+@contextmanager
+def _alone(path: Path) -> Iterator[None]:
+    """Inside the block nobody else changes the file, where the system has locks."""
+    with ExitStack() as held:
+        with suppress(OSError):  # some network drives know no locks, and some processes hang
+            path.parent.mkdir(exist_ok=True)
+            _lock(held.enter_context(path.with_suffix(".lock").open("a")))
+        yield
+
+
+def _lock(file: IO[str]) -> None:
+    """Wait for the lock, which ends with the open file; BlockingIOError if that takes too long."""
+    deadline = time.monotonic() + PATIENCE
+    while sys.platform != "win32":
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        except BlockingIOError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.005)
 
 
 def _parsed(path: Path) -> dict[str, Any] | None:
