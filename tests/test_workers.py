@@ -1,16 +1,20 @@
 """Workers: fresh processes with one thread each, which end when they should."""
 
+import importlib.util
 import os
 import signal
 import subprocess
 import sys
 import time
 from contextlib import closing
+from importlib.machinery import ModuleSpec
+from types import ModuleType
 
 import psutil
 import pytest
 
 from minids.study import workers
+from minids.study.edited import edited, own_files
 from minids.study.workers import WorkerError, dismiss, run_tasks
 
 
@@ -94,6 +98,91 @@ def test_a_worker_that_was_born_otherwise_is_not_hired(monkeypatch, tmp_path):
     monkeypatch.syspath_prepend(tmp_path)
     ((_, (*_, path)),) = run_tasks(seen, tasks(1), workers=1)
     assert path == [str(tmp_path)]
+
+
+@pytest.fixture
+def module(monkeypatch, tmp_path):
+    """A function that writes a module of the user's own, `of_mine`, which returns a number."""
+
+    def write(number):
+        (tmp_path / "of_mine.py").write_text(f"def run(seed):\n    return {number}\n")
+
+    write(1)
+    monkeypatch.syspath_prepend(tmp_path)
+    yield write
+    sys.modules.pop("of_mine", None)
+
+
+def test_a_module_that_was_edited_and_loaded_again_runs_as_it_is_now(module):
+    of_mine = importlib.import_module("of_mine")
+    assert sorted(run_tasks(of_mine.run, tasks(2), workers=2)) == [(0, 1), (1, 1)]
+    old = children()
+    module(22)
+    importlib.reload(of_mine)
+    assert sorted(run_tasks(of_mine.run, tasks(2), workers=2)) == [(0, 22), (1, 22)]
+    assert not {*old} & {*children()}
+
+
+def test_a_module_that_only_the_workers_load_runs_as_it_is_now(module):
+    def run(seed):
+        import of_mine
+
+        return of_mine.run(seed)
+
+    assert list(run_tasks(run, tasks(1), workers=1)) == [(0, 1)]
+    module(22)
+    assert list(run_tasks(run, tasks(1), workers=1)) == [(0, 22)]
+
+
+def test_workers_outlive_modules_that_are_loaded_later_and_edits_that_they_do_not_hold(module):
+    def without(seed):
+        return os.getpid()
+
+    def within(seed):
+        import of_mine
+
+        return of_mine.run(seed), os.getpid()
+
+    ((_, first),) = run_tasks(without, tasks(1), workers=1)
+    importlib.reload(importlib.import_module("of_mine"))
+    assert list(run_tasks(without, tasks(1), workers=1)) == [(0, first)]
+    for _ in range(2):
+        assert list(run_tasks(within, tasks(1), workers=1)) == [(0, (1, first))]
+    dismiss()
+    ((_, second),) = run_tasks(without, tasks(1), workers=1)
+    module(22)
+    assert list(run_tasks(without, tasks(1), workers=1)) == [(0, second)]
+
+
+def test_own_files_are_those_of_neither_python_nor_packages(module, tmp_path, monkeypatch):
+    files = {*own_files()}
+    importlib.import_module("of_mine")
+    generated = ModuleType("generated")  # as torch's compiler loads what it wrote
+    generated.__file__ = str(tmp_path / "generated.py")
+    monkeypatch.setitem(sys.modules, "generated", generated)
+    linked = ModuleSpec("linked", None, origin=str(tmp_path / "linked.so"))
+    monkeypatch.setitem(sys.modules, "linked", importlib.util.module_from_spec(linked))
+    for file in ("generated.py", "linked.so"):
+        (tmp_path / file).touch()
+    assert {*own_files()} - files == {str(tmp_path / "of_mine.py")}
+    assert not {os.__file__, pytest.__file__} & files
+
+
+@pytest.mark.parametrize("how", ["written", "given an older date", "removed"])
+def test_an_edit_is_seen_whatever_date_it_bears(tmp_path, how):
+    file = tmp_path / "mine.py"
+    file.touch()
+    time.sleep(0.05)
+    now = time.time()
+    assert not edited([str(file)], now)
+    time.sleep(0.05)
+    if how == "removed":
+        file.unlink()
+    elif how == "written":
+        file.write_text("new")
+    else:  # as by whoever copies a file with its date
+        os.utime(file, (1e9, 1e9))
+    assert edited([str(file)], now)
 
 
 def test_a_worker_that_waited_for_too_long_is_gone(monkeypatch):

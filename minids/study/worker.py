@@ -13,12 +13,15 @@ import threading
 import traceback
 from typing import IO, Any
 
+from minids.study.edited import own_files
+
 
 def serve() -> None:
     """Run tasks from standard input until it ends: what a worker does with its life.
 
     Bytes are a function with a list of tasks, and a number after them asks for one of the tasks;
-    None says that they are done, and is answered with the memory that is still in use.
+    None says that they are done, and is answered with the memory that is still in use and the
+    user's files that were loaded.
     """
     replies = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
@@ -31,7 +34,7 @@ def serve() -> None:
         order = orders.get()
         if order is None:
             function, tasks = None, []
-            _say(replies, _returned_memory())
+            _say(replies, (_returned_memory(), own_files()))
             continue
         if isinstance(order, bytes):
             try:

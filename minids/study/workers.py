@@ -15,10 +15,12 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Callable, Generator, Sequence
 from contextlib import suppress
 from typing import IO, Any, NamedTuple
 
+from minids.study.edited import edited
 from minids.study.ship import pack
 
 SETTINGS = {
@@ -50,8 +52,9 @@ def run_tasks(
 
     `workers`: one for every core if None; 0 takes one task after another in this process, as on a
     GPU. What tasks print in a worker is not shown. When all tasks are done the workers wait for
-    the next call, for a minute, unless they have grown; when the iterator is closed early or
-    interrupted they end with it. `WorkerError` when a task raises in a worker or a worker dies.
+    the next call, for a minute, unless they have grown or hold code that was edited since; when
+    the iterator is closed early or interrupted they end with it. `WorkerError` when a task raises
+    in a worker or a worker dies.
     """
     workers = min(cores() if workers is None else workers, len(tasks))
     if workers == 0:
@@ -88,6 +91,8 @@ class _Worker(NamedTuple):
     process: "subprocess.Popen[bytes]"
     log: IO[bytes]  # what it says on standard error
     born: dict[str, str]  # the environment it was started in
+    since: float  # when it was started
+    files: list[str]  # the user's modules that it holds, as they were since then
 
 
 IDLE = 60.0
@@ -102,16 +107,17 @@ _door = threading.Lock()
 
 
 def _hire() -> _Worker:
-    """A worker that waits, if it was born as one would be now; else a new one."""
+    """A worker that waits, if it is as one that is born now would be; else a new one."""
     born = _environment()
     with _door:
         for worker in _waiting:
-            if worker.born == born and worker.process.poll() is None:
+            young = worker.born == born and not edited(worker.files, worker.since)
+            if young and worker.process.poll() is None:
                 _waiting.remove(worker)
                 return worker
     dismiss()  # who waits was born otherwise, and will not be hired again
-    log = tempfile.TemporaryFile()  # noqa: SIM115 - the worker lives longer than this call
-    return _Worker(_start(log, born), log, born)
+    log, now = tempfile.TemporaryFile(), time.time()  # noqa: SIM115 - it outlives this call
+    return _Worker(_start(log, born), log, born, now, [])
 
 
 def _environment() -> dict[str, str]:
@@ -186,7 +192,8 @@ def _drive(
             done.put((number, *pickle.load(replies)))
         pickle.dump(None, orders)
         orders.flush()
-        if pickle.load(replies) < LARGE:
+        memory, worker.files[:] = pickle.load(replies)
+        if memory < LARGE:
             rested.append(worker)
     except Exception as error:  # whatever it is, somebody waits for an answer
         said = repr(error)
