@@ -25,7 +25,7 @@ def accept(
     """
     n = drafts.shape[1]
     odds = [x.gather(-1, drafts[..., None])[..., 0] for x in (p[:, :n], q)]
-    coins = torch.rand(drafts.shape, device=p.device, generator=pick.generator)
+    coins = torch.rand(drafts.shape, dtype=p.dtype, device=p.device, generator=pick.generator)
     kept = (coins * odds[1] < odds[0]).long().cumprod(-1).sum(-1)
     row = torch.arange(len(p), device=p.device)
     here, drafted = p[row, kept], torch.cat([q, torch.zeros_like(p[:, :1])], dim=1)[row, kept]

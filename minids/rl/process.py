@@ -97,7 +97,7 @@ def supervised(scored: Scored, steps_of: StepsOf, codec: Codec, group: int) -> F
     mask, targets = scored.learnt.mask.cpu(), scored.learnt.targets.cpu()
     pairs = zip(scored.problems, scored.responses, strict=True)
     steps = [steps_of(problem, response) for problem, response in pairs]
-    rewards = torch.zeros(len(steps), max(1, *map(len, steps)))
+    rewards = torch.zeros(len(steps), max(1, *map(len, steps)), dtype=torch.float32)
     ends = torch.full(rewards.shape, -1)
     for row, judged in enumerate(steps):
         written = mask[row].nonzero()[:, 0]
