@@ -42,7 +42,7 @@ def read_experts(read: Fields) -> MoEConfig | None:
     if read.get("model_type", None) == "deepseek_v2":
         read.expect("norm_topk_prob", {False, None}, "this class never divides by the sum")
     if str(read.get("model_type", None)).startswith("deepseek_v"):
-        read.need("n_shared_experts")  # these classes take 2 and 1
+        read.said("n_shared_experts")  # these classes take 2 and 1
     normalise = fields["norm_topk_prob"]
     if normalise not in (None, False, True):
         raise ConfigError(f"norm_topk_prob={normalise!r} must be true or false")

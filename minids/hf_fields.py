@@ -60,7 +60,13 @@ class Fields:
 
     def need(self, field: str) -> Any:
         """Return the value of a field that every config has; ConfigError if missing or null."""
-        if self.source.get(field) is None:
+        if self.said(field) is None:
+            raise ConfigError(f"{field}=null: this is no complete config.json")
+        return self.get(field, None)
+
+    def said(self, field: str) -> Any:
+        """Return the value of a field, null included; ConfigError if the file does not say it."""
+        if field not in self.source:
             raise ConfigError(f"{field} is missing: this is no complete config.json")
         return self.get(field, None)
 

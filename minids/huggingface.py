@@ -85,7 +85,7 @@ def _attention(read: Fields) -> GQAConfig | MLAConfig:
     n_heads = read.need("num_attention_heads")
     model_type = read.get("model_type", None)
     if model_type == "mistral":
-        read.need("num_key_value_heads")  # this class takes 8, the others one for each query head
+        read.said("num_key_value_heads")  # this class takes 8, the others one for each query head
     n_kv = read.get("num_key_value_heads", None) or n_heads
     if read.get("kv_lora_rank", None):
         read.expect("attention_bias", {False}, "latent attention has no biases here")
@@ -99,7 +99,7 @@ def _attention(read: Fields) -> GQAConfig | MLAConfig:
         return MLAConfig(
             n_heads=n_heads,
             kv_rank=read.need("kv_lora_rank"),
-            q_rank=read.need("q_lora_rank") or None,  # the classes take 1,536 where it is missing
+            q_rank=read.said("q_lora_rank") or None,  # the classes take 1,536 where it is missing
             nope_dim=read.need("qk_nope_head_dim"),
             rope_dim=read.need("qk_rope_head_dim"),
             value_dim=read.need("v_head_dim"),
