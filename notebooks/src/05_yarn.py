@@ -431,7 +431,8 @@ on_short = {
     for i in seeds
 }
 print(f"as trained, on a row of the trained length: {at_trained:.2f}")
-print("stretched, on such a row:", *(f"{x:.2f}" for x in on_short.values()))
+for method in ("PI", "YaRN"):
+    print(f"stretched by {method}, on such a row:", *(f"{on_short[method, i]:.2f}" for i in seeds))
 every(
     "on the long row PI and YaRN, without temperature, pay less attention than the model did where it was trained",
     lambda i: max(of("PI", "weight", i), of("YaRN", "weight", i)) < short_weight[i],
