@@ -83,3 +83,9 @@ def test_the_stop_of_the_tour_prints_the_bill_and_draws_three_schedules(tmp_path
     assert "5.576" in said and "39 % of what the cards" in said
     assert [line.split()[0] for line in said.splitlines()[-3:]] == ["1F1B", "ZB1P", "DualPipe"]
     assert path.read_bytes()[:4] == b"\x89PNG"
+
+
+def test_a_row_of_many_parts_is_drawn_whole():
+    axes = viz_cost.parts({"measured": {f"part {i}": 1.0 for i in range(8)}}).axes[0]
+    assert len(axes.patches) == 8
+    assert axes.texts[-1].get_text().strip() == "8.0"

@@ -127,3 +127,9 @@ def test_the_legend_of_the_next_token_stands_beside_the_bars():
     png(figure)
     (axes,) = figure.axes
     assert axes.get_legend().get_window_extent().x0 > axes.get_window_extent().x1
+
+
+def test_every_arm_of_many_is_drawn():
+    arms = {f"arm {i}": [2.0 + i, 2.1 + i] for i in range(7)}
+    axes = viz_llama.noise(arms, Band(2.05, 0.05, 2, 2, 2)).axes[0]
+    assert len(axes.lines) == len(axes.get_yticks()) == 7
