@@ -36,12 +36,13 @@ def read_experts(read: Fields) -> MoEConfig | None:
     if biased:  # its class implies others than a plain router
         for field in ("norm_topk_prob", "routed_scaling_factor", "n_group", "topk_group"):
             read.need(field)
-    if read.get("model_type", None) == "deepseek_v3":
+    model_type = read.get("model_type", None)
+    if model_type == "deepseek_v3":
         read.expect("scoring_func", {"sigmoid"}, "this class knows no other")
         read.need("first_k_dense_replace")  # this class takes 3, the others none
-    if read.get("model_type", None) == "deepseek_v2":
+    if model_type == "deepseek_v2":
         read.expect("norm_topk_prob", {False, None}, "this class never divides by the sum")
-    if str(read.get("model_type", None)).startswith("deepseek_v"):
+    if model_type in ("deepseek_v2", "deepseek_v3"):
         read.said("n_shared_experts")  # these classes take 2 and 1
     normalise = fields["norm_topk_prob"]
     if normalise not in (None, False, True):

@@ -292,6 +292,14 @@ def test_the_four_domains_come_as_streams_of_documents():
         assert len(tokenizer.decode(tokens.tolist()).replace("<|end|>", "")) >= 3_000
 
 
+@pytest.mark.parametrize("rows", [1, 3, 7, 100])
+def test_the_pieces_of_a_batch_are_its_rows_in_order(rows):
+    whole = windows(TEXT, length=10, n=7)
+    pieces = whole.pieces(rows)
+    assert [len(piece.tokens) for piece in pieces] == [min(rows, 7 - i) for i in range(0, 7, rows)]
+    assert same(whole, Batch(*map(torch.cat, zip(*pieces, strict=True))))
+
+
 def test_a_batch_goes_to_a_device_as_a_whole():
     batch = packed(TEXT, batch=2, length=3, seed=0)(0).to("meta")
     assert {part.device.type for part in batch} == {"meta"}

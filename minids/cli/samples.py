@@ -6,7 +6,7 @@ import typer
 from minids.cli.runs import Run
 from minids.decode.sample import generate
 from minids.model.transformer import Transformer
-from minids.text.batches import Batch, stream, windows
+from minids.text.batches import stream, windows
 from minids.text.tokenizer import Tokenizer
 from minids.train.loop import evaluate
 from minids.train.losses import bits_per_byte
@@ -37,10 +37,7 @@ def bits_of_unseen(
     tokens = stream(tokenizer, [text])
     length = min(length, len(tokens) - 1)
     rows = min(rows, max(1, (len(tokens) - 1) // length))
-    pieces = zip(
-        *(part.split(at_once) for part in windows(tokens, length=length, n=rows)), strict=True
-    )
-    loss = evaluate(model, [Batch(*piece) for piece in pieces])
+    loss = evaluate(model, windows(tokens, length=length, n=rows).pieces(at_once))
     return bits_per_byte(loss, len(tokens) / len(text.encode()))
 
 

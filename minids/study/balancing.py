@@ -168,8 +168,7 @@ def exam(model: Transformer, kind: Products = "plain", n: int = EXAM) -> dict[st
     device = model.embed.weight.device
     rows: list[Tensor] = []
     chosen: list[list[Tensor]] = [[] for _ in range(LAYERS)]
-    for part in zip(*(tensor.split(32) for tensor in batch), strict=True):  # less memory, as fast
-        tokens, targets, mask = part
+    for tokens, targets, mask in batch.pieces(32):  # less memory, as fast
         with products(kind, device):
             output = model(tokens.to(device))
         rows.append(next_token_by_row(output.logits.cpu(), targets, mask))

@@ -167,8 +167,7 @@ def examine(model: Transformer, texts: Texts, *, n: int = 32, kind: Products = "
     batch, labels = texts.exam(n)
     device = next(model.parameters()).device
     rows, parts = [], []
-    for part in zip(*(x.split(128) for x in batch), strict=True):  # of all at once: 1 GB
-        few = Batch(*part)
+    for few in batch.pieces(128):  # of all at once: 1 GB
         with products(kind, device):
             output = model(few.tokens.to(device))
         rows.append(next_token_by_row(output.logits.cpu(), few.targets, few.mask))

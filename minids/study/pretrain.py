@@ -128,8 +128,7 @@ def held_out_loss(
 ) -> float:
     """Return the mean loss on held-out text, in nats per token, in rows as long as the context."""
     batch = rewrite(windows(text.held_out, length=model.c.context, n=rows))
-    parts = zip(*(part.split(64) for part in batch), strict=True)
-    return evaluate(model, [Batch(*part) for part in parts], products=products)
+    return evaluate(model, batch.pieces(64), products=products)
 
 
 def stretches(losses: Sequence[float], points: int = 16) -> dict[str, float]:

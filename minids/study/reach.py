@@ -24,7 +24,6 @@ from minids.study import needle
 from minids.study.positions import loss_by_position
 from minids.study.recall import build, tune
 from minids.study.stretch import Method, answer, stretch
-from minids.text.batches import Batch
 
 DEPTHS = (0.0, 0.25, 0.5, 0.75, 1.0)
 
@@ -131,9 +130,11 @@ def local_loss(
     batch = needle.lessons(rows, length, seed)(10**6)  # a number that no training reaches
     counted = batch._replace(mask=needle.predictable(batch.tokens, batch.targets))
     at_once = max(1, needle.AT_ONCE // length)
-    parts = [Batch(*part) for part in zip(*(x.split(at_once) for x in counted), strict=True)]
     return loss_by_position(
-        lambda tokens: model(tokens).logits, parts, bins=bins, device=model.cos.device
+        lambda tokens: model(tokens).logits,
+        counted.pieces(at_once),
+        bins=bins,
+        device=model.cos.device,
     )
 
 

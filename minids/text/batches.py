@@ -36,6 +36,10 @@ class Batch(NamedTuple):
         """Return the same batch on another device."""
         return Batch(*(part.to(device) for part in self))
 
+    def pieces(self, rows: int) -> "list[Batch]":
+        """Return the same rows in order, so many at a time: all at once would take memory."""
+        return [Batch(*few) for few in zip(*(part.split(rows) for part in self), strict=True)]
+
 
 def up_to_the_last(mask: Bool[Tensor, "b t"]) -> Bool[Tensor, "b t"]:
     """Return True in each row up to its last True, and False behind it."""
