@@ -369,7 +369,7 @@ print()
 print(tables.text(tables.read("grpo"), ["setting", "deepseekmath_7b", "r1_zero", "r1_first_rl"]))
 
 # %% [markdown]
-# Note the clip: R1 reports 10, where we take 0.2. A ratio never falls below 0, so the lower bound, -9, never holds, and the upper one only from a ratio of 11 on.
+# Note the clip: R1 reports 10, where we take 0.2. A ratio never falls below 0, so the lower bound, -9, cuts nothing, and the upper one only ratios above 11.
 
 
 # %% tags=["trap"]
