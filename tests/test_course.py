@@ -8,6 +8,7 @@ import os
 import re
 import subprocess
 import sys
+import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -600,6 +601,24 @@ def test_twelve_varied_submissions_get_what_they_earned(root: Path, tmp_path: Pa
     assert "no readable notebook" in said["ida", ""]
     assert "name 'halve'" not in said["gus", "77.half"]
     assert "not defined" in said["gus", "77.half"]
+
+
+def test_slow_starts_of_its_kernels_cost_a_submission_nothing(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    late = [0.0]
+
+    def slowly(runner: Any, start: Any = kernel.started) -> Any:
+        late[0] += 1000
+        return start(runner)
+
+    clock = SimpleNamespace(monotonic=lambda: time.monotonic() + late[0])
+    monkeypatch.setattr(kernel, "started", slowly)
+    monkeypatch.setattr("minids.course.submission.time", clock)
+    crash = "import os\nos._exit(3)"  # and so a second start
+    submission(root, tmp_path / "hal.ipynb", double=RIGHT, answer=crash, half=HALF)
+    graded = grade(tmp_path, root=root, seconds=20, seeds=[1], workers=0)
+    assert {g.exercise: g.state for g in graded} == {**SOLVED, "77.answer": "did not run"}
 
 
 @pytest.mark.parametrize("cheat", [REWRITTEN, TRANSFORMED, FOUND], ids=["out", "in", "module"])

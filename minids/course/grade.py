@@ -38,9 +38,9 @@ def grade(
 
     A submission belongs to the exercise notebook it was made from (it says so inside; else its
     file name must contain that notebook's name). seeds: three random ones by default; seconds:
-    limit for one submission; workers: how many are graded at once, each in a process of its own
-    (one for every core if None; 0: one after another in this process). say: told which submission
-    is done, as "3 of 30  ann/02_gqa.ipynb".
+    limit for one submission, without the starts of its kernels; workers: how many are graded at
+    once, each in a process of its own (one for every core if None; 0: one after another in this
+    process). say: told which submission is done, as "3 of 30  ann/02_gqa.ipynb".
     """
     chosen = [secrets.randbelow(2**31) for _ in range(3)] if seeds is None else list(seeds)
     known = scripts(root)

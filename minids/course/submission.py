@@ -12,6 +12,7 @@ import secrets
 import tempfile
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,6 +21,7 @@ from minids.course import kernel
 from minids.course.roll import checked
 
 STARTS = 4
+LOADING = 60.0  # seconds that torch may take to load
 
 
 class Answer(NamedTuple):
@@ -31,10 +33,11 @@ class Answer(NamedTuple):
     seconds: float
 
 
-class Session(NamedTuple):
+@dataclass
+class Session:
     """One submission while it is graded. `found` grows; `skipped` are cells that ended a kernel.
 
-    `end` is a time of time.monotonic().
+    `end` is a time of time.monotonic(); it moves on by what kernels take to start.
     """
 
     wanted: dict[str, str]
@@ -71,7 +74,11 @@ _sys.stdout.write({nonce!r} + _json.dumps(_found) + "\\n")
 def answers(
     notebook: Any, wanted: dict[str, str], seeds: Sequence[int], seconds: float
 ) -> dict[str, Answer]:
-    """The answer to each wanted exercise that was reached before time was up."""
+    """The answer to each wanted exercise that was reached before time was up.
+
+    Starting a kernel and loading the checks is not the submission's doing, and takes none of its
+    `seconds`.
+    """
     session = Session(wanted, list(seeds), time.monotonic() + seconds, {}, {})
     cells = [cell for cell in notebook.cells if cell.cell_type == "code"]
     off = {"MINIDS_CATCH_UP": "off"}  # answers that were shown are not theirs
@@ -86,15 +93,18 @@ def answers(
 
 def _run(notebook: Any, cells: list[Any], session: Session, folder: Path) -> bool:
     """Go through the cells in one kernel; False if it had to be given up on the way."""
+    import nbformat
     from nbclient.exceptions import CellTimeoutError
 
     notebook.cells = []
     runner = kernel.client(notebook, folder, max(1, round(session.share())))
     runner.allow_errors = True
     runner.shutdown_kernel = "immediate"
-    number = -1
+    number, began = -1, time.monotonic()
     try:
         with kernel.started(runner):
+            _execute(runner, nbformat.v4.new_code_cell("import minids.check"), LOADING)
+            session.end += time.monotonic() - began
             for number, cell in enumerate(cells):
                 asked = _asked(cell)
                 for name in sorted(asked & session.wanted.keys()):
