@@ -168,7 +168,8 @@ def _alone(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     out: dict[str, Tensor] = {}
     taken: set[int] = set()
     for name, tensor in tensors.items():
-        tensor = tensor.detach().cpu().contiguous()
+        # A file has no lazy conjugates and signs: what is stored are the numbers themselves.
+        tensor = tensor.detach().cpu().resolve_conj().resolve_neg().contiguous()
         where = tensor.untyped_storage().data_ptr()
         out[name] = tensor.clone() if where in taken else tensor
         taken.add(where)

@@ -48,14 +48,14 @@ def read_experts(read: Fields) -> MoEConfig | None:
     if normalise not in (None, False, True):
         raise ConfigError(f"norm_topk_prob={normalise!r} must be true or false")
     hidden = fields["moe_intermediate_size"]
-    if hidden is None:  # the 2B validation model: a quarter of SwiGLU's 8/3 d
-        relative = read.need("relative_expert_size")
+    relative = read.get("relative_expert_size", None)
+    if hidden is None and relative:  # the 2B validation model: a quarter of SwiGLU's 8/3 d
         hidden = int(read.need("hidden_size") * 8 / 3 * relative)
     return MoEConfig(
         n_routed=fields["n_routed_experts"],
         n_shared=fields["n_shared_experts"] or 0,
-        top_k=fields["num_experts_per_tok"],
-        hidden=hidden,
+        top_k=read.need("num_experts_per_tok"),
+        hidden=hidden or read.need("moe_intermediate_size"),
         scores=fields["scoring_func"] or ("sigmoid" if biased else "softmax"),
         normalise=bool(normalise),
         scale=1.0 if (s := fields["routed_scaling_factor"]) is None else float(s),
@@ -76,7 +76,7 @@ def write_experts(m: MoEConfig) -> dict[str, Any]:
         "moe_intermediate_size": m.hidden,
         "scoring_func": m.scores,
         "norm_topk_prob": m.normalise,
-        "routed_scaling_factor": m.scale,
+        "routed_scaling_factor": float(m.scale),
         "n_group": m.n_groups,
         "topk_group": m.kept_groups,
         "topk_method": "noaux_tc" if m.biased else greedy,

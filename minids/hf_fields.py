@@ -20,6 +20,18 @@ def _is_size(value: object) -> bool:
     return type(value) is int and 0 <= value < 10**18
 
 
+def _is_count(value: object) -> bool:
+    return _is_size(value) and value != 0
+
+
+def _is_above_0(value: object) -> bool:
+    return is_number(value) and value > 0  # type: ignore[operator]
+
+
+def _is_bool(value: object) -> bool:
+    return isinstance(value, bool)
+
+
 def _is_object(value: object) -> bool:
     return isinstance(value, Mapping)
 
@@ -30,19 +42,24 @@ def _is_list(value: object) -> bool:
 
 _KINDS: tuple[tuple[str, Callable[[object], bool], str], ...] = (
     (
+        "a whole number of at most 18 digits, 1 or more",
+        _is_count,
+        "hidden_size num_hidden_layers vocab_size max_position_embeddings num_attention_heads",
+    ),
+    (
         "a whole number of at most 18 digits, 0 or more",
         _is_size,
-        "hidden_size num_hidden_layers vocab_size max_position_embeddings intermediate_size "
-        "num_attention_heads num_key_value_heads head_dim kv_lora_rank q_lora_rank "
+        "intermediate_size num_key_value_heads head_dim kv_lora_rank q_lora_rank "
         "qk_nope_head_dim qk_rope_head_dim v_head_dim first_k_dense_replace n_routed_experts "
         "n_shared_experts num_experts_per_tok moe_intermediate_size n_group topk_group "
         "num_nextn_predict_layers sliding_window",
     ),
     (
-        "a number",
-        is_number,
+        "a number above 0",
+        _is_above_0,
         "rope_theta rms_norm_eps routed_scaling_factor relative_expert_size",
     ),
+    ("true or false", _is_bool, "tie_word_embeddings"),
     ("fields in curly brackets", _is_object, "rope_scaling rope_parameters quantization_config"),
     ("a list", _is_list, "layer_types"),
 )
@@ -73,12 +90,12 @@ class Fields:
     def get(self, field: str, default: Any) -> Any:
         """Return the value of a field, or `default` if it is missing.
 
-        ConfigError for a value of another kind than is calculated with. Where the default is a
-        number with a point, null is such a value.
+        ConfigError for a value of another kind than is calculated with; null is one unless it is
+        the default.
         """
         self.left.pop(field, None)
         value = self.source.get(field, default)
-        if field in _KIND_OF and (value is not None or isinstance(default, float)):
+        if field in _KIND_OF and (value is not None or default is not None):
             fits, words = _KIND_OF[field]
             if not fits(value):
                 raise ConfigError(f"{field}={value!r} must be {words}")

@@ -7,7 +7,9 @@ from minids.hf_fields import Fields
 def refuse_windows(read: Fields) -> None:
     """ConfigError if some layer sees less than everything before it."""
     model_type = read.get("model_type", None)
-    window = read.get("sliding_window", 4096 if model_type == "mistral" else None)  # theirs
+    window = read.get("sliding_window", None)
+    if model_type == "mistral" and "sliding_window" not in read.source:
+        window = 4096  # what its class takes
     kinds = read.get("layer_types", None) or ()
     read.get("max_window_layers", None)
     used = read.get("use_sliding_window", model_type != "qwen2")

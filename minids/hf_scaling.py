@@ -1,4 +1,7 @@
-"""The field `rope_scaling` of a `config.json`, read and written."""
+"""Theta and the field `rope_scaling` of a `config.json`, read and written.
+
+transformers 5 writes both into one field, `rope_parameters`.
+"""
 
 import math
 from collections.abc import Mapping
@@ -6,6 +9,7 @@ from typing import Any
 
 from minids.config import ConfigError, Llama3RopeConfig, YarnConfig
 from minids.fields import is_number
+from minids.hf_fields import Fields
 
 _FIELDS = {
     "default": "",
@@ -13,6 +17,40 @@ _FIELDS = {
     "yarn": "factor original_max_position_embeddings beta_fast beta_slow mscale mscale_all_dim "
     "attention_factor",
 }
+
+
+def read_rope(read: Fields, *, latent: bool) -> tuple[float, YarnConfig | Llama3RopeConfig | None]:
+    """Return theta, and what `read_scaling` returns, wherever the file says them.
+
+    ConfigError if it says two different things.
+    """
+    thetas: dict[str, Any] = {}
+    scalings: dict[str, Any] = {}
+    for field in ("rope_scaling", "rope_parameters"):
+        said = {k: v for k, v in (read.get(field, None) or {}).items() if v is not None}
+        if "rope_theta" in said:
+            thetas[f"{field}.rope_theta"] = said.pop("rope_theta")
+        if "type" in said:  # the older name
+            kind = said.pop("type")
+            _refuse_two({"type": kind, "rope_type": said.setdefault("rope_type", kind)})
+        if said:
+            scalings[field] = said
+    above = read.get("rope_theta", None if thetas else 10_000.0)
+    if above is not None:
+        thetas["rope_theta"] = above
+    for name, theta in thetas.items():
+        if not is_number(theta):
+            raise ConfigError(f"{name}={theta!r} must be a number")
+    for values in (thetas, scalings):
+        _refuse_two(values)
+    scaling = next(iter(scalings.values()), None)
+    return float(next(iter(thetas.values()))), read_scaling(scaling, latent=latent)
+
+
+def _refuse_two(values: Mapping[str, Any]) -> None:
+    if any(value != next(iter(values.values())) for value in values.values()):
+        said = " and ".join(f"{name}={value!r}" for name, value in values.items())
+        raise ConfigError(f"{said} contradict each other: keep the right one")
 
 
 def read_scaling(
@@ -25,7 +63,7 @@ def read_scaling(
     if s is None:
         return None
     kind = s.get("rope_type", s.get("type"))
-    given = {k for k, v in s.items() if v is not None} - {"rope_type", "type", "rope_theta"}
+    given = {k for k, v in s.items() if v is not None} - {"rope_type", "type"}
     if kind not in list(_FIELDS):
         raise ConfigError(f"rope_scaling type {kind!r} is not supported: use yarn or llama3")
     known = _FIELDS[kind].split()
@@ -58,7 +96,21 @@ def read_scaling(
 
 
 def _latent_slope(s: Mapping[str, Any]) -> float:
-    """With both fields equal all scores are sharpened; otherwise the rotary part alone would be."""
+    """With both fields equal all scores are sharpened; otherwise the rotary part alone would be.
+
+    Both 0 sharpen nothing in DeepSeek's own code, and in transformers the rotary part, unless
+    `attention_factor` says 1.
+    """
+    if s.get("attention_factor") not in (None, 1):
+        raise ConfigError(
+            f"attention_factor={s['attention_factor']} would sharpen the rotary part of latent "
+            "attention alone, which is not built here"
+        )
+    if s.get("mscale") == 0 and s["factor"] > 1 and s.get("attention_factor") is None:
+        raise ConfigError(
+            "mscale=0 means two things, in DeepSeek's code and in transformers: "
+            "attention_factor=1 says that no score is sharpened"
+        )
     if s.get("mscale") is None or s.get("mscale") != s.get("mscale_all_dim"):
         raise ConfigError(
             f"mscale={s.get('mscale')} and mscale_all_dim={s.get('mscale_all_dim')}: DeepSeek's "
@@ -94,14 +146,19 @@ def write_scaling(
     """Return the field that `read_scaling` reads back unchanged."""
     if s is None:
         return None
-    shared = {"factor": s.factor, "original_max_position_embeddings": s.original}
+    shared: dict[str, Any] = {
+        "factor": float(s.factor),  # transformers refuses whole numbers
+        "original_max_position_embeddings": s.original,
+    }
     if isinstance(s, Llama3RopeConfig):
-        names = {"low_freq_factor": s.low_freq, "high_freq_factor": s.high_freq}
+        names = {"low_freq_factor": float(s.low_freq), "high_freq_factor": float(s.high_freq)}
         return shared | names | {"rope_type": "llama3"}
-    names = {"beta_fast": s.beta_fast, "beta_slow": s.beta_slow}
+    names = {"beta_fast": float(s.beta_fast), "beta_slow": float(s.beta_slow)}
     if latent:
-        return shared | names | {"mscale": s.mscale, "mscale_all_dim": s.mscale, "type": "yarn"}
-    if s.factor > 1 and s.mscale != 1.0:
+        names |= {"mscale": float(s.mscale), "mscale_all_dim": float(s.mscale)}
+        if not s.mscale:
+            names["attention_factor"] = 1.0
+    elif s.factor > 1 and s.mscale != 1.0:
         names["attention_factor"] = 0.1 * s.mscale * math.log(s.factor) + 1
-        names["mscale"] = s.mscale
+        names["mscale"] = float(s.mscale)
     return shared | names | {"type": "yarn"}

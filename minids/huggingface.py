@@ -7,7 +7,7 @@ from minids.config import ConfigError, GQAConfig, MLAConfig, ModelConfig
 from minids.hf_experts import read_experts, write_experts
 from minids.hf_fields import Fields
 from minids.hf_refusals import refuse_other_routers, refuse_quantisation, refuse_windows
-from minids.hf_scaling import read_scaling, write_scaling
+from minids.hf_scaling import read_rope, write_scaling
 
 KINDS = frozenset({"llama", "mistral", "qwen2", "deepseek", "deepseek_v2", "deepseek_v3"})
 """Values of `model_type` whose models are built here; others look alike and compute otherwise."""
@@ -21,7 +21,7 @@ def from_hf(source: Mapping[str, Any], *, name: str = "model") -> ModelConfig:
     Fields whose name starts with `_` are comments. A field that is unknown, missing or
     contradicts another is refused by name with a ConfigError.
     """
-    read = Fields(_as_before_version_5(source))
+    read = Fields(_with_what_v3_implies(source))
     for field in _REQUIRED.split():
         read.need(field)
     read.expect("model_type", KINDS, f"known are {', '.join(sorted(KINDS))}")
@@ -33,6 +33,7 @@ def from_hf(source: Mapping[str, Any], *, name: str = "model") -> ModelConfig:
     n_layers = read.need("num_hidden_layers")
     attention = _attention(read)
     moe = read_experts(read)
+    theta, scaling = read_rope(read, latent=isinstance(attention, MLAConfig))
     n_dense = read.get("first_k_dense_replace", 0) if moe else 0
     if moe is None:  # a MoE model with every layer dense may still name its experts
         read.get("first_k_dense_replace", 0)
@@ -51,10 +52,8 @@ def from_hf(source: Mapping[str, Any], *, name: str = "model") -> ModelConfig:
         moe=moe,
         n_dense=n_dense,
         context=read.need("max_position_embeddings"),
-        rope_theta=float(read.get("rope_theta", 10_000.0)),
-        rope_scaling=read_scaling(
-            read.get("rope_scaling", None), latent=isinstance(attention, MLAConfig)
-        ),
+        rope_theta=theta,
+        rope_scaling=scaling,
         mtp_depth=read.get("num_nextn_predict_layers", 0),
         tied=read.get("tie_word_embeddings", False),
         norm_eps=read.get("rms_norm_eps", 1e-6),
@@ -63,22 +62,11 @@ def from_hf(source: Mapping[str, Any], *, name: str = "model") -> ModelConfig:
     return config
 
 
-def _as_before_version_5(source: Mapping[str, Any]) -> dict[str, Any]:
-    """The fields under their published names.
-
-    transformers 5 writes theta and scaling into `rope_parameters`, and leaves out of a DeepSeek-V3
-    config what its class implies.
-    """
-    out = dict(source)
-    rope = Fields(source).get("rope_parameters", None)
-    out.pop("rope_parameters", None)
-    if rope:
-        for field, value in (("rope_theta", rope.get("rope_theta")), ("rope_scaling", rope)):
-            if out.get(field) is None and value is not None:
-                out[field] = value
-    if out.get("model_type") == "deepseek_v3" and out.get("n_routed_experts"):
-        out = {"topk_method": "noaux_tc", "scoring_func": "sigmoid"} | out
-    return out
+def _with_what_v3_implies(source: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The fields, and those that transformers 5 leaves out because its class implies them."""
+    if source.get("model_type") == "deepseek_v3" and source.get("n_routed_experts"):
+        return {"topk_method": "noaux_tc", "scoring_func": "sigmoid"} | dict(source)
+    return source
 
 
 def _attention(read: Fields) -> GQAConfig | MLAConfig:
@@ -127,8 +115,9 @@ def _attention(read: Fields) -> GQAConfig | MLAConfig:
 def to_hf(config: ModelConfig) -> dict[str, Any]:
     """Return `config` as a Hugging Face `config.json`; `from_hf` reads it back unchanged.
 
-    But for `init_std`: published files name another one there than their papers do. And for
-    `group_score` where there is one group, which no score chooses.
+    But for `init_std`: published files name another one there than their papers do. And for what
+    changes nothing: `group_score` where there is one group, which no score chooses, and YaRN's
+    `mscale` where `factor` is at most 1 and attention not latent.
     """
     c, a, m = config, config.attention, config.moe
     out: dict[str, Any] = {
@@ -138,12 +127,12 @@ def to_hf(config: ModelConfig) -> dict[str, Any]:
         "intermediate_size": c.hidden,
         "num_attention_heads": a.n_heads,
         "max_position_embeddings": c.context,
-        "rope_theta": c.rope_theta,
+        "rope_theta": float(c.rope_theta),
         "rope_scaling": write_scaling(c.rope_scaling, latent=isinstance(a, MLAConfig)),
         "tie_word_embeddings": c.tied,
-        "rms_norm_eps": c.norm_eps,
+        "rms_norm_eps": float(c.norm_eps),
         "hidden_act": "silu",
-        "initializer_range": c.init_std,
+        "initializer_range": float(c.init_std),
     }
     if isinstance(a, GQAConfig):
         kind = "qwen2" if a.qkv_bias else "deepseek" if m else "llama"

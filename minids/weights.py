@@ -9,15 +9,16 @@ Left out: weights split over devices, and quantisation other than DeepSeek's FP8
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import cast
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from minids.checkpoint import with_weights
 from minids.config import ModelConfig
 from minids.hf_files import read_config
 from minids.model.fp8_formats import SQUARE, dequantise
-from minids.model.transformer import Transformer
+from minids.model.transformer import Transformer, uncompiled
 from minids.names import Source, Table, sources
 from minids.stored_tensors import StoredTensors, WeightsError
 
@@ -47,14 +48,15 @@ def from_hf_weights(
     return out | ({"head.weight": out["embed.weight"]} if c.tied else {})
 
 
-def to_hf_weights(model: Transformer, *, fused_experts: bool = False) -> dict[str, Tensor]:
-    """Return the weights of `model` under Hugging Face's names.
+def to_hf_weights(model: nn.Module, *, fused_experts: bool = False) -> dict[str, Tensor]:
+    """Return the weights of a `Transformer`, compiled or not, under Hugging Face's names.
 
     Experts come one by one, as they lie on disk, or fused, as transformers 5 has them in memory.
     """
-    state = model.state_dict()
+    plain = cast(Transformer, uncompiled(model))
+    state, c = plain.state_dict(), plain.c
     out: dict[str, Tensor] = {}
-    for ours, source in sources(model.c).items():
+    for ours, source in sources(c).items():
         if isinstance(source, Source):
             out |= _give(state[ours], source)
         elif fused_experts:
@@ -62,7 +64,7 @@ def to_hf_weights(model: Transformer, *, fused_experts: bool = False) -> dict[st
         else:
             for tensor, one in zip(state[ours], source.each, strict=True):
                 out |= _give(tensor, one)
-    return out | ({"lm_head.weight": state["embed.weight"]} if model.c.tied else {})
+    return out | ({"lm_head.weight": state["embed.weight"]} if c.tied else {})
 
 
 def load_pretrained(

@@ -116,6 +116,14 @@ def test_a_conjugate_is_not_the_number_itself(tmp_path):
     assert_equal(load(tmp_path).extra, [z, z.conj()])
 
 
+def test_a_lazy_conjugate_and_a_lazy_sign_are_stored_as_what_they_are(tmp_path):
+    z = torch.view_as_complex(torch.randn(4, 2))
+    extra = {"conjugate": z.conj(), "sign": z.conj().imag}
+    assert extra["conjugate"].is_conj() and extra["sign"].is_neg()
+    save(tmp_path, model_of(1.0), step=1, extra=extra)
+    torch.testing.assert_close(load(tmp_path).extra, extra, rtol=0, atol=0)
+
+
 def test_weights_with_prediction_modules_are_not_a_transformers(tmp_path):
     model = MTP(Transformer(shrink(preset("deepseek-v3"), dim=32)))
     save(tmp_path, model, step=1)

@@ -139,6 +139,27 @@ def test_extra_losses_add_their_gradients_and_get_the_batch():
     assert_close(found.terms["size"], 0.5 * head.detach().square().sum())
 
 
+@pytest.mark.parametrize("parts", [1, 2, 5])
+def test_a_part_in_which_nothing_counts_asks_no_extra_loss_for_a_mean_of_nothing(parts):
+    """Row 2 counts nothing; alone it is a part whose mean would be 0 / 0."""
+
+    def again(model, output, batch):
+        return {"again": next_token(output.logits, batch.targets, batch.mask)}
+
+    _, plain = gradients_of(DENSE, some_batch())
+    found, twice = gradients_of(DENSE, some_batch(), extra_losses=again, accumulate=parts)
+    assert_close(found.terms["again"], found.terms["loss"])
+    assert_close(twice, 2 * plain)
+
+
+def test_terms_that_some_parts_alone_have_are_refused():
+    def odd(model, output, batch):
+        return {"odd": output.logits.mean()} if batch.mask.all() else {}
+
+    with pytest.raises(ValueError, match="extra_losses gave odd for some parts alone"):
+        gradients_of(DENSE, some_batch(), extra_losses=odd, accumulate=5)
+
+
 @pytest.mark.parametrize("parts, batch", [(6, some_batch()), (1, some_batch(rows=5)._replace())])
 def test_more_parts_than_rows_or_nothing_that_counts_is_refused(parts, batch):
     if parts == 1:

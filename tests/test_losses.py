@@ -41,8 +41,10 @@ def test_two_logits_by_hand():
     assert next_token(logits, torch.tensor([[0]])).item() == pytest.approx(-math.log(1 / (1 + e)))
 
 
-def test_the_loss_is_its_formula_and_so_is_its_gradient():
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_the_loss_is_its_formula_and_so_is_its_gradient(dtype):
     logits, targets, mask = random_batch()
+    logits = logits.to(dtype)
     ours, formula = logits.clone().requires_grad_(), logits.clone().requires_grad_()
     a, b = next_token(ours, targets, mask), next_token_written_out(formula, targets, mask)
     a.backward(), b.backward()

@@ -410,10 +410,30 @@ def test_what_a_file_leaves_out_is_what_its_class_takes(kind):
         grouped(2, qkv_bias=True),
         replace(SHAPES["query latent"], n_layers=5),  # the class has experts from layer 3 on
         replace(SHAPES["query latent"], rope_scaling=replace(YARN, mscale=0.707), context=320),
+        replace(SHAPES["query latent"], rope_scaling=replace(YARN, mscale=0.0), context=320),
+        replace(
+            SHAPES["query latent"],
+            moe=replace(V2_EXPERTS, scale=2),
+            n_dense=1,
+            rope_theta=100,
+            rope_scaling=replace(YARN, factor=40, mscale=1),
+            context=320,
+            init_std=0,
+        ),
         replace(SHAPES["query latent"], moe=V2_EXPERTS, n_dense=1),
         replace(SHAPES["query latent"], moe=V3_EXPERTS, n_dense=1, tied=True),
     ],
-    ids=["llama", "slope", "qwen2", "dense latent", "latent yarn", "v2", "v3"],
+    ids=[
+        "llama",
+        "slope",
+        "qwen2",
+        "dense latent",
+        "latent yarn",
+        "not sharpened",
+        "whole",
+        "v2",
+        "v3",
+    ],
 )
 def test_a_written_config_builds_the_same_model_there(c):
     fields = to_hf(c)
@@ -467,6 +487,20 @@ def test_fields_of_yarn_mean_for_grouped_queries_what_they_mean_there(more):
     for found in (read, again):
         assert softmax_factor(found) == pytest.approx(factor**2)
         torch.testing.assert_close(frequencies(32, 10_000.0, found), turns, **CLOSE)
+
+
+@pytest.mark.parametrize(
+    "wrong, says",
+    [
+        ({"mscale": 0.7, "mscale_all_dim": 0.7, "attention_factor": 1.2}, "attention_factor=1.2"),
+        ({"mscale": 0.0, "mscale_all_dim": 0.0}, "mscale=0 means two things"),
+        ({"mscale": 0.7, "mscale_all_dim": 0.8}, "mscale=0.7 and mscale_all_dim=0.8"),
+        ({}, "mscale=None and mscale_all_dim=None"),
+    ],
+)
+def test_fields_of_yarn_that_sharpen_a_part_of_latent_attention_are_refused(wrong, says):
+    with pytest.raises(ConfigError, match=says):
+        read_scaling(YARN_FIELDS | {"type": "yarn"} | wrong, latent=True)
 
 
 def test_a_slope_goes_to_a_file_and_comes_back_exactly():

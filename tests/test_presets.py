@@ -73,7 +73,7 @@ def test_r1_has_the_shape_of_v3():
         ({"rope_interleave": False}, "adjacent pairs here"),
         ({"scoring_func": "softmax"}, "scoring_func='softmax'"),
         ({"norm_topk_prob": "false"}, "norm_topk_prob='false' must be true or false"),
-        ({"routed_scaling_factor": 0}, "scale=0.0 must be a number, above 0"),
+        ({"routed_scaling_factor": 0}, "routed_scaling_factor=0 must be a number above 0"),
         ({"intermediate_size": None}, "intermediate_size is missing"),
     ],
 )
@@ -89,7 +89,11 @@ def test_a_wrong_field_is_refused_by_name(change, says):
         ("rope_theta rms_norm_eps", (None, "x", [1], 10**310)),
         ("routed_scaling_factor n_group hidden_size kv_lora_rank", ("x", [1], 10**310)),
         ("rope_scaling rope_parameters quantization_config layer_types", ("x", 1)),
-        ("hidden_size num_attention_heads", (None,)),
+        ("hidden_size num_attention_heads", (None, 0)),
+        ("tie_word_embeddings", (None, 0, "false")),
+        ("num_nextn_predict_layers first_k_dense_replace num_experts_per_tok", (None,)),
+        ("moe_intermediate_size", (None,)),
+        ("rms_norm_eps rope_theta", (0, -1e-6)),
     ],
 )
 def test_a_value_of_the_wrong_kind_is_refused_by_the_name_of_its_field(fields, values):
@@ -107,6 +111,43 @@ def test_a_wrong_number_within_the_scaling_is_refused_by_name(field, value):
     llama3 = scaling | {"type": "llama3", "low_freq_factor": 1}
     with pytest.raises(ConfigError, match="rope_scaling.high_freq_factor=None"):
         from_hf(LLAMA | {"rope_scaling": llama3})
+
+
+YARN = {"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 512}
+THETA = {"rope_theta": 5e4}
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"rope_theta": 5e4, "rope_scaling": YARN},
+        {"rope_scaling": YARN | THETA},
+        {"rope_parameters": YARN | THETA},
+        {"rope_theta": None, "rope_parameters": YARN | THETA},
+        {"rope_theta": 50_000, "rope_scaling": None, "rope_parameters": YARN | THETA},
+        {"rope_scaling": {"type": "yarn"} | YARN, "rope_parameters": YARN | THETA},
+    ],
+)
+def test_theta_and_scaling_are_found_wherever_a_file_says_them(fields):
+    bare = {k: v for k, v in LLAMA.items() if k not in ("rope_theta", "rope_scaling")}
+    c = from_hf(bare | fields)
+    assert (c.rope_theta, c.rope_scaling) == (5e4, YarnConfig(factor=4.0, original=512))
+    assert from_hf(bare | {"rope_parameters": THETA}).rope_scaling is None
+
+
+@pytest.mark.parametrize(
+    ("fields", "says"),
+    [
+        ({"rope_scaling": YARN | {"rope_theta": 1e6}}, "rope_scaling.rope_theta=1.*theta=5"),
+        ({"rope_parameters": YARN | {"rope_theta": 1e6}}, "rope_parameters.rope_theta=1.*theta=5"),
+        ({"rope_scaling": YARN, "rope_parameters": YARN | {"factor": 8.0}}, "rope_scaling=.* and"),
+        ({"rope_scaling": YARN | {"type": "llama3"}}, "type='llama3' and rope_type='yarn'"),
+        ({"rope_parameters": {"rope_theta": "x"}}, "rope_parameters.rope_theta='x' must be"),
+    ],
+)
+def test_two_thetas_or_scalings_in_one_file_are_refused(fields, says):
+    with pytest.raises(ConfigError, match=says):
+        from_hf(LLAMA | {"rope_scaling": None} | THETA | fields)
 
 
 @pytest.mark.parametrize("field", ["hidden_size", "vocab_size", "num_hidden_layers"])

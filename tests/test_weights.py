@@ -151,6 +151,12 @@ def test_what_transformers_saves_is_read(tmp_path):
     assert transformers.__version__ >= "5"
 
 
+def test_a_compiled_model_gives_the_weights_of_the_model_that_it_is():
+    model = model_of(QWEN)
+    compiled = torch.compile(model, backend="eager")
+    assert to_hf_weights(compiled).keys() == to_hf_weights(model).keys()
+
+
 def test_a_folder_that_lacks_something_says_what(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"config\.json is missing"):
         load_pretrained(tmp_path)

@@ -36,11 +36,11 @@ class Round(NamedTuple):
 
     new: list[list[int]]  # nothing for a row that had ended
     drafts: int
-    accepted: list[int]  # for each row that had not ended
+    accepted: list[int]  # for each row that had not ended; some of them may lie behind its end
 
 
 class Speculated(NamedTuple):
-    """What `speculate` wrote, and how well the drafts were."""
+    """What `speculate` wrote, and how good the drafts were: those behind a row's end count, too."""
 
     answers: list[list[int]]  # the stop token included
     passes: int  # of the model, that over the prompts included

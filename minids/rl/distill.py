@@ -64,9 +64,10 @@ def soft(
 ) -> Iterator[Step]:
     """Return a generator that trains `student` in place, on the teacher's distributions.
 
-    It reads every trace once, in the batches that `sft.tuned` makes of them with the same seed,
-    and makes KL(teacher || student) small at the tokens of the responses.
-    `Step.loss` is that divergence, `Step.parts["learnt"]` the number of those tokens.
+    It reads the batches that `sft.tuned` makes of the traces with the same seed: every trace once,
+    and some twice where the last batch would not be full. It makes KL(teacher || student) small at
+    the tokens of the responses. `Step.loss` is that divergence, `Step.parts["learnt"]` the number
+    of those tokens.
     """
     _same_vocabulary(student, teacher)
     if not traces:

@@ -4,7 +4,8 @@
         ...
 
 Step i asks the questions i p to (i + 1) p - 1 and draws from a generator seeded by (seed, i), so a
-run that was stopped goes on with the numbers of one that was not. The model learns in place.
+run that was stopped goes on with the numbers of one that was not. A variant that replaces flat
+groups has three times as many to itself, those from 3 i p on. The model learns in place.
 
 Several processes share the questions of a step; then all have all answers, and share the rows of
 each update. Each has the whole model: a policy that writes must be at hand, weight by weight.

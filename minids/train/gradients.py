@@ -47,8 +47,9 @@ def add_gradients(
 
     `accumulate` is the number of parts, cut between rows. `balance` weighs V3's sequence-wise
     loss, summed over layers. Of several processes each gets the whole batch, works on its rows,
-    and has in the end what one process would have. ValueError if parts would be empty or nothing
-    counts.
+    and has in the end what one process would have. `extra_losses` must name the same terms for
+    every part; one in which nothing counts comes as if all did, and weighs nothing. ValueError if
+    parts would be empty or nothing counts.
     """
     world = world or World.alone()
     n_rows, n_counting = len(batch.tokens), int(batch.mask.sum())
@@ -71,12 +72,18 @@ def add_gradients(
                 new["balance"] = balance * rows * torch.stack(each).sum()
             if extra_losses is not None:
                 share = part.mask.sum() / n_counting
-                more = extra_losses(model, output, part)
+                some = part if share else part._replace(mask=torch.ones_like(part.mask))
+                more = extra_losses(model, output, some)
                 if taken := sorted(more.keys() & new.keys()):
                     raise ValueError(
                         f"extra_losses gave {', '.join(taken)}, a name that is taken: rename it"
                     )
                 new |= {name: share * value for name, value in more.items()}
+        if terms and (odd := sorted(terms.keys() ^ new.keys())):
+            raise ValueError(
+                f"extra_losses gave {', '.join(odd)} for some parts alone: name the same terms "
+                "for all, 0 where there is nothing to add"
+            )
         torch.stack(list(new.values())).sum().backward()
         part_loads = [read.sum() / n_read * weighted_load(r, read) for r in output.routings]
         terms = {name: value.detach() + terms.get(name, 0.0) for name, value in new.items()}

@@ -68,7 +68,8 @@ def next_token_written_out(
     mask: Bool[Tensor, "b t"],
 ) -> Float[Tensor, ""]:
     """Return what `next_token` returns, as the formula: mean of -log softmax(logits)[target]."""
-    log_probabilities = logits.log_softmax(-1)
+    exact = torch.promote_types(logits.dtype, torch.float32)
+    log_probabilities = logits.to(exact).log_softmax(-1)
     surprise = -log_probabilities.gather(-1, targets.where(mask, 0)[..., None])[..., 0]
     return surprise.where(mask, 0.0).sum() / mask.sum()
 
