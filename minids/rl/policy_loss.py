@@ -71,8 +71,8 @@ def policy_loss(
     `logp` carries the gradient; `logp_old` is from sampling, `logp_ref` from the model that the
     policy should stay near. `clip` bounds the ratio at 1 - low and 1 + high. A clipped token has
     no gradient: the ratio has left the bound on the side that the advantage points to. Nor has one
-    whose ratio is beyond e^20, on either side. The loss itself says little: on the first update it
-    is 0 up to the KL, because advantages sum to 0.
+    whose ratio is beyond e^20, whatever its advantage. The loss itself says little: on the first
+    update it is 0 up to the KL, because advantages sum to 0.
     """
     # e^20 is far outside any clip; from e^89 on it would be inf, and 0 x inf is no number.
     gap = (logp - logp_old).where(mask, 0.0).clamp(max=20.0)

@@ -86,7 +86,13 @@ def claims(attempt: Attempt, g: torch.Generator) -> Iterator[Claim]:
         loss(circle, broken, v, 0.1) > 1.5 * loss(circle, circle[:6], v, 0.1),
         "n tokens have n - 1 pairs: held_out[:-1] beside held_out[1:], and no pair is left out.",
     )
-    twice = loss(torch.tensor([0, 1, 0, 1, 0, 2]), torch.tensor([0, 1]), 3, 0.5)
+    ends = [loss(torch.tensor([0, 1, 2]), torch.tensor(pair), 3, 0.5) for pair in ([0, 1], [1, 2])]
+    yield Claim(
+        "the first and the last pair of the training text are counted, too",
+        not any(close(end, math.log(3)) for end in ends),
+        "n tokens have n - 1 pairs: train[:-1] beside train[1:], and no pair is left out.",
+    )
+    twice = loss(torch.tensor([2, 0, 1, 0, 1, 0, 2]), torch.tensor([0, 1]), 3, 0.5)
     yield Claim(
         "a pair that comes twice counts twice",
         not close(twice, -math.log((1 + 0.5) / (2 + 3 * 0.5))),
@@ -97,6 +103,8 @@ def claims(attempt: Attempt, g: torch.Generator) -> Iterator[Claim]:
     chain = [0]
     for _ in range(200):
         chain.append(int(torch.multinomial(weights[chain[-1]], 1, generator=g)))
+    while chain[0] == chain[149]:  # or it would not show who counts the last token as a row's
+        del chain[0]
     train, held_out = torch.tensor(chain[:150]), torch.tensor(chain[150:])
     alpha = float(torch.rand((), generator=g)) + 0.2
     followed = [chain[:149].count(token) for token in range(v)]
@@ -139,4 +147,11 @@ def claims(attempt: Attempt, g: torch.Generator) -> Iterator[Claim]:
         close(loss(train, torch.tensor([last, other]), v, alpha), cost(last, other)),
         "two tokens are one pair. n(a) is the sum of row a, over all that follows a "
         "(keepdim=True); the last token of the training text has no follower there.",
+    )
+    mixed = loss(torch.tensor([0, 1, 0, 1]), torch.tensor([0, 1, 2, 0]), 3, 0.5)
+    yield Claim(
+        "a token that training never saw is guessed, among others that it saw",
+        close(mixed, -(math.log(2.5 / 3.5) + math.log(0.5 / 2.5) + math.log(1 / 3)) / 3),
+        "a row of nothing but alpha gives 1 / vocab to every token: no pair of the held-out text "
+        "is passed over.",
     )

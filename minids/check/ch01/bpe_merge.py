@@ -51,7 +51,7 @@ def _drawn_ranks(g: torch.Generator) -> dict[bytes, int]:
 )
 def claims(attempt: Attempt, g: torch.Generator) -> Iterator[Claim]:
     piece = bytes(draw(g, 97, 122) for _ in range(7))
-    out = attempt(piece, _BYTES)
+    out = attempt(piece, dict(_BYTES))
     yield Claim(
         "the result is a list of whole numbers",
         isinstance(out, list) and all(map(is_whole, out)),

@@ -48,7 +48,9 @@ def claims(attempt: Attempt, g: torch.Generator) -> Iterator[Claim]:
     yield Claim(
         "who knows the next token pays nothing, and who repeats the last one pays much",
         float(attempt(ahead, tokens, later)) < 1e-3 and float(attempt(sure, tokens, later)) > 5,
-        "place t predicts token t + 1. Without the shift, copying the input would cost nothing.",
+        "place t predicts token t + 1. Without the shift, copying the input would cost nothing. "
+        "For cross_entropy flatten(0, 1) both, or transpose(1, 2) the logits: reshape mixes them "
+        "up.",
     )
     logits = 2 * torch.randn(b, t, v, generator=g)
     logits[1, 3, 0] -= 10  # the 0 comes as a surprise
@@ -72,6 +74,14 @@ def claims(attempt: Attempt, g: torch.Generator) -> Iterator[Claim]:
         not close(got, (expected - surprise) / (n - 1)),
         "`counts` alone says what counts: ignore_index=0, or tokens times counts, drops a word.",
     )
+    huge = torch.zeros(1, 2, v)
+    huge[0, 0, tokens[0, 0]] = 1e4
+    yield Claim(
+        "logits in the thousands give a finite loss, also for one row of two tokens",
+        close(attempt(huge, tokens[:1, :2], later[:1, :2]), 1e4),
+        "log_softmax does in one step what log(softmax) does in two, and never takes log(0): no "
+        "small number has to be added.",
+    )
     yield Claim(
         "every token that counts weighs the same, in a row with many or few of them",
         close(got, expected / n),
@@ -85,13 +95,6 @@ def claims(attempt: Attempt, g: torch.Generator) -> Iterator[Claim]:
         "the first token of a row is nobody's target, even if `counts` says so",
         close(attempt(logits, tokens, first), expected / n),
         "nothing comes before it, nor does the row above: cut each row before you count.",
-    )
-    huge = torch.zeros(1, 2, v)
-    huge[0, 0, tokens[0, 0]] = 1e4
-    yield Claim(
-        "logits in the thousands give a finite loss, also for one row of two tokens",
-        close(attempt(huge, tokens[:1, :2], everything[:1, :2]), 1e4),
-        "log_softmax does in one step what log(softmax) does in two, and never takes log(0).",
     )
     leaf = logits.clone().requires_grad_()
     loss = attempt(leaf, tokens, counts)

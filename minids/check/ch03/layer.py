@@ -56,6 +56,12 @@ def claims(attempt: Attempt, g: torch.Generator) -> Iterator[Claim]:
         close(attempt(x, torch.zeros(t, e), fresh(0, e), []), x),
         "h = x + …; the token itself is always added.",
     )
+    only_shared = attempt(x, torch.zeros(t, e), fresh(0, e), fresh(e, e + 2))
+    yield Claim(
+        "no shared expert is left out",
+        not any(close(only_shared - x, torch.tanh(x @ w)) for w in weights[e:]),
+        "`shared` is a list of experts, and every one of them is added: not shared[0] alone.",
+    )
     turned = attempt(x, gates.flip(1), fresh(0, e)[::-1], fresh(e, e + 2)[::-1])
     yield Claim(
         "the order of the experts means nothing",
@@ -63,7 +69,6 @@ def claims(attempt: Attempt, g: torch.Generator) -> Iterator[Claim]:
         "every expert reads x itself, not the sum so far (out = out + expert(x), and not "
         "expert(out)), and adds to it: out[rows] = … forgets who came before.",
     )
-    only_shared = attempt(x, torch.zeros(t, e), fresh(0, e), fresh(e, e + 2))
     yield Claim(
         "every shared expert is added with weight 1",
         close(only_shared - x, sum(torch.tanh(x @ w) for w in weights[e:])),

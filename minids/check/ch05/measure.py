@@ -54,7 +54,8 @@ def claims(attempt: Attempt, g: torch.Generator) -> Iterator[Claim]:
             [each[:, x:y].mean().item() for x, y in pairs],
         ),
         "bin i goes from i * t // bins up to (i + 1) * t // bins; every target once, and the "
-        "logits at a position belong to the target at that position.",
+        "logits at a position belong to the target at that position (for cross_entropy: "
+        "transpose(1, 2), and not reshape).",
     )
     mask = torch.rand(b, t, generator=g) < 0.5
     mask[0] = True

@@ -18,7 +18,7 @@ from minids.check.sizes import draw
     ),
 )
 def claims(attempt: Attempt, g: torch.Generator) -> Iterator[Claim]:
-    b, s, d = draw(g, 2, 3), draw(g, 5, 8), 4 * draw(g, 3, 5)
+    b, s, d = draw(g, 2, 3), draw(g, 5, 8), (12, 20, 24)[draw(g, 0, 2)]
     q, k = torch.randn(b, d, generator=g), torch.randn(b, s, d, generator=g)
     plain = attempt(q, k, 1.0, 1.0)
     yield shaped(plain, (b, s), like=q, what="the tensor of weights")

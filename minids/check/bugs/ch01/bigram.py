@@ -144,6 +144,22 @@ def rolled_held_out(train, held_out, vocab, alpha):
     return float(-_smoothed(train, vocab, alpha)[held_out, held_out.roll(-1)].log().mean())
 
 
+def followers_of_all_but_the_first(train, held_out, vocab, alpha):
+    before = torch.bincount(train[1:], minlength=vocab)[:, None]
+    p = (_counted(train, vocab) + alpha) / (before + alpha * vocab)
+    return float(_surprise_of(p, held_out).mean())
+
+
+def first_pair_lost(train, held_out, vocab, alpha):
+    return bigram(train[1:] if len(train) > 1 else train, held_out, vocab, alpha)
+
+
+def unseen_passed_over(train, held_out, vocab, alpha):
+    seen = _counted(train, vocab).sum(1)[held_out[:-1]] > 0
+    surprise = _surprise_of(_smoothed(train, vocab, alpha), held_out)
+    return float(surprise[seen].mean()) if seen.any() else math.log(vocab)
+
+
 RIGHT = [bigram, bigram_with_dictionaries, bigram_in_numpy]
 
 WRONG = [
@@ -167,4 +183,7 @@ WRONG = [
     ("the last token followed", last_token_has_a_follower, "has no follower there"),
     ("alpha always 1", always_one_for_alpha, "alpha is an argument"),
     ("last pair left out", without_the_last_pair, "no pair is left out"),
+    ("first pair lost", first_pair_lost, "train[:-1] beside train[1:]"),
+    ("counted among the followers", followers_of_all_but_the_first, "has no follower there"),
+    ("unseen tokens passed over", unseen_passed_over, "is passed over"),
 ]

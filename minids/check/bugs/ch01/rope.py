@@ -85,6 +85,23 @@ def rope_counting_from_zero(x, positions, theta):
     return rope(x, own, theta)
 
 
+def rope_of_places(x, positions, theta):
+    return rope(x, torch.arange(x.shape[-2]), theta)
+
+
+def rope_at_width_8(x, positions, theta):
+    angles = positions[:, None] * theta ** (-torch.arange(0, x.shape[-1], 2) / 8)
+    return _pairs(x, angles.cos(), angles.sin())
+
+
+def rope_into_its_views(x, positions, theta):
+    angles, x = _angles(x, positions, theta), x.clone()
+    a, b, cos, sin = x[..., 0::2], x[..., 1::2], angles.cos(), angles.sin()
+    x[..., 0::2] = a * cos - b * sin
+    x[..., 1::2] = a * sin + b * cos
+    return x
+
+
 def rope_in_degrees(x, positions, theta):
     return rope(x, positions * math.pi / 180, theta)
 
@@ -111,6 +128,9 @@ WRONG = [
     ("no minus", rope_without_minus, "one minus sign"),
     ("backwards", rope_backwards, "becomes (cos p, sin p)"),
     ("positions ignored", rope_counting_from_zero, "Positions are an argument"),
+    ("places for positions", rope_of_places, "here all of them are 0"),
+    ("a width of its own", rope_at_width_8, "almost -1"),
+    ("into its own views", rope_into_its_views, "is a view"),
     ("degrees", rope_in_degrees, "one radian per position"),
     ("half the exponent", rope_with_half_the_exponent, "almost -1"),
     ("slowest first", rope_slowest_first, "one radian per position"),

@@ -127,11 +127,16 @@ def layer_overwrites(x, gates, experts, shared):
     return routed + layer(x, torch.zeros_like(gates), experts, shared)
 
 
+def layer_of_one_shared(x, gates, experts, shared):
+    return layer(x, gates, experts, shared[:1])
+
+
 RIGHT = [layer, layer_by_table, layer_token_by_token]
 
 WRONG = [
     ("vectors for rows", layer_of_vectors, "an expert takes rows"),
     ("no residual", layer_without_residual, "it returns x"),
+    ("one of the shared experts alone", layer_of_one_shared, "not shared[0] alone"),
     ("shared ones averaged", layer_mean_of_shared, "not averaged"),
     ("shared ones behind a gate", shared_behind_a_gate, "shared experts have no gate"),
     ("shared experts one after the other", layer_of_layers, "not the sum so far"),

@@ -69,6 +69,15 @@ class RewindsAnywhere(Memory):
         self.latent, self.k_rope = self.latent[:, :length], self.k_rope[:, :length]
 
 
+class RewindsFromTheEnd(Memory):
+    def rewind(self, length):
+        drop = (0 if self.latent is None else self.latent.shape[1]) - length
+        if drop < 0:
+            raise ValueError(f"{-drop} tokens too many")
+        if self.latent is not None:
+            self.latent, self.k_rope = self.latent[:, :-drop], self.k_rope[:, :-drop]
+
+
 class RewindsOnlyWhatIsThere(Memory):
     def rewind(self, length):
         if length > self.latent.shape[1]:
@@ -148,6 +157,7 @@ WRONG = [
     ("rewind by, not to", RewindsBy, "keeps the first `length`"),
     ("rewind one too far", RewindsOneShort, "keeps the first `length`"),
     ("rewind to all refused", RewindsToFewer, "keeps them all"),
+    ("rewind drops from the end", RewindsFromTheEnd, "x[:, :-0] is empty"),
     ("rewind past the end", RewindsAnywhere, "raise ValueError"),
     ("rewind by an assert", RewindsByAnAssert, "and no other error, if"),
     ("a fresh memory forgotten", RewindsOnlyWhatIsThere, "a fresh memory holds no tokens"),

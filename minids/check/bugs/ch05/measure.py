@@ -72,6 +72,11 @@ def by_position_just_one(logits, targets, mask, bins):
     return by_position(logits, targets, mask, 1)
 
 
+def by_position_reshaped(logits, targets, mask, bins):
+    b, t, v = logits.shape
+    return by_position(logits.reshape(b, v, t).transpose(1, 2), targets, mask, bins)
+
+
 def _cuts(targets, bins):
     return [targets.shape[1] * i // bins for i in range(1, bins)]
 
@@ -86,6 +91,7 @@ WRONG = [
     ("logarithm of a softmax", by_position_overflows, "log_softmax keeps its digits"),
     ("bits", by_position_in_bits, "the natural logarithm"),
     ("targets shifted once more", by_position_shifted, "belong to the target at that"),
+    ("reshaped, not transposed", by_position_reshaped, "and not reshape"),
     ("one mean for all bins", by_position_one_mean, "mean of its own positions"),
     ("the rest thrown away", by_position_without_the_rest, "every target once"),
     ("one bin", by_position_just_one, "a number for every bin"),

@@ -44,6 +44,10 @@ def weights_without_root(q, k, factor, mscale):
     return (_scores(q, k) * q.shape[-1] ** 0.5 * _sharper(factor, mscale) ** 2).softmax(-1)
 
 
+def weights_divided_by_4(q, k, factor, mscale):
+    return weights(q * q.shape[-1] ** 0.5 / 4, k, factor, mscale)
+
+
 def weights_after_softmax(q, k, factor, mscale):
     return _scores(q, k).softmax(-1) * _sharper(factor, mscale) ** 2
 
@@ -68,6 +72,7 @@ WRONG = [
     ("decimal logarithm", weights_decimal, "the natural logarithm"),
     ("mscale forgotten", weights_without_mscale, "V2 has 0.707"),
     ("no root of the width", weights_without_root, "divide q . k by sqrt(d)"),
+    ("the root of 16", weights_divided_by_4, "divide q . k by sqrt(d)"),
     ("after the softmax", weights_after_softmax, "not the weights after it"),
     ("softmax over the rows", weights_over_rows, "softmax over the keys"),
     ("factors below 1 too", weights_shrunk_too, "only a longer context is sharpened"),

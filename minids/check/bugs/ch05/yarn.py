@@ -18,6 +18,11 @@ def yarn_pair_by_pair(plain, factor, low, high):
     return out
 
 
+def yarn_with_a_little_more_width(plain, factor, low, high):
+    share = ((torch.arange(len(plain)) - low) / (high - low + 1e-6)).clamp(0, 1)
+    return plain / factor * share + plain * (1 - share)
+
+
 def yarn_by_interpolation(plain, factor, low, high):
     shares = [0.0 if i <= low else 1.0 if i >= high else None for i in range(len(plain))]
     shares = [(i - low) / (high - low) if x is None else x for i, x in enumerate(shares)]
@@ -85,7 +90,13 @@ def yarn_one_step_short(plain, factor, low, high):
     return plain / factor * share + plain * (1 - share)
 
 
-RIGHT = [yarn, yarn_pair_by_pair, yarn_by_interpolation, yarn_in_three_parts]
+RIGHT = [
+    yarn,
+    yarn_with_a_little_more_width,
+    yarn_pair_by_pair,
+    yarn_by_interpolation,
+    yarn_in_three_parts,
+]
 
 WRONG = [
     ("ramp inverted: fast pairs stretched", yarn_inverted, "the fast ones and carry near"),

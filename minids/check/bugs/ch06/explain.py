@@ -9,14 +9,14 @@ EXPLAINED = {"mean": 128, "spread": 10.58, "batches": 69, "because": REASON}
 
 EXPLAINED_AGAIN = {
     "mean": 1024 * 2 / 16,
-    "spread": 128**0.5,
+    "spread": 112**0.5,
     "batches": 128 / 128**2 / 1e-4,
     "because": "Chance moves a load of 128 by about 11 from batch to batch, so that one expert "
     "always stands out.",
 }
 
 EXPLAINED_ROUNDED = EXPLAINED | {
-    "spread": 11,
+    "spread": 10.6,
     "because": "Even a perfect router scatters around 128 choices, by 10.58 or so in each batch.",
 }
 
@@ -25,6 +25,8 @@ RIGHT = [EXPLAINED, EXPLAINED_AGAIN, EXPLAINED_ROUNDED]
 WRONG = [
     ("one choice a token", EXPLAINED | {"mean": 64}, "2 choices each"),
     ("the variance", EXPLAINED | {"spread": 112.0}, "the ROOT"),
+    ("no decimal", EXPLAINED | {"spread": 11}, "to one decimal"),
+    ("the root of the mean", EXPLAINED | {"spread": 128**0.5}, "once or not at all"),
     ("the chance of one choice", EXPLAINED | {"spread": (128 * 15 / 16) ** 0.5}, "p = 2/16"),
     ("not squared", EXPLAINED | {"batches": 8}, "squared"),
     ("one batch will do", EXPLAINED | {"batches": 1}, "is it a hundredth"),
