@@ -102,9 +102,9 @@ def parameters(config: ModelConfig) -> Parameters:
 def activated(config: ModelConfig, convention: Convention = "head only") -> int:
     """Return the parameters that one token passes through.
 
-    The reports never say whether the vocabulary tables count. "both tables" fits the MoE paper
-    (2.8 B, 22.2 B), "head only" fits V2-Lite, V2 and V3 (2.4 B, 21 B, 37 B), "no table" fits
-    none. A tied table is counted once.
+    The reports never say whether the vocabulary tables count. "both tables" fits the MoE paper's
+    16B and 145B models (2.8 B, 22.2 B), "head only" fits V2 and V3 (21 B, 37 B) and comes nearest
+    for V2-Lite (2.45 B for 2.4 B). A tied table is counted once.
     """
     p = parameters(config)
     table = p.embedding

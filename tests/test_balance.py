@@ -135,12 +135,21 @@ def test_within_sequences_even_the_batch_is_not_enough():
     torch.testing.assert_close(sequence_balance(routing, 2), torch.tensor(2.0))
 
 
-def test_by_sequence_is_the_mean_over_the_sequences_alone():
+@pytest.mark.parametrize(
+    "loss",
+    [
+        expert_balance,
+        lambda r, n=1: device_balance(r, 4, n),
+        lambda r, n=1: communication_balance(r, 4, 2, n),
+    ],
+)
+def test_by_sequence_is_the_mean_over_the_sequences_alone(loss):
     scores = softmax_scores(logits(60, 8))
-    together = expert_balance(route(scores, top_k=3), n_sequences=4)
+    whole = route(scores, top_k=3)
     parts = rearrange(scores, "(b t) e -> b t e", b=4)
-    alone = torch.stack([expert_balance(route(part, top_k=3)) for part in parts])
-    torch.testing.assert_close(together, alone.mean())
+    alone = torch.stack([loss(route(part, top_k=3)) for part in parts])
+    torch.testing.assert_close(loss(whole, 4), alone.mean())
+    assert abs(loss(whole, 4) - loss(whole)) > 1e-3
 
 
 def test_padding_counts_in_no_loss_and_no_load():

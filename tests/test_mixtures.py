@@ -66,6 +66,17 @@ def test_the_balance_loss_is_weighed_and_summed_over_layers():
     assert not m.balanced(0.0)(model, output, texts.exam(1)[0])
 
 
+def test_the_balance_loss_by_sequence_is_the_mean_of_what_rows_cost_alone():
+    model, batch = Transformer(m.toy("top-2 of 16")), m.controlled().exam(2)[0]
+    loss = m.balanced(0.01, by_sequence=True)
+    together = loss(model, model(batch.tokens), batch)["expert balance"]
+    alone = [
+        m.balanced(0.01)(model, model(row.tokens), row)["expert balance"] for row in batch.pieces(1)
+    ]
+    torch.testing.assert_close(together, torch.stack(alone).mean())
+    assert together > 1.01 * m.balanced(0.01)(model, model(batch.tokens), batch)["expert balance"]
+
+
 def test_a_dense_model_gets_no_balance_loss():
     model, batch = Transformer(m.toy("dense, active size")), m.controlled().exam(1)[0]
     assert m.balanced(0.01)(model, model(batch.tokens), batch) == {}

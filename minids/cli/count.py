@@ -97,7 +97,7 @@ def report(config: ModelConfig, counted: dict[str, Any]) -> str:
     lines = [f"{config.name}: {shape(config)}", "", f"{'parameters':24}{'counted':>12}   published"]
     lines.append(_published_line("total", parameters["total"], counted["published"]["total_b"]))
     for way, n in parameters["activated"].items():
-        # A report gives one activated figure; it stands beside the convention that it fits.
+        # A report gives one activated figure; it stands beside the convention that comes nearest.
         fits = counted["published"]["convention"] == way
         beside = counted["published"]["activated_b"] if fits else None
         lines.append(_published_line(f"activated, {way}", n, beside))

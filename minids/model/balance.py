@@ -87,25 +87,35 @@ def sequence_balance(
     return expert_balance(routing._replace(experts=wanted), n_sequences, read)
 
 
-def device_balance(routing: Routing, n_devices: int) -> Float[Tensor, ""]:
-    """Return V2's device-level loss: as the expert-level one, with devices in place of experts.
+def device_balance(routing: Routing, n_devices: int, n_sequences: int = 1) -> Float[Tensor, ""]:
+    """Return V1's and V2's device-level loss: devices in place of `expert_balance`'s experts.
 
     Device i holds experts i e / d to (i + 1) e / d. Experts of a device may share unevenly.
     """
     even = routing.experts.shape[-1] / routing.scores.shape[-1]
-    frequency = _by_device(_chosen(routing), n_devices, "mean").mean(0) / even
-    return (frequency * _by_device(_affinity(routing), n_devices, "sum").mean(0)).sum()
+    chosen = _by_device(_chosen(routing), n_devices, "mean") / even
+    return _times_affinity(chosen, routing, n_sequences)
 
 
-def communication_balance(routing: Routing, n_devices: int, kept_devices: int) -> Float[Tensor, ""]:
+def communication_balance(
+    routing: Routing, n_devices: int, kept_devices: int, n_sequences: int = 1
+) -> Float[Tensor, ""]:
     """Return V2's communication loss: devices should receive equally many tokens.
 
     `kept_devices` is M, the devices that a token may visit. Groups bound what a device sends;
     this evens out what it receives. 1.0 when every device receives M t / d tokens.
     """
-    visited = _by_device(_chosen(routing), n_devices, "max")
-    received = visited.mean(0) * (n_devices / kept_devices)
-    return (received * _by_device(_affinity(routing), n_devices, "sum").mean(0)).sum()
+    visited = _by_device(_chosen(routing), n_devices, "max") * (n_devices / kept_devices)
+    return _times_affinity(visited, routing, n_sequences)
+
+
+def _times_affinity(
+    x: Float[Tensor, "t d"], routing: Routing, n_sequences: int
+) -> Float[Tensor, ""]:
+    """The mean over sequences of what devices got times the affinity for them, summed."""
+    affinity = _by_device(_affinity(routing), x.shape[1], "sum")
+    got, wanted = (_by_sequence(y, n_sequences, None) for y in (x, affinity))
+    return (got * wanted).sum(-1).mean()
 
 
 def _chosen(routing: Routing) -> Float[Tensor, "t e"]:

@@ -1,8 +1,9 @@
 """How good is a policy? Sampled and greedy accuracy, majority vote, and right once in k tries.
 
 Sampled accuracy (pass@1) rises when a model only grows surer of what it mostly does. Greedy
-accuracy and the majority vote do not, and pass@k falls when variety is lost: together they tell
-sharpening from learning (DeepSeekMath, section 5.2.2).
+accuracy does not, and pass@k falls when variety is lost: together they tell sharpening from
+learning. DeepSeekMath (section 5.2.2) found the majority vote up and pass@k not, and read it as
+sharpening.
 """
 
 from collections import Counter

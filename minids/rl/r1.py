@@ -1,4 +1,4 @@
-"""R1 in four stages, and R1-Zero, which leaves the first out (DeepSeek-R1, 2.2 and 2.3).
+"""R1 in four stages, and R1-Zero, which is reinforcement alone (DeepSeek-R1, 2.2 and 2.3).
 
     base -- cold start --> Dev1 -- reasoning --> Dev2 -- harvest --> what is right and readable
     base -- tuning on the harvest --> Dev3 -- all scenarios --> R1

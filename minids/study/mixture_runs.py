@@ -38,6 +38,7 @@ def run(
     text: str = "controlled",
     batch: int = 16,
     alpha: float = 0.01,
+    by_sequence: bool = False,
     marks: int = 6,
     n: int = 128,
     keep: str | None = None,
@@ -49,8 +50,8 @@ def run(
     "loss" and the loss of each domain in nats per token; what each of `PROBES` adds to it;
     "after i" the mean specialisation after i steps, `marks` times; "specialisation" of both
     layers and by chance; "MaxVio" of the exam. The loss is taken on `n` rows of each domain, all
-    else on a quarter of them. `seed` decides first weights and order of the text. `keep`
-    is a folder for the trained model: see `kept`.
+    else on a quarter of them. `alpha` and `by_sequence` are the balance loss's. `seed` decides
+    first weights and order of the text. `keep` is a folder for the trained model: see `kept`.
     """
     texts = TEXTS[text]()
     model = Transformer(toy(arm, texts.vocab), seed=seed).to(device)
@@ -60,7 +61,7 @@ def run(
         steps=steps,
         lr=8e-3,
         schedule=multi_step(steps, warmup=min(20, steps), drops=((0.6, 0.316), (0.85, 0.1))),
-        extra_losses=balanced(alpha),
+        extra_losses=balanced(alpha, by_sequence=by_sequence),
         products=products,
     )
     few = max(1, n // 4)

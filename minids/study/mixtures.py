@@ -2,9 +2,9 @@
 
 Two budgets are kept apart. All mixtures have the same *total* width of experts and the same
 *active* one, an eighth of it; one dense model has the active width, another the total. Gates are
-V1's: the raw softmax over the routed experts, with its balance loss over the whole batch
-(DeepSeekMoE, arXiv 2401.06066, section 3). Made texts are read by the character, so that few
-tokens tell by themselves which domain they are from.
+V1's: the raw softmax over the routed experts, with its balance loss (DeepSeekMoE, arXiv
+2401.06066, section 3), here over all tokens of a batch unless a run says otherwise. Made texts are
+read by the character, so that few tokens tell by themselves which domain they are from.
 
 Left out: more than one size, a learning rate for each arm.
 
@@ -138,16 +138,19 @@ def real(n_chars: int = 300_000) -> Texts:
 TEXTS: dict[str, Callable[[], Texts]] = {"controlled": controlled, "real": real}
 
 
-def balanced(alpha: float) -> ExtraLosses:
+def balanced(alpha: float, *, by_sequence: bool = False) -> ExtraLosses:
     """Return V1's balance loss for `fit(..., extra_losses=...)`, summed over the layers.
 
-    The 2B model used 0.01, the 145B one 0.003, and 0.05 for `device_balance`, left out here.
+    Over all tokens of a batch, or `by_sequence`, as printed: T in the paper is the length of a
+    sequence. The 2B model used 0.01, the 145B one 0.003, and 0.05 for `device_balance`, left out
+    here.
     """
 
-    def losses(_model: nn.Module, output: Output, _batch: Batch) -> dict[str, Tensor]:
+    def losses(_model: nn.Module, output: Output, batch: Batch) -> dict[str, Tensor]:
         if not alpha or not output.routings:
             return {}
-        each = [alpha * expert_balance(r) for r in output.routings]
+        n = len(batch.tokens) if by_sequence else 1
+        each = [alpha * expert_balance(r, n) for r in output.routings]
         return {"expert balance": torch.stack(each).sum()}
 
     return losses

@@ -1,7 +1,7 @@
 # %% [markdown]
 # # 01 llama. What does the V1 starting point look like, and does it learn?
 #
-# DeepSeek's first model was built like Llama: a stack of identical blocks, each with attention and a
+# DeepSeek LLM, where this story begins, was built like Llama: a stack of identical blocks, each with attention and a
 # feed-forward. Later generations replaced nearly every part. So this is the ground floor.
 #
 # Does it learn? Ask it for something that can be checked. A model that predicts text well can compress it.

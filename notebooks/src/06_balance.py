@@ -253,7 +253,7 @@ claim(
 )
 
 # %% [markdown]
-# A loss within texts forbids what experts are for. V2's and V3's losses are within texts. V3's is tiny (0.0001); it is there to stop a single text from
+# A loss within texts forbids what experts are for. The losses of V1, V2 and V3 are within texts, as printed. V3's is tiny (0.0001); it is there to stop a single text from
 # using one expert alone.
 #
 # ## A wind tunnel

@@ -270,7 +270,8 @@ claim("by hand and by the package: the same loss", abs(float(mean) - step.loss) 
 show_source(tuned)
 
 # %% [markdown]
-# Stages 1 and 2: a thousand tidy workings, each read twice, then the practice of before.
+# Stages 1 and 2: a thousand tidy workings, each read twice, then the practice of before. The paper in *Nature* calls their results Dev1 and Dev2,
+# and that of stage 3 Dev3.
 
 # %%
 show_source(r1.cold_start)
