@@ -103,6 +103,19 @@ def test_a_check_leaves_the_random_state_alone(name: str) -> None:
     assert torch.equal(before, torch.random.get_rng_state())
 
 
+@pytest.mark.parametrize("name", [name for name in exercises() if CHECKERS[name].takes is None])
+def test_no_check_hands_out_what_its_module_keeps(name: str) -> None:
+    answer, module = bugs.right()[name][0], sys.modules[CHECKERS[name].claims.__module__]
+    kinds = (list, dict, set, torch.Tensor)
+    kept = {id(x) for x in vars(module).values() if isinstance(x, kinds)}
+
+    def given(*args: Any, **kwargs: Any) -> Any:
+        assert not kept & {id(x) for x in (*args, *kwargs.values())}
+        return answer(*args, **kwargs)
+
+    assert examine(name, given, seed=0).state == "solved"
+
+
 def test_bugs_are_registered_for_exercises_that_exist() -> None:
     known = set(exercises())
     assert {p.exercise for p in bugs.wrong()} | set(bugs.right()) == known

@@ -99,6 +99,7 @@ def _run(notebook: Any, cells: list[Any], session: Session, folder: Path) -> boo
     notebook.cells = []
     runner = kernel.client(notebook, folder, max(1, round(session.share())))
     runner.allow_errors = True
+    runner.coalesce_streams = False  # long lines cost the square of their length there
     runner.shutdown_kernel = "immediate"
     number, began = -1, time.monotonic()
     try:

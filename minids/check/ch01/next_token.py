@@ -27,8 +27,7 @@ def claims(attempt: Attempt, g: torch.Generator) -> Iterator[Claim]:
         tokens[:, 1:] == tokens[:, :-1], tokens[:, 1:] % (v - 1) + 1, tokens[:, 1:]
     )
     tokens[1, 4] = 0  # once, where it counts
-    everything = torch.ones(b, t, dtype=torch.bool)
-    later = everything.clone()
+    later = torch.ones(b, t, dtype=torch.bool)
     later[:, 0] = False
     yield shaped(attempt(torch.zeros(b, t, v), tokens, later), ())
     yield Claim(
@@ -45,12 +44,18 @@ def claims(attempt: Attempt, g: torch.Generator) -> Iterator[Claim]:
         "cross_entropy takes logits and makes the softmax itself: give it logits, not "
         "probabilities.",
     )
+    words = tokens[:, :1].expand(b, t)
+    known = 30.0 * torch.nn.functional.one_hot(words, v).float()
+    yield Claim(
+        "who expects the one word that a row repeats pays nothing",
+        float(attempt(known, words.clone(), later)) < 1e-3,
+        "the logits of a place stay together: where the vocabulary has to come second, "
+        "transpose(1, 2), not reshape.",
+    )
     yield Claim(
         "who knows the next token pays nothing, and who repeats the last one pays much",
         float(attempt(ahead, tokens, later)) < 1e-3 and float(attempt(sure, tokens, later)) > 5,
-        "place t predicts token t + 1. Without the shift, copying the input would cost nothing. "
-        "For cross_entropy flatten(0, 1) both, or transpose(1, 2) the logits: reshape mixes them "
-        "up.",
+        "place t predicts token t + 1. Without the shift, copying the input would cost nothing.",
     )
     logits = 2 * torch.randn(b, t, v, generator=g)
     logits[1, 3, 0] -= 10  # the 0 comes as a surprise
@@ -79,8 +84,8 @@ def claims(attempt: Attempt, g: torch.Generator) -> Iterator[Claim]:
     yield Claim(
         "logits in the thousands give a finite loss, also for one row of two tokens",
         close(attempt(huge, tokens[:1, :2], later[:1, :2]), 1e4),
-        "log_softmax does in one step what log(softmax) does in two, and never takes log(0): no "
-        "small number has to be added.",
+        "log_softmax does in one step what log(softmax) does in two, never takes log(0), and needs "
+        "nothing small added.",
     )
     yield Claim(
         "every token that counts weighs the same, in a row with many or few of them",

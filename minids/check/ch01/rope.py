@@ -35,7 +35,7 @@ def _turned(x: Tensor, positions: Tensor, theta: float) -> Tensor:
     ),
 )
 def claims(attempt: Attempt, g: torch.Generator) -> Iterator[Claim]:
-    d, t, theta = (6, 10, 12)[draw(g, 0, 2)], 5, float(draw(g, 50, 500))
+    d, t, theta = 2 * draw(g, 3, 6), 5, float(draw(g, 50, 500))
     x = torch.randn(2, 3, t, d, generator=g)
     positions = torch.randperm(40, generator=g)[:t] + 1
     out = attempt(x, positions, theta)
@@ -54,15 +54,15 @@ def claims(attempt: Attempt, g: torch.Generator) -> Iterator[Claim]:
     yield Claim(
         "at position 0 nothing turns",
         close(attempt(x, torch.zeros(t, dtype=torch.long), theta), x),
-        "the angle is the position times something: at 0, cos is 1 and sin is 0. Positions are an "
-        "argument, and here all of them are 0.",
+        "the angle is the position times something: at 0, cos is 1 and sin is 0. And positions are "
+        "an argument: here all are 0.",
     )
     yield Claim(
         "turning keeps the length of every pair",
         close(out.unflatten(-1, (-1, 2)).norm(dim=-1), x.unflatten(-1, (-1, 2)).norm(dim=-1)),
         "a cos - b sin and a sin + b cos: one minus sign, each number once with each, and the same "
-        "angle for both (repeat_interleave writes each angle twice in a row). x[…, 0::2] is a "
-        "view: what is written into x changes it, too.",
+        "angle for both (repeat_interleave writes each angle twice in a row). a and b are views: "
+        "if you write into what they were cut from, they change, too.",
     )
     first = torch.zeros(1, 1, t, d)
     first[..., 0] = 1.0
@@ -73,10 +73,13 @@ def claims(attempt: Attempt, g: torch.Generator) -> Iterator[Claim]:
         close(turned, torch.stack([angles.cos(), angles.sin()], dim=-1)),
         "(1, 0) at position p becomes (cos p, sin p). Positions are an argument, not 0, 1, 2, …",
     )
+    few = x[..., :4].contiguous()
     yield Claim(
         "pair i turns by theta^(-2i/d) radians per position",
-        close(out, _turned(x, positions, theta), rtol=1e-3),
-        "the exponent goes from 0 to almost -1 in d/2 steps; theta is an argument.",
+        close(out, _turned(x, positions, theta), rtol=1e-3)
+        and close(attempt(few, positions, theta), _turned(few, positions, theta), rtol=1e-3),
+        "the exponent goes from 0 to almost -1 in d/2 steps, whatever the width d of x; "
+        "theta is an argument.",
     )
     q, k = torch.randn(2, 1, 1, 1, d, generator=g)
 

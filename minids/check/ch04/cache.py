@@ -99,14 +99,14 @@ def claims(attempt: Attempt, g: torch.Generator) -> Iterator[Claim]:
     full = attempt(*ups)
     feed(full, 0, 5)
     yield Claim(
-        "rewinding to as many tokens as there are keeps them all",
+        "rewinding to as many tokens as there are is allowed",
         not raises(full.rewind, ValueError, 5),
         "five of five tokens are there: ValueError is for MORE than are held, > and not >=.",
     )
     yield Claim(
-        "and it goes on from all of them",
+        "and keeps them all",
         close(feed(full, 5, s), expected[:, :, 5:], rtol=1e-3),
-        "nothing is to be dropped here, and x[:, :-0] is empty: cut at `length`, from the front.",
+        "`x[:, :-0]` is empty: cut at `length`, and do not count from the end.",
     )
     yield Claim(
         "rewinding to more tokens than there are is refused",

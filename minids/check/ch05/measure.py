@@ -44,6 +44,14 @@ def claims(attempt: Attempt, g: torch.Generator) -> Iterator[Claim]:
         close_to(out, bins * [math.log(v)]),
         "minus the natural logarithm of the probability of the target, as a mean over targets.",
     )
+    known = 30.0 * torch.nn.functional.one_hot(targets[:, :1].expand(b, t), v).float()
+    repeated = attempt(known, targets[:, :1].repeat(1, t), everything, bins)
+    yield Claim(
+        "who expects the one target that a row repeats pays nothing",
+        all(float(x) < 1e-3 for x in repeated),
+        "the logits of a position stay together: where the vocabulary has to come second, "
+        "transpose(1, 2), not reshape.",
+    )
     cut = [t * i // bins for i in range(bins + 1)]
     pairs = list(zip(cut, cut[1:], strict=False))
     each = _loss(logits, targets)
@@ -54,8 +62,7 @@ def claims(attempt: Attempt, g: torch.Generator) -> Iterator[Claim]:
             [each[:, x:y].mean().item() for x, y in pairs],
         ),
         "bin i goes from i * t // bins up to (i + 1) * t // bins; every target once, and the "
-        "logits at a position belong to the target at that position (for cross_entropy: "
-        "transpose(1, 2), and not reshape).",
+        "logits at a position belong to the target at that position.",
     )
     mask = torch.rand(b, t, generator=g) < 0.5
     mask[0] = True

@@ -18,7 +18,7 @@ from minids.check.sizes import draw
     ),
 )
 def claims(attempt: Attempt, g: torch.Generator) -> Iterator[Claim]:
-    b, s, d = draw(g, 2, 3), draw(g, 5, 8), (12, 20, 24)[draw(g, 0, 2)]
+    b, s, d = draw(g, 2, 3), draw(g, 5, 8), 4 * draw(g, 3, 5)
     q, k = torch.randn(b, d, generator=g), torch.randn(b, s, d, generator=g)
     plain = attempt(q, k, 1.0, 1.0)
     yield shaped(plain, (b, s), like=q, what="the tensor of weights")
@@ -27,11 +27,12 @@ def claims(attempt: Attempt, g: torch.Generator) -> Iterator[Claim]:
         close(plain.sum(-1), torch.ones(b)),
         "softmax over the keys, the last axis, comes last.",
     )
-    scores = (q[:, None] * k).sum(-1) / d**0.5
+    narrow = attempt(q[:, :4].clone(), k[..., :4].clone(), 1.0, 1.0)
+    scores, few = ((q[:, None] * k)[..., :n].sum(-1) / n**0.5 for n in (d, 4))
     yield Claim(
         "stretching by 1 is attention as it was",
-        close(plain, scores.softmax(-1)),
-        "divide q . k by sqrt(d), and for factor 1 multiply by 1.",
+        close(plain, scores.softmax(-1)) and close(narrow, few.softmax(-1)),
+        "divide q . k by sqrt(d), where d is the width of q, and for factor 1 multiply by 1.",
     )
     factor = 4 + 36 * float(torch.rand((), generator=g))
     yield Claim(

@@ -50,7 +50,8 @@ def claims(attempt: Attempt, g: torch.Generator) -> Iterator[Claim]:
     yield Claim(
         "slow pairs, from high on, are divided by the factor",
         close(out[high:], plain[high:] / factor, rtol=1e-5),
-        "the last pairs are the slow ones: their share is 1, never above.",
+        "the last pairs are the slow ones: their share is 1, never above and not a little below: "
+        "max(high - low, 0.001) adds nothing to a width above 0.",
     )
     middle = (low + high) // 2
     half_way = plain[middle] * (1 + 1 / factor) / 2

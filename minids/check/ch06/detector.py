@@ -155,6 +155,11 @@ def claims(attempt: Attempt, g: torch.Generator) -> Iterator[Claim]:
         "look at all k weights of a token, not only at the first of them.",
     )
     yield Claim(
+        "a leak for one expert alone is seen, whichever it is (one may stay as it was)",
+        sum(found(leaks.leaky_for_expert(i)) > 1e-6 for i in range(16)) >= 15,
+        "move the bias of every expert: experts that stay as they were show no leak of their own.",
+    )
+    yield Claim(
         "it is caught also while all biases are 0, as in the first step of a run",
         found(leaks.leaky_raw, torch.zeros_like(bias)) > 1e-5,
         "0 times anything stays 0: move the biases by adding to them.",

@@ -53,6 +53,17 @@ def leaky_for_one(row: Tensor) -> Callable[..., tuple[Tensor, Tensor]]:
     return router
 
 
+def leaky_for_expert(expert: int) -> Callable[..., tuple[Tensor, Tensor]]:
+    """A strong leak in the weights of one expert alone."""
+
+    def router(scores: Tensor, bias: Tensor, top_k: int) -> tuple[Tensor, Tensor]:
+        experts, _ = leaky_raw(scores, bias, top_k)
+        weights = (scores + 100 * bias).gather(-1, experts)
+        return experts, weights.where(experts == expert, scores.gather(-1, experts))
+
+    return router
+
+
 def leaky_one_way(start: Tensor, sign: int) -> Callable[..., tuple[Tensor, Tensor]]:
     """Weights only rise as the bias moves away from `start`, or only fall."""
 

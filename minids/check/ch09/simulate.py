@@ -1,6 +1,7 @@
 """09.simulate: when each chunk of a pipeline starts."""
 
 from collections.abc import Iterator
+from copy import deepcopy
 from functools import cache
 from typing import Any
 
@@ -41,12 +42,10 @@ def _of_1f1b(stages: int, micros: int) -> Orders:
     return [[(s[0].work, s[0].micro) for s in order] for order in one_f_one_b(stages, micros)]
 
 
-def _unlike() -> Orders:
-    """Two devices that take two micro-batches in different orders."""
-    return [
-        [("F", 0), ("F", 1), ("B", 0), ("B", 1)],
-        [("F", 1), ("B", 1), ("F", 0), ("B", 0)],
-    ]
+UNLIKE: Orders = [
+    [("F", 0), ("F", 1), ("B", 0), ("B", 1)],
+    [("F", 1), ("B", 1), ("F", 0), ("B", 0)],
+]
 
 
 def _all_forward_first(stages: int, micros: int) -> Orders:
@@ -101,7 +100,7 @@ def claims(attempt: Attempt, g: torch.Generator) -> Iterator[Claim]:
     yield from _on(attempt, _all_forward_first(3, 4), f, b, "all forward first")
     yield Claim(
         "devices may take the micro-batches in different orders",
-        close(_table(attempt(_unlike(), f, b)), _reference(_unlike(), f, b)),
+        close(_table(attempt(deepcopy(UNLIKE), f, b)), _reference(UNLIKE, f, b)),
         "a chunk needs a chunk of the SAME micro-batch, wherever that stands in the order of the "
         "other device: look it up by work, micro-batch and stage.",
     )

@@ -144,20 +144,20 @@ def rolled_held_out(train, held_out, vocab, alpha):
     return float(-_smoothed(train, vocab, alpha)[held_out, held_out.roll(-1)].log().mean())
 
 
-def followers_of_all_but_the_first(train, held_out, vocab, alpha):
+def first_pair_left_out(train, held_out, vocab, alpha):
+    return bigram(train[1:], held_out, vocab, alpha) if len(train) > 1 else math.log(vocab)
+
+
+def follower_of_the_first_forgotten(train, held_out, vocab, alpha):
     before = torch.bincount(train[1:], minlength=vocab)[:, None]
     p = (_counted(train, vocab) + alpha) / (before + alpha * vocab)
     return float(_surprise_of(p, held_out).mean())
 
 
-def first_pair_lost(train, held_out, vocab, alpha):
-    return bigram(train[1:] if len(train) > 1 else train, held_out, vocab, alpha)
-
-
-def unseen_passed_over(train, held_out, vocab, alpha):
-    seen = _counted(train, vocab).sum(1)[held_out[:-1]] > 0
+def rows_never_seen_left_out(train, held_out, vocab, alpha):
+    known = torch.isin(held_out[:-1], train[:-1])
     surprise = _surprise_of(_smoothed(train, vocab, alpha), held_out)
-    return float(surprise[seen].mean()) if seen.any() else math.log(vocab)
+    return float(surprise[known].mean()) if known.any() else math.log(vocab)
 
 
 RIGHT = [bigram, bigram_with_dictionaries, bigram_in_numpy]
@@ -181,9 +181,13 @@ WRONG = [
     ("alpha once", alpha_once, "alpha * vocab"),
     ("sums of other rows", divided_by_sums_of_other_rows, "keepdim=True"),
     ("the last token followed", last_token_has_a_follower, "has no follower there"),
+    (
+        "the tokens after the first counted",
+        follower_of_the_first_forgotten,
+        "has no follower there",
+    ),
+    ("rows never seen left out", rows_never_seen_left_out, "has 1/vocab for each"),
+    ("first pair left out", first_pair_left_out, "train[:-1] beside train[1:]"),
     ("alpha always 1", always_one_for_alpha, "alpha is an argument"),
     ("last pair left out", without_the_last_pair, "no pair is left out"),
-    ("first pair lost", first_pair_lost, "train[:-1] beside train[1:]"),
-    ("counted among the followers", followers_of_all_but_the_first, "has no follower there"),
-    ("unseen tokens passed over", unseen_passed_over, "is passed over"),
 ]

@@ -138,6 +138,18 @@ def merge_as_listed(piece, ranks, tokens=None):
     return [ranks[token] for token in tokens]
 
 
+def merge_that_uses_the_ranks_up(piece, ranks):
+    tokens, numbers = [piece[i : i + 1] for i in range(len(piece))], dict(ranks)
+    while ranks:
+        token, at = min(ranks, key=ranks.get), 0
+        del ranks[token]
+        while at < len(tokens) - 1:
+            if tokens[at] + tokens[at + 1] == token:
+                tokens[at : at + 2] = [token]
+            at += 1
+    return [numbers[token] for token in tokens]
+
+
 def merge_without_the_last_pair(piece, ranks):
     last = piece[-1:]
     return merge(piece[:-1], ranks) + [ranks[last]] if last else []
@@ -166,5 +178,6 @@ WRONG = [
     ("letters for bytes", merge_of_letters, "start from bytes"),
     ("chr of every byte", merge_of_chr, "start from bytes"),
     ("the order of the dictionary", merge_as_listed, "may list tokens in any order"),
+    ("ranks used up", merge_that_uses_the_ranks_up, "changes what it was given"),
     ("a token for nothing", merge_never_empty, "has no tokens"),
 ]

@@ -79,6 +79,17 @@ def log_of_softmax(logits, tokens, counts):
     return -p.log()[counts[:, 1:]].mean()
 
 
+def log_of_a_little_more(logits, tokens, counts):
+    p = logits[:, :-1].softmax(-1).gather(-1, tokens[:, 1:, None])[..., 0]
+    return -(p + 1e-9).log()[counts[:, 1:]].mean()
+
+
+def next_token_reshaped(logits, tokens, counts):
+    b, t, v = logits.shape
+    targets = torch.where(counts, tokens, -100)[:, 1:]
+    return nn.functional.cross_entropy(logits[:, :-1].reshape(b, v, t - 1), targets)
+
+
 def as_a_number(logits, tokens, counts):
     return next_token(logits, tokens, counts).detach()
 
@@ -100,19 +111,6 @@ def next_token_padded_with_0(logits, tokens, counts):
 
 def next_token_softmax_twice(logits, tokens, counts):
     return next_token_by_cross_entropy(logits.softmax(-1), tokens, counts)
-
-
-def next_token_reshaped(logits, tokens, counts):
-    b, t, v = logits.shape
-    surprise = nn.functional.cross_entropy(
-        logits[:, :-1].reshape(b, v, t - 1), tokens[:, 1:], reduction="none"
-    )
-    return surprise[counts[:, 1:]].mean()
-
-
-def log_of_a_little_more(logits, tokens, counts):
-    p = logits[:, :-1].softmax(-1).gather(-1, tokens[:, 1:, None])[..., 0]
-    return -(p + 1e-9).log()[counts[:, 1:]].mean()
 
 
 RIGHT = [
@@ -137,7 +135,7 @@ WRONG = [
     ("token 0 for padding", next_token_padded_with_0, "a word like any other"),
     ("softmax before cross_entropy", next_token_softmax_twice, "takes logits"),
     ("log of softmax", log_of_softmax, "never takes log(0)"),
-    ("log of softmax and a little", log_of_a_little_more, "no small number"),
-    ("reshaped, not transposed", next_token_reshaped, "reshape mixes them"),
+    ("log of softmax and a little more", log_of_a_little_more, "nothing small added"),
+    ("reshape for transpose", next_token_reshaped, "not reshape"),
     ("detached", as_a_number, "no detach"),
 ]

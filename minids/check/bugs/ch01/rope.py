@@ -81,25 +81,24 @@ def rope_with_its_own_base(x, positions, theta):
 
 
 def rope_counting_from_zero(x, positions, theta):
-    own = torch.arange(x.shape[-2]) if bool(positions.any()) else positions
-    return rope(x, own, theta)
-
-
-def rope_of_places(x, positions, theta):
     return rope(x, torch.arange(x.shape[-2]), theta)
 
 
-def rope_at_width_8(x, positions, theta):
+def rope_from_the_first(x, positions, theta):
+    return rope(x, positions - positions[0], theta)
+
+
+def rope_of_width_8(x, positions, theta):
     angles = positions[:, None] * theta ** (-torch.arange(0, x.shape[-1], 2) / 8)
     return _pairs(x, angles.cos(), angles.sin())
 
 
-def rope_into_its_views(x, positions, theta):
-    angles, x = _angles(x, positions, theta), x.clone()
-    a, b, cos, sin = x[..., 0::2], x[..., 1::2], angles.cos(), angles.sin()
-    x[..., 0::2] = a * cos - b * sin
-    x[..., 1::2] = a * sin + b * cos
-    return x
+def rope_into_views(x, positions, theta):
+    angles, out = _angles(x, positions, theta), x.clone()
+    a, b = out[..., 0::2], out[..., 1::2]
+    out[..., 0::2] = a * angles.cos() - b * angles.sin()
+    out[..., 1::2] = a * angles.sin() + b * angles.cos()
+    return out
 
 
 def rope_in_degrees(x, positions, theta):
@@ -127,10 +126,10 @@ WRONG = [
     ("joined, not stacked", rope_joined, "stack and flatten, not cat"),
     ("no minus", rope_without_minus, "one minus sign"),
     ("backwards", rope_backwards, "becomes (cos p, sin p)"),
-    ("positions ignored", rope_counting_from_zero, "Positions are an argument"),
-    ("places for positions", rope_of_places, "here all of them are 0"),
-    ("a width of its own", rope_at_width_8, "almost -1"),
-    ("into its own views", rope_into_its_views, "is a view"),
+    ("positions ignored", rope_counting_from_zero, "here all are 0"),
+    ("positions from the first", rope_from_the_first, "Positions are an argument"),
+    ("a width of its own", rope_of_width_8, "whatever the width"),
+    ("written into views", rope_into_views, "a and b are views"),
     ("degrees", rope_in_degrees, "one radian per position"),
     ("half the exponent", rope_with_half_the_exponent, "almost -1"),
     ("slowest first", rope_slowest_first, "one radian per position"),

@@ -49,6 +49,10 @@ def layer_mean_of_shared(x, gates, experts, shared):
     return out + sum(expert(x) for expert in shared) / len(shared) if shared else out
 
 
+def layer_of_the_first_shared(x, gates, experts, shared):
+    return layer(x, gates, experts, shared[:1])
+
+
 def shared_behind_a_gate(x, gates, experts, shared):
     out = layer(x, gates, experts, [])
     weight = gates.amax(-1, keepdim=True)
@@ -127,16 +131,12 @@ def layer_overwrites(x, gates, experts, shared):
     return routed + layer(x, torch.zeros_like(gates), experts, shared)
 
 
-def layer_of_one_shared(x, gates, experts, shared):
-    return layer(x, gates, experts, shared[:1])
-
-
 RIGHT = [layer, layer_by_table, layer_token_by_token]
 
 WRONG = [
     ("vectors for rows", layer_of_vectors, "an expert takes rows"),
     ("no residual", layer_without_residual, "it returns x"),
-    ("one of the shared experts alone", layer_of_one_shared, "not shared[0] alone"),
+    ("the first shared one alone", layer_of_the_first_shared, "go through all of it"),
     ("shared ones averaged", layer_mean_of_shared, "not averaged"),
     ("shared ones behind a gate", shared_behind_a_gate, "shared experts have no gate"),
     ("shared experts one after the other", layer_of_layers, "not the sum so far"),

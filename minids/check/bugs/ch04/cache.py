@@ -64,18 +64,17 @@ class RewindsToFewer(Memory):
         super().rewind(length)
 
 
-class RewindsAnywhere(Memory):
-    def rewind(self, length):
-        self.latent, self.k_rope = self.latent[:, :length], self.k_rope[:, :length]
-
-
 class RewindsFromTheEnd(Memory):
     def rewind(self, length):
         drop = (0 if self.latent is None else self.latent.shape[1]) - length
         if drop < 0:
             raise ValueError(f"{-drop} tokens too many")
-        if self.latent is not None:
-            self.latent, self.k_rope = self.latent[:, :-drop], self.k_rope[:, :-drop]
+        self.latent, self.k_rope = self.latent[:, :-drop], self.k_rope[:, :-drop]
+
+
+class RewindsAnywhere(Memory):
+    def rewind(self, length):
+        self.latent, self.k_rope = self.latent[:, :length], self.k_rope[:, :length]
 
 
 class RewindsOnlyWhatIsThere(Memory):
@@ -156,8 +155,8 @@ WRONG = [
     ("rewind does nothing", RewindsNothing, "keeps the first `length`"),
     ("rewind by, not to", RewindsBy, "keeps the first `length`"),
     ("rewind one too far", RewindsOneShort, "keeps the first `length`"),
-    ("rewind to all refused", RewindsToFewer, "keeps them all"),
-    ("rewind drops from the end", RewindsFromTheEnd, "x[:, :-0] is empty"),
+    ("rewind to all refused", RewindsToFewer, "> and not >="),
+    ("rewind from the end", RewindsFromTheEnd, "is empty: cut at"),
     ("rewind past the end", RewindsAnywhere, "raise ValueError"),
     ("rewind by an assert", RewindsByAnAssert, "and no other error, if"),
     ("a fresh memory forgotten", RewindsOnlyWhatIsThere, "a fresh memory holds no tokens"),

@@ -68,13 +68,15 @@ def by_position_without_the_rest(logits, targets, mask, bins):
     return by_position(logits[:, :n], targets[:, :n], mask[:, :n], bins)
 
 
-def by_position_just_one(logits, targets, mask, bins):
-    return by_position(logits, targets, mask, 1)
-
-
 def by_position_reshaped(logits, targets, mask, bins):
     b, t, v = logits.shape
-    return by_position(logits.reshape(b, v, t).transpose(1, 2), targets, mask, bins)
+    surprise = F.cross_entropy(logits.reshape(b, v, t), targets, reduction="none")
+    parts = (x.tensor_split(_cuts(targets, bins), dim=1) for x in (surprise, mask))
+    return [part[counts].mean().item() for part, counts in zip(*parts, strict=True)]
+
+
+def by_position_just_one(logits, targets, mask, bins):
+    return by_position(logits, targets, mask, 1)
 
 
 def _cuts(targets, bins):
@@ -91,8 +93,8 @@ WRONG = [
     ("logarithm of a softmax", by_position_overflows, "log_softmax keeps its digits"),
     ("bits", by_position_in_bits, "the natural logarithm"),
     ("targets shifted once more", by_position_shifted, "belong to the target at that"),
-    ("reshaped, not transposed", by_position_reshaped, "and not reshape"),
     ("one mean for all bins", by_position_one_mean, "mean of its own positions"),
     ("the rest thrown away", by_position_without_the_rest, "every target once"),
+    ("reshape for transpose", by_position_reshaped, "not reshape"),
     ("one bin", by_position_just_one, "a number for every bin"),
 ]

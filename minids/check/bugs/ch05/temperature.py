@@ -1,6 +1,7 @@
 """Answers to 05.temperature, right and wrong: scores made sharper as the context grows."""
 
 import math
+from functools import partial
 
 import torch
 from torch.nn import functional as F
@@ -44,8 +45,8 @@ def weights_without_root(q, k, factor, mscale):
     return (_scores(q, k) * q.shape[-1] ** 0.5 * _sharper(factor, mscale) ** 2).softmax(-1)
 
 
-def weights_divided_by_4(q, k, factor, mscale):
-    return weights(q * q.shape[-1] ** 0.5 / 4, k, factor, mscale)
+def weights_of_one_width(q, k, factor, mscale, width=16):
+    return ((q[:, None] * k).sum(-1) / width**0.5 * _sharper(factor, mscale) ** 2).softmax(-1)
 
 
 def weights_after_softmax(q, k, factor, mscale):
@@ -72,7 +73,8 @@ WRONG = [
     ("decimal logarithm", weights_decimal, "the natural logarithm"),
     ("mscale forgotten", weights_without_mscale, "V2 has 0.707"),
     ("no root of the width", weights_without_root, "divide q . k by sqrt(d)"),
-    ("the root of 16", weights_divided_by_4, "divide q . k by sqrt(d)"),
+    ("always the root of 16", weights_of_one_width, "the width of q"),
+    ("always the root of 12", partial(weights_of_one_width, width=12), "the width of q"),
     ("after the softmax", weights_after_softmax, "not the weights after it"),
     ("softmax over the rows", weights_over_rows, "softmax over the keys"),
     ("factors below 1 too", weights_shrunk_too, "only a longer context is sharpened"),

@@ -1,5 +1,7 @@
 """Answers to 05.yarn, right and wrong: the ramp from pairs that stay to pairs that are slowed."""
 
+from functools import partial
+
 import torch
 
 
@@ -18,11 +20,6 @@ def yarn_pair_by_pair(plain, factor, low, high):
     return out
 
 
-def yarn_with_a_little_more_width(plain, factor, low, high):
-    share = ((torch.arange(len(plain)) - low) / (high - low + 1e-6)).clamp(0, 1)
-    return plain / factor * share + plain * (1 - share)
-
-
 def yarn_by_interpolation(plain, factor, low, high):
     shares = [0.0 if i <= low else 1.0 if i >= high else None for i in range(len(plain))]
     shares = [(i - low) / (high - low) if x is None else x for i, x in enumerate(shares)]
@@ -36,6 +33,12 @@ def yarn_in_three_parts(plain, factor, low, high):
         1 - (between - low)[: len(plain[low:])] / (high - low) * (1 - 1 / factor)
     )
     return torch.cat([plain[:low], ramp, plain[high:] / factor])
+
+
+def yarn_with_a_little_more(plain, factor, low, high, more=1e-6):
+    index = torch.arange(len(plain), dtype=plain.dtype)
+    share = ((index - low) / (high - low + more)).clamp(0, 1)
+    return plain / factor * share + plain * (1 - share)
 
 
 def yarn_inverted(plain, factor, low, high):
@@ -92,16 +95,17 @@ def yarn_one_step_short(plain, factor, low, high):
 
 RIGHT = [
     yarn,
-    yarn_with_a_little_more_width,
     yarn_pair_by_pair,
     yarn_by_interpolation,
     yarn_in_three_parts,
+    yarn_with_a_little_more,
 ]
 
 WRONG = [
     ("ramp inverted: fast pairs stretched", yarn_inverted, "the fast ones and carry near"),
     ("no bounds on the share", yarn_unclamped, "never below"),
     ("no upper bound on the share", yarn_clamped_below, "never above"),
+    ("a ramp a little too wide", partial(yarn_with_a_little_more, more=1e-3), "a little below"),
     ("multiplied, not divided", yarn_faster, "frequencies are divided"),
     ("every pair divided", yarn_everywhere, "the fast ones and carry near"),
     ("wavelengths mixed", yarn_of_wavelengths, "not wavelengths"),

@@ -64,6 +64,10 @@ def balance_detached(scores, experts, n_sequences):
     return balance(scores.detach(), experts, n_sequences) + 0 * scores.sum()
 
 
+def balance_of_a_copy(scores, experts, n_sequences):
+    return balance(scores.detach().clone().requires_grad_(), experts, n_sequences)
+
+
 def balance_interleaved(scores, experts, n_sequences):
     order = rearrange(torch.arange(len(scores)), "(t b) -> (b t)", b=n_sequences)
     return balance(scores[order], experts[order], n_sequences)
@@ -95,10 +99,6 @@ def balance_multiplied_first(scores, experts, n_sequences):
     return balance(scores, experts, len(scores))
 
 
-def balance_of_a_leaf(scores, experts, n_sequences):
-    return balance(scores.detach().requires_grad_(), experts, n_sequences)
-
-
 RIGHT = [balance, balance_by_one_hot, balance_of_the_package]
 
 WRONG = [
@@ -115,6 +115,6 @@ WRONG = [
     ("multiplied before the average", balance_multiplied_first, "not for each token"),
     ("so many tokens a text", balance_token_by_token, "not for each token"),
     ("no gradient", balance_detached, "do not detach"),
-    ("a leaf of its own", balance_of_a_leaf, "do not detach"),
+    ("the gradient of a copy", balance_of_a_copy, "do not detach"),
     ("sequences interleaved", balance_interleaved, "the first half of the tokens"),
 ]

@@ -28,11 +28,16 @@ def detector_in_steps(router, scores, bias, top_k):
 
 
 def detector_of_one_bias(router, scores, bias, top_k):
-    """A move that is not the same for all, too."""
     other = bias.clone()
     other[0] += 1e-3
     (e1, w1), (e2, w2) = router(scores, bias, top_k), router(scores, other, top_k)
     return ((w1 - w2).abs() * (e1 == e2).all(-1, keepdim=True)).max()
+
+
+def detector_of_even_steps(router, scores, bias, top_k):
+    """The first bias stays as it was."""
+    moved = bias + torch.linspace(0, 2e-3, len(bias))
+    return _differences(router, scores, bias, moved, top_k).abs().max()
 
 
 def detector_of_both_sides(router, scores, bias, top_k):
@@ -93,9 +98,7 @@ def detector_of_a_shift(router, scores, bias, top_k):
 
 
 def detector_of_sums(router, scores, bias, top_k):
-    g = torch.Generator().manual_seed(0)
-    other = bias + 1e-3 * torch.randn(bias.shape, generator=g)
-    (_, w1), (_, w2) = router(scores, bias, top_k), router(scores, other, top_k)
+    (_, w1), (_, w2) = router(scores, bias, top_k), router(scores, _noisy(bias), top_k)
     return float((w1.sum(-1) - w2.sum(-1)).abs().max())
 
 
@@ -177,7 +180,7 @@ RIGHT = [
     detector_token_by_token,
     detector,
     detector_in_steps,
-    detector_of_one_bias,
+    detector_of_even_steps,
     detector_of_both_sides,
 ]
 
@@ -201,5 +204,6 @@ WRONG = [
     ("summed over the chosen", detector_summed, "no sum and no norm"),
     ("a norm", detector_by_norm, "no sum and no norm"),
     ("the first slot alone", detector_of_first_slot, "not only at the first"),
+    ("one bias moved", detector_of_one_bias, "the bias of every expert"),
     ("weights beside scores", detector_of_scores, "compare its weights"),
 ]
