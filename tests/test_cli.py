@@ -15,6 +15,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+import typer
 from typer.testing import CliRunner
 
 from minids import accounting
@@ -404,6 +405,20 @@ def test_a_port_that_is_taken_is_passed_over():
         taken.listen()
         port = taken.getsockname()[1]
         assert lab.free_port(port) > port
+
+
+def test_the_last_port_that_there_is_may_be_taken(monkeypatch):
+    asked = []
+
+    class Taken(socket.socket):
+        def bind(self, address):
+            asked.append(address[1])
+            raise OSError("taken")
+
+    monkeypatch.setattr("minids.cli.lab.socket.socket", Taken)
+    with pytest.raises(typer.Exit):
+        lab.free_port(65530)
+    assert asked == list(range(65530, 65536))
 
 
 def test_lab_refuses_where_there_is_no_course(monkeypatch, tmp_path):
@@ -1090,6 +1105,49 @@ def test_reset_says_what_it_did_and_where_the_copy_is(small_course):
     gone = small_course / "gone"
     assert f"no folder {gone}" in refused("reset", "77", "--folder", gone)
     assert "neither an exercise nor a chapter" in refused("reset", "98")
+
+
+@pytest.mark.parametrize("ids", ["none", "none, though the format has them", "Colab's"])
+def test_reset_finds_the_cell_in_a_notebook_without_ids(small_course, ids):
+    notebook = small_course / "exercises" / "77_tiny.ipynb"
+    mine = json.loads(notebook.read_text())
+    for cell in mine["cells"]:
+        name = cell.pop("id")
+        cell["metadata"] |= {"id": name} if ids == "Colab's" else {}
+        if "raise NotImplementedError" in "".join(cell["source"]):
+            cell["source"] = "def f(x):\n    return 2 * x"
+    extra = {"cell_type": "markdown", "metadata": {}, "source": "my notes"}
+    mine["cells"].append(extra)
+    mine["nbformat_minor"] = 5 if "though" in ids else 0
+    notebook.write_text("\ufeff" + json.dumps(mine), encoding="utf-8")
+    assert "blank again: 77.f" in run("reset", "77.f").output
+    after = json.loads(notebook.read_text())
+    assert len(after["cells"]) == len(mine["cells"])
+    assert "return 2 * x" not in notebook.read_text()
+    sources = ["".join(cell["source"]) for cell in after["cells"]]
+    blank = next(n for n, text in enumerate(sources) if "raise NotImplementedError" in text)
+    assert blank < next(n for n, text in enumerate(sources) if 'check("77.f", f)' in text)
+    assert sources[-1] == "my notes"
+
+
+def test_reset_writes_through_a_link(small_course):
+    notebook, elsewhere = small_course / "exercises" / "77_tiny.ipynb", small_course / "real.ipynb"
+    elsewhere.write_text(notebook.read_text().replace("raise NotImplementedError", "return 1"))
+    notebook.unlink()
+    notebook.symlink_to(elsewhere)
+    assert "blank again: 77.f" in run("reset", "77.f").output
+    assert notebook.is_symlink() and "raise NotImplementedError" in elsewhere.read_text()
+
+
+def test_graded_results_are_kept_though_nobody_reads_what_is_printed(small_course, monkeypatch):
+    (small_course / "in").mkdir()
+    (small_course / "in" / "77_tiny.ipynb").write_text("no notebook")
+    monkeypatch.setattr("typer.echo", lambda *_, **__: (_ for _ in ()).throw(BrokenPipeError()))
+    out, pages = small_course / "out.csv", small_course / "pages"
+    monkeypatch.setattr("minids.cli.course.course_folder", lambda: small_course)
+    monkeypatch.setattr("minids.course.grade", lambda *_, **__: [])
+    run("grade", small_course / "in", "--out", out, "--pages", pages)
+    assert out.read_text().startswith("submission,exercise")
 
 
 # course minutes, slides, nbgrader, bundle

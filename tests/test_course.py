@@ -621,6 +621,53 @@ def test_slow_starts_of_its_kernels_cost_a_submission_nothing(
     assert {g.exercise: g.state for g in graded} == {**SOLVED, "77.answer": "did not run"}
 
 
+ODD = {
+    "a cell that leaves": {"first": "exit()"},
+    "a line of a million": {"first": "print(list(range(150_000)))"},
+    "half a character": {"half": "def half(x):\n    raise ValueError('\\ud800')"},
+}
+
+
+@pytest.mark.parametrize("what", ODD)
+def test_an_odd_submission_is_graded_like_any_other(root: Path, tmp_path: Path, what: str) -> None:
+    bodies = {"double": RIGHT, "answer": "answer = 42", "half": HALF} | ODD[what]
+    submission(root, tmp_path / "oda.ipynb", **bodies)
+    began = time.monotonic()
+    graded = grade(tmp_path, root=root, seconds=30, seeds=[1], workers=0)
+    assert time.monotonic() - began < 25
+    failing = {} if bodies["half"] == HALF else {"77.half": "error"}
+    assert {g.exercise: g.state for g in graded} == SOLVED | failing
+    assert report(graded).csv.encode("utf-8")
+
+
+def test_names_of_any_bytes_are_written_and_told_apart(root: Path, tmp_path: Path) -> None:
+    names = [b"M\xfcller", b"M\xf6ller", "Müller".encode(), b"a | b"]
+    for name in names:
+        folder = Path(os.fsdecode(os.path.join(os.fsencode(tmp_path), name)))
+        try:
+            folder.mkdir()
+        except OSError:
+            pytest.skip("this file system takes names in UTF-8 alone")
+        (folder / "77_tiny.ipynb").write_text("no notebook")
+    graded = grade(tmp_path, root=root, workers=0)
+    made = report(graded)
+    assert len(made.pages) == 4 and made.csv.encode("utf-8")
+    assert "| a \\| b/77_tiny.ipynb |" in made.markdown
+    assert len(write_pages(made.pages, tmp_path / "pages")) == 4
+
+
+@pytest.mark.parametrize("note", ["a word", {"exercises": ["77_tiny"]}, {"exercises": "99"}])
+def test_a_note_that_says_nothing_leaves_the_name_to_say_it(
+    root: Path, tmp_path: Path, note: Any
+) -> None:
+    notebook = submission(root, tmp_path / "77_tiny.ipynb")
+    notebook.metadata["minids"] = note
+    text = "\ufeff" + nbformat.writes(notebook)  # and with the mark that some editors put first
+    (tmp_path / "77_tiny.ipynb").write_text(text, encoding="utf-8")
+    graded = grade(tmp_path, root=root, seconds=30, seeds=[1], workers=0)
+    assert {g.exercise: g.state for g in graded} == OPEN
+
+
 @pytest.mark.parametrize("cheat", [REWRITTEN, TRANSFORMED, FOUND], ids=["out", "in", "module"])
 def test_a_check_that_was_tampered_with_earns_nothing(
     root: Path, tmp_path: Path, cheat: str

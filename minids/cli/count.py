@@ -33,6 +33,8 @@ def count(
     with refusing_bad_input():
         config = find(model)
         at = min(4096, config.context) if context is None else context
+        if at >= 10**18:
+            raise ValueError(f"--context {str(at)[:9]}…: give a number of at most 18 digits")
         if not 0 < bits <= 64:
             raise ValueError(f"--bits {bits}: a cached number takes more than 0 bits, 64 at most")
         counted = figures(config, context=at, bits=bits)

@@ -84,6 +84,7 @@ def grade(
     """Grade a folder of submissions. It RUNS their code with your rights: this is no sandbox."""
     load_torch()
     from minids import course as work
+    from minids.course import files
 
     if not folder.is_dir():
         refuse(f"{folder} is not a folder; give the one that holds the submitted notebooks")
@@ -106,16 +107,18 @@ def grade(
         workers=workers,
         say=lambda line: typer.echo(line, err=True),
     )
-    report = work.report(graded)
+    report, lost = work.report(graded), None
+    try:  # first: whoever reads what is printed may have gone
+        if out is not None:
+            files.write(out, report.csv)
+        if pages is not None:
+            work.write_pages(report.pages, pages)
+    except OSError as error:
+        lost = error
     if as_json:
         typer.echo(json.dumps([row._asdict() for row in graded], indent=2))
     else:
         typer.echo(report.markdown, nl=False)
-    try:
-        if out is not None:
-            out.write_text(report.csv, encoding="utf-8")
-        if pages is not None:
-            work.write_pages(report.pages, pages)
-    except OSError as error:
-        typer.echo(f"minids: graded, but not all of it could be written: {error}", err=True)
-        raise typer.Exit(1) from None
+    if lost is not None:
+        typer.echo(f"minids: graded, but not all of it could be written: {lost}", err=True)
+        raise typer.Exit(1)

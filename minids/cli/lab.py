@@ -60,7 +60,8 @@ def lab(
 
 def free_port(first: int) -> int:
     """Return the first port from `first` on that nobody listens on."""
-    for port in range(first, first + 50):
+    last = min(first + 49, 65535)
+    for port in range(first, last + 1):
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
@@ -68,7 +69,7 @@ def free_port(first: int) -> int:
             except OSError:
                 continue
         return port
-    refuse(f"ports {first} to {first + 49} are all taken; give another with --port")
+    refuse(f"ports {first} to {last} are all taken; give another with --port")
 
 
 def settings(token: str, private: str) -> dict[str, str]:

@@ -132,6 +132,8 @@ def resumed(
             f"{folder} has done its {saved.step} steps: ask for more with --steps, such as "
             f"--steps {2 * saved.step}"
         )
+    if plan.text is not None and not Path(plan.text).exists():
+        raise ValueError(f"{folder} learns from {plan.text}, which is gone: put it back there")
     corpus, tokenizer = _read(None if plan.text is None else Path(plan.text)), default_tokenizer()
     if _digest(corpus) != plan.digest:
         source = plan.text or "the text that comes with Python"

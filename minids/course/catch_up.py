@@ -57,13 +57,13 @@ def _define(cells: list[Any], mine: set[int], namespace: dict[str, Any], stem: s
         if not answer:
             tree.body = [] if cell.metadata.get("tags") else list(filter(_defines, tree.body))
         exec(compile(tree, title, "exec"), namespace)
-        defined += _names(cell) if answer else []
+        defined += roll.defined(cell.source) if answer else []
     return defined
 
 
 def _there(cell: Any, namespace: dict[str, Any]) -> bool:
     """Whether the learner's own version is defined in this kernel."""
-    return all(name in namespace for name in _names(cell))
+    return all(name in namespace for name in roll.defined(cell.source))
 
 
 def _defines(node: ast.stmt) -> bool:
@@ -75,17 +75,6 @@ def _defines(node: ast.stmt) -> bool:
             return False
         return True
     return isinstance(node, ast.Import | ast.ImportFrom | ast.FunctionDef | ast.ClassDef)
-
-
-def _names(cell: Any) -> list[str]:
-    names: list[str] = []
-    for node in ast.parse(cell.source).body:
-        if isinstance(node, ast.FunctionDef | ast.ClassDef):
-            names.append(node.name)
-        elif isinstance(node, ast.Assign | ast.AnnAssign):
-            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
-            names += [t.id for whole in targets for t in ast.walk(whole) if isinstance(t, ast.Name)]
-    return list(dict.fromkeys(names))
 
 
 def _said(shown: list[str], solved: list[str], defined: list[str], stem: str) -> str:

@@ -2,6 +2,7 @@
 
 import os
 import tempfile
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -52,6 +53,18 @@ def exercise_of(source: Path) -> Path:
     return source.parent.parent.parent / "exercises" / f"{source.stem}.ipynb"
 
 
+def read_notebook(path: Path) -> Any:
+    """The notebook in a file, with or without the mark of UTF-8 that some editors put first.
+
+    Not validated: what lacks in it is not worth a warning before somebody has put it right.
+    """
+    import nbformat
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return nbformat.reads(path.read_text(encoding="utf-8-sig"), as_version=4)
+
+
 def as_text(notebook: Any) -> str:
     """The notebook as the bytes we keep: sorted keys, one final newline."""
     import nbformat
@@ -61,8 +74,11 @@ def as_text(notebook: Any) -> str:
 
 
 def write(path: Path, text: str) -> None:
-    """Replace a file in one step: there is never half of it."""
-    write_bytes(path, text.encode("utf-8"))
+    """Replace a file in one step: there is never half of it.
+
+    A link stays, and the file it leads to is replaced.
+    """
+    write_bytes(path.resolve(), text.encode("utf-8"))
 
 
 def write_bytes(path: Path, content: bytes) -> None:

@@ -3,12 +3,14 @@
 This is no sandbox: a submission is code, and it runs with your rights.
 """
 
+import os
 import secrets
 from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from minids.course import files
 from minids.course.roll import exercises, scripts
 from minids.course.submission import Answer, answers
 from minids.study.workers import WorkerError, run_tasks
@@ -53,7 +55,7 @@ def grade(
     tasks = [
         {
             "path": path,
-            "name": path.relative_to(folder).as_posix(),
+            "name": _name(path.relative_to(folder)),
             "known": known,
             "seeds": chosen,
             "seconds": seconds,
@@ -66,6 +68,11 @@ def grade(
             found[number] = rows
             say(f"{len(found):3} of {len(tasks)}  {tasks[number]['name']}")
     return [row for number in sorted(found) for row in found[number]]
+
+
+def _name(path: Path) -> str:
+    """The name of a submission, whatever bytes it is made of: one that can be written."""
+    return os.fsencode(path.as_posix()).decode("utf-8", "backslashreplace")
 
 
 def _each(
@@ -102,7 +109,7 @@ def _grade_one(
     import nbformat
 
     try:
-        notebook = nbformat.read(path, as_version=4)
+        notebook = files.read_notebook(path)
         nbformat.validate(notebook)
     except Exception as error:  # any file can lie in such a folder
         return [Graded(name, "", "did not run", "no readable notebook", str(error)[:200], 0.0)]
@@ -117,8 +124,9 @@ def _grade_one(
 
 
 def _script(notebook: Any, path: Path, known: dict[str, Path]) -> Path | None:
-    named = notebook.metadata.get("minids", {}).get("exercises")
-    if named in known:
+    ours = notebook.metadata.get("minids")
+    named = ours.get("exercises") if isinstance(ours, dict) else None
+    if isinstance(named, str) and named in known:
         return known[named]
     matches = [script for stem, script in known.items() if stem in path.stem]
     return matches[0] if matches else None

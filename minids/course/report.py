@@ -53,7 +53,7 @@ def _overview(graded: Sequence[Graded], people: Sequence[str]) -> str:
     for person in people:
         mine = {g.exercise: g.state for g in graded if g.submission == person}
         states = "".join(f" {mine.get(name, '-')} |" for name in names)
-        lines.append(f"| {person} | {_solved(list(mine.values()))} |{states}")
+        lines.append(f"| {_cell(person)} | {_solved(list(mine.values()))} |{states}")
     stuck = Counter((g.exercise, g.failed) for g in graded if g.failed and g.state != "blank")
     if stuck:
         lines += ["", "Where they are stuck:", ""]
@@ -62,6 +62,11 @@ def _overview(graded: Sequence[Graded], people: Sequence[str]) -> str:
             for (name, failed), count in stuck.most_common()
         ]
     return "\n".join([*lines, "", NO_SANDBOX]) + "\n"
+
+
+def _cell(text: str) -> str:
+    """The text as one cell of a table."""
+    return " ".join(text.split()).replace("|", "\\|")
 
 
 def _page(person: str, graded: Sequence[Graded]) -> str:

@@ -1,5 +1,7 @@
 """Give a learner the blank cells back. What stood there is kept, whatever happens."""
 
+import re
+import secrets
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -51,36 +53,49 @@ def _restore(mine: Any, fresh: Any, names: Sequence[str]) -> None:
     """Put the blank cells of `names` into a learner's notebook, each where its check stands."""
     for name in names:
         numbers = roll.blanks(fresh.cells)[name]
-        check = _check_of(fresh.cells, name)
+        check = next(n for n, cell in enumerate(fresh.cells) if _checks(cell, name))
         for number in [*numbers, check]:
             cell = fresh.cells[number]
-            found = _find(mine.cells, cell, name if number == check else None)
+            found = _find(mine.cells, cell, name)
             if found is not None:
                 mine.cells[found] = cell
             else:
-                mine.cells.insert(_place(mine.cells, fresh.cells, number), cell)
+                mine.cells.insert(_place(mine.cells, fresh.cells, number, name), cell)
 
 
-def _find(cells: list[Any], wanted: Any, name: str | None) -> int | None:
-    """Where a learner's notebook has this cell: by its id, or a check by what it checks."""
+def _find(cells: list[Any], wanted: Any, name: str) -> int | None:
+    """Where a learner's notebook has this cell of an exercise.
+
+    By its id; a check by what it checks too, and a blank by what it defines, above that check.
+    """
     by_id = [n for n, cell in enumerate(cells) if cell.get("id") == wanted.id]
-    if by_id or name is None:
-        return by_id[0] if by_id else None
-    checks = [n for n, cell in enumerate(cells) if _checks(cell, name)]
-    return checks[-1] if checks else None
+    if by_id:
+        return by_id[0]
+    check = _check_in(cells, name)
+    if _checks(wanted, name):
+        return check
+    names = set(roll.defined(wanted.source))
+    above = [
+        n
+        for n, cell in enumerate(cells[:check])
+        if cell.cell_type == "code" and names & set(roll.defined(cell.source))
+    ]
+    return above[-1] if above else None
 
 
-def _place(cells: list[Any], fresh: list[Any], number: int) -> int:
-    """Behind the nearest earlier cell of ours that is still there; else at the end."""
+def _place(cells: list[Any], fresh: list[Any], number: int, name: str) -> int:
+    """Behind the nearest earlier cell of ours that is still there; else above the check."""
     for earlier in reversed(fresh[:number]):
         for n, cell in enumerate(cells):
             if cell.get("id") == earlier.id:
                 return n + 1
-    return len(cells)
+    check = _check_in(cells, name)
+    return len(cells) if check is None else check
 
 
-def _check_of(cells: list[Any], name: str) -> int:
-    return next(n for n, cell in enumerate(cells) if _checks(cell, name))
+def _check_in(cells: list[Any], name: str) -> int | None:
+    """Where a notebook checks an exercise, the last time if it does so twice."""
+    return max((n for n, cell in enumerate(cells) if _checks(cell, name)), default=None)
 
 
 def _checks(cell: Any, name: str) -> bool:
@@ -92,10 +107,23 @@ def _readable(path: Path) -> Any:
     import nbformat
 
     try:
-        notebook = nbformat.read(path, as_version=4)
+        notebook = _with_ids(files.read_notebook(path))
         nbformat.validate(notebook)
     except Exception:  # whatever lies there instead
         return None
+    return notebook
+
+
+def _with_ids(notebook: Any) -> Any:
+    """The notebook in the format whose cells have ids; Colab keeps ours among a cell's metadata."""
+    notebook.nbformat_minor = max(5, notebook.nbformat_minor)
+    taken = {cell.get("id") for cell in notebook.cells}
+    for cell in notebook.cells:
+        if not cell.get("id"):
+            kept = str(cell.metadata.get("id", ""))
+            ours = re.fullmatch(r"[\w-]{1,64}", kept, re.ASCII) and kept not in taken
+            cell.id = kept if ours else secrets.token_hex(4)
+            taken.add(cell.id)
     return notebook
 
 

@@ -31,6 +31,22 @@ def checked(code: str) -> dict[str, str]:
     return {str(node.args[0].value): ast.unparse(node.args[1]) for node in nodes}  # type: ignore[attr-defined]
 
 
+def defined(code: str) -> list[str]:
+    """Names that a cell gives to functions, classes and values; none if it is no Python."""
+    try:
+        body = ast.parse(code).body
+    except (SyntaxError, ValueError):
+        return []
+    names: list[str] = []
+    for node in body:
+        if isinstance(node, ast.FunctionDef | ast.ClassDef):
+            names.append(node.name)
+        elif isinstance(node, ast.Assign | ast.AnnAssign):
+            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+            names += [t.id for whole in targets for t in ast.walk(whole) if isinstance(t, ast.Name)]
+    return list(dict.fromkeys(names))
+
+
 def scripts(root: Path) -> dict[str, Path]:
     """Solutions scripts by name, as in "02_gqa"."""
     return {path.stem: path for path in sorted((root / "solutions" / "src").glob("*.py"))}

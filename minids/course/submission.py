@@ -21,6 +21,7 @@ from minids.course import kernel
 from minids.course.roll import checked
 
 STARTS = 4
+LOAD = "import minids.check; get_ipython().ask_exit = lambda: None"  # exit() ends a cell later
 LOADING = 60.0  # seconds that torch may take to load
 
 
@@ -104,7 +105,7 @@ def _run(notebook: Any, cells: list[Any], session: Session, folder: Path) -> boo
     number, began = -1, time.monotonic()
     try:
         with kernel.started(runner):
-            _execute(runner, nbformat.v4.new_code_cell("import minids.check"), LOADING)
+            _execute(runner, nbformat.v4.new_code_cell(LOAD), LOADING)
             session.end += time.monotonic() - began
             for number, cell in enumerate(cells):
                 asked = _asked(cell)
@@ -194,5 +195,6 @@ def _heard(cell: Any, nonce: str, seconds: float) -> Answer:
     text = "".join(o.get("text", "") for o in cell.outputs if o.get("name") == "stdout")
     if nonce not in text:
         return UNANSWERED._replace(seconds=seconds)
-    state, failed, hint = json.loads(text.rsplit(nonce, 1)[1].split("\n")[0])
+    said = json.loads(text.rsplit(nonce, 1)[1].split("\n")[0])
+    state, failed, hint = (word.encode("utf-8", "replace").decode() for word in said)
     return Answer(state, failed, hint, seconds)
