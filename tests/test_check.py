@@ -424,6 +424,7 @@ def test_guards_can_be_loosened() -> None:
     [
         (torch.ones(2), torch.Tensor.zero_),
         (torch.ones(2), lambda x: setattr(x, "data", x.double())),
+        (torch.ones(2, requires_grad=True), torch.Tensor.detach_),
         ([1, 2], lambda x: x.append(3)),
         ([torch.ones(2)], lambda x: x[0].zero_()),
         ({"a": 1}, lambda x: x.update(b=2)),

@@ -95,7 +95,7 @@ def raises(attempt: Callable[..., Any], kind: type[Exception], *args: Any, **kwa
 
 def _snapshot(value: Any) -> Any:
     if isinstance(value, Tensor):
-        return value.detach().clone()
+        return value.detach().clone().requires_grad_(value.requires_grad)
     if isinstance(value, list | tuple):
         return [_snapshot(x) for x in value]
     if isinstance(value, Mapping):
@@ -107,8 +107,9 @@ def _snapshot(value: Any) -> Any:
 
 def _same(old: Any, new: Any) -> bool:
     if isinstance(old, Tensor):
-        a, b = old, new.detach()
-        return a.shape == b.shape and a.dtype == b.dtype and bool(((a == b) | (a != a)).all())
+        a, b = old.detach(), new.detach()
+        kept = a.shape == b.shape and a.dtype == b.dtype
+        return kept and old.requires_grad <= new.requires_grad and bool(((a == b) | (a != a)).all())
     if isinstance(old, list):
         return len(old) == len(new) and all(map(_same, old, new))
     if isinstance(old, dict):

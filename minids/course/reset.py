@@ -51,22 +51,24 @@ def reset(word: str, *, root: Path, folder: Path | None = None) -> Reset:
 
 def _restore(mine: Any, fresh: Any, names: Sequence[str]) -> None:
     """Put the blank cells of `names` into a learner's notebook, each where its check stands."""
+    ours = {cell.id for cell in fresh.cells}
     for name in names:
         numbers = roll.blanks(fresh.cells)[name]
         check = next(n for n, cell in enumerate(fresh.cells) if _checks(cell, name))
         for number in [*numbers, check]:
             cell = fresh.cells[number]
-            found = _find(mine.cells, cell, name)
+            found = _find(mine.cells, cell, name, ours)
             if found is not None:
                 mine.cells[found] = cell
             else:
                 mine.cells.insert(_place(mine.cells, fresh.cells, number, name), cell)
 
 
-def _find(cells: list[Any], wanted: Any, name: str) -> int | None:
+def _find(cells: list[Any], wanted: Any, name: str, ours: set[str]) -> int | None:
     """Where a learner's notebook has this cell of an exercise.
 
-    By its id; a check by what it checks too, and a blank by what it defines, above that check.
+    By its id; a check by what it checks too, and a blank by what it defines, above that check, if
+    it is none of `ours` by its own id.
     """
     by_id = [n for n, cell in enumerate(cells) if cell.get("id") == wanted.id]
     if by_id:
@@ -78,7 +80,9 @@ def _find(cells: list[Any], wanted: Any, name: str) -> int | None:
     above = [
         n
         for n, cell in enumerate(cells[:check])
-        if cell.cell_type == "code" and names & set(roll.defined(cell.source))
+        if cell.cell_type == "code"
+        and cell.id not in ours
+        and names & set(roll.defined(cell.source))
     ]
     return above[-1] if above else None
 

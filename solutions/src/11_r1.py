@@ -136,7 +136,7 @@ claim("yours is what `minids.rl.sft` trains with", abs(float(mine - theirs)) < 1
 # its thoughts in `language`.
 # Return the first reason to drop it: `"out of form"`, `"wrong answer"`, `"no working"` (nothing but white space is thought),
 # `"mixed languages"` (not every word is in the language, or there is no word); and None to keep it.
-# `rewards.consistency(thoughts, language)` is the reward of exercise 1.
+# `rewards.consistency(thoughts, language)` is the reward of exercise 1, in which letters of other scripts are words of neither language.
 #
 # Be strict, as in chapter 10: white space outside the tags is out of form, and a space beside the answer makes it another one. The
 # package is more lenient in these two cases.

@@ -58,7 +58,7 @@ def claims(attempt: Attempt, g: torch.Generator) -> Iterator[Claim]:
         and isinstance(first[1], Tensor)
         and tuple(first[1].shape) == (4,)
         and close(float(first[1].sum()), 1.0, rtol=1e-3),
-        "return kept, weights: an int and (v,) numbers that sum to 1.",
+        "return kept, weights: an int and a tensor of v numbers that sum to 1.",
     )
     yield Claim(
         "drafts that p likes at least as much as q are kept, whatever the coin",
@@ -75,7 +75,7 @@ def claims(attempt: Attempt, g: torch.Generator) -> Iterator[Claim]:
         "each draft has a coin of its own",
         _kept(attempt, p, q, [a, b], [0.9, 0.45])[0] == 2
         and _kept(attempt, p, q, [a, b], [0.1, 0.55])[0] == 1,
-        "a coin of its own for each draft: coins[i].",
+        "a coin of its own for each draft, coins[i], and rows of its own: p[i] and q[i].",
     )
     likes = torch.tensor([[0.3, 0.7], [0.3, 0.7], [0.5, 0.5]])
     doubts = torch.tensor([[0.6, 0.4], [0.6, 0.4]])
@@ -95,6 +95,15 @@ def claims(attempt: Attempt, g: torch.Generator) -> Iterator[Claim]:
         "the first draft that is dropped ends it: nothing behind it counts",
         kept == 0,
         "count from the left; nothing behind it counts, because it was read behind a wrong token.",
+    )
+    three, coins = [0, 0, 0], [0.4, 0.6, 0.4]
+    often, seldom = likes[:1].expand(4, 2), doubts[:1].expand(3, 2)
+    yield Claim(
+        "of three drafts the first is kept where the second is dropped, and all where none is",
+        _kept(attempt, often, seldom, three, coins)[0] == 1
+        and _kept(attempt, often, seldom, three, [0.4, 0.4, 0.4])[0] == 3,
+        "there may be any number of drafts, and the first that is dropped ends it: a loop that "
+        "stops there, or cumprod.",
     )
     more = (p[0] - q[0]).clamp(min=0)
     yield Claim(

@@ -49,9 +49,11 @@ def claims(attempt: Attempt, g: torch.Generator) -> Iterator[Claim]:
     )
     yield Claim(
         "and not at positions behind their last draft",
-        close(float(uneven[1]), 0.75) and close(float(uneven[2]), 0.5),
+        close(float(uneven[1]), 0.75)
+        and close(float(uneven[2]), 0.5)
+        and close(float(attempt([(1, 1), (0, 0)])[0]), 1.0),
         "a round that drafted one token and kept it says nothing about the second: nobody guessed "
-        "there.",
+        "there. Nor does a round without drafts say anything about the first.",
     )
     never = attempt([(2, 1), (2, 0)])
     yield Claim(

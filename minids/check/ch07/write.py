@@ -140,11 +140,23 @@ def claims(attempt: Attempt, g: torch.Generator) -> Iterator[Claim]:
         "the cache holds what was read: each pass reads nothing twice but what it had to drop.",
     )
     mixed, *_ = run(half)
+
+    def two_right(text: list[int]) -> list[int]:
+        return [*knows(text, 2), *errs(text)[2:]]
+
+    some, some_passes, counted_some = run(two_right)
+    threes = math.ceil((n - 1) / 3)  # two drafts that are right, and the model's own choice
     none, none_passes, _ = run(lambda text: [])
     yield Claim(
         "drafts that begin well and no drafts at all give the same text",
         mixed == plain and none == plain,
         "rewind by what was dropped, whatever their number.",
+    )
+    yield Claim(
+        "two right drafts of three bring three tokens a pass, and are read once",
+        some == plain and some_passes <= 1 + threes and counted_some.read <= 5 + 4 * threes,
+        "keep every draft up to the first wrong one, take the model's own choice there, and leave "
+        "in the cache what was right.",
     )
     yield Claim(
         "without drafts a pass brings one token",

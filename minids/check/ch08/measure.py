@@ -74,8 +74,8 @@ def claims(attempt: Attempt, g: torch.Generator) -> Iterator[Claim]:
     )
     yield Claim(
         "a rounding that nothing breaks gives None",
-        call(attempt, lambda x: 1.01 * x, may_be_none=True) is None,
-        "after 2**20 return None.",
+        call(attempt, lambda x: 1.099 * x, may_be_none=True) is None,
+        "after 2**20 return None. And 0.1 is the limit: damage of 0.099 is none.",
     )
     yield Claim(
         "a rounding that breaks at 2**20 alone gives 2**20",
@@ -94,6 +94,7 @@ def claims(attempt: Attempt, g: torch.Generator) -> Iterator[Claim]:
     )
     yield Claim(
         "a rounding that is broken from the start gives 1",
-        call(attempt, lambda x: 0 * x, may_be_none=True) == 1,
-        "start at 2**0.",
+        call(attempt, lambda x: 0 * x, may_be_none=True) == 1
+        and call(attempt, lambda x: 1.101 * x, may_be_none=True) == 1,
+        "start at 2**0. And 0.1 is the limit: damage of 0.101 is above it.",
     )

@@ -90,7 +90,7 @@ def claims(attempt: Attempt, g: torch.Generator) -> Iterator[Claim]:
         "the clip works on both sides: 1 - eps and 1 + eps.",
     )
     eps = 0.3 + 0.1 * float(torch.rand((), generator=g))
-    shift = (0.6 + 0.3 * torch.rand(n, t, generator=g)) * torch.tensor([1.0, -1.0] * (t // 2))
+    shift = (1.2 + 0.5 * torch.rand(n, t, generator=g)) * torch.tensor([1.0, -1.0] * (t // 2))
     found = []
     for f in (attempt, _clipped):
         now = (old + shift).requires_grad_()

@@ -90,6 +90,11 @@ def claims(attempt: Attempt, g: torch.Generator) -> Iterator[Claim]:
             "inside the tags, so that no tag stands there.",
         )
     yield Claim(
+        "out of the form: an answer with a < or a >, even where it is asked for",
+        all(earns(attempt(_GOOD.format("", x), x), 0) for x in ("1<2", "2>1")),
+        "no < or > may stand between the answer tags either: [^<>]* there, too.",
+    )
+    yield Claim(
         "white space before, between or behind the tags is out of the form, too",
         all(
             earns(attempt(text, str(n)), 0)

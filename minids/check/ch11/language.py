@@ -62,6 +62,11 @@ def claims(attempt: Attempt, g: torch.Generator) -> Iterator[Claim]:
         all(attempt(text, lang) == 0 for text in ("", " 1, 2") for lang in ("english", "chinese")),
         "else a model that thinks nothing would earn the reward; take care of 0 over 0.",
     )
+    yield Claim(
+        "letters of other scripts are no Chinese words",
+        attempt("六π", "english") == 0 and attempt("π", "chinese") == 0,
+        "whatever is no Latin letter need not be Chinese: take the range from \\u4e00 to \\u9fff.",
+    )
     one = spoken(g, "c")
     yield Claim(
         "a single word works, as long or short as it is",

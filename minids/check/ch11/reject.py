@@ -42,8 +42,10 @@ def claims(attempt: Attempt, g: torch.Generator) -> Iterator[Claim]:
     )
     yield Claim(
         "a wrong answer is dropped",
-        said(FORM.format(clean, n + 1)) == "wrong answer",
-        "compare what stands between the answer tags with the right answer: 'wrong answer'.",
+        said(FORM.format(clean, n + 1)) == "wrong answer"
+        and said(FORM.format(clean, "")) == "wrong answer",
+        "compare what stands between the answer tags with the right answer: 'wrong answer'. "
+        "Nothing at all is an answer in form, and a wrong one.",
     )
     yield Claim(
         "an answer that only contains the right one is wrong",
@@ -125,6 +127,14 @@ def claims(attempt: Attempt, g: torch.Generator) -> Iterator[Claim]:
         ),
         "the form is asked first: whoever looks for the answer or the thoughts before finds "
         "another fault.",
+    )
+    yield Claim(
+        "what has tags in its answer, or a < or a > alone, is out of form",
+        all(
+            said(FORM.format(clean, x)) == "out of form"
+            for x in (f"{n}</answer><answer>{n}", "7<8", "8>7")
+        ),
+        "between the answer tags no < or > may stand either: [^<>]* there, too.",
     )
     yield Claim(
         "of two faults the first is told: a wrong answer before no working and mixed languages",

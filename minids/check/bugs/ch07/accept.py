@@ -114,6 +114,13 @@ def accept_counting_with_numpy(p, q, drafts, coins):
     return np.int64(kept), rest
 
 
+def keeps_what_is_kept_anywhere(p, q, drafts, coins):
+    row = torch.arange(len(drafts))
+    keep = coins < p[row, drafts] / q[row, drafts]
+    kept = int(keep.sum()) if bool(keep[0]) else 0
+    return kept, accept(p, q, drafts[: kept + 1], coins[: kept + 1])[1]
+
+
 RIGHT = [accept, accept_at_once, accept_counting_with_numpy]
 
 WRONG = [
@@ -126,6 +133,7 @@ WRONG = [
     ("what q has more", what_q_has_more, "what p has more than q"),
     ("not normalised", not_normalised, "sum to 1"),
     ("drafts behind a wrong one", goes_on_after_a_wrong_one, "nothing behind it counts"),
+    ("every draft kept if the first is", keeps_what_is_kept_anywhere, "any number of drafts"),
     ("one coin for all", one_coin_for_all, "a coin of its own"),
     ("the product of all ratios", accept_by_the_product_of_all_ratios, "does not count again"),
     ("kept at an equal coin", accept_at_an_equal_coin, "< and not <="),

@@ -59,7 +59,18 @@ def shares_of_short_rounds_too(rounds):
 
 RIGHT = [shares, shares_by_counting]
 
+
+def shares_of_rounds_without_drafts(rounds):
+    found = shares(rounds)
+    return [sum(kept > 0 for _, kept in rounds) / len(rounds), *found[1:]]
+
+
 WRONG = [
+    (
+        "rounds without drafts counted",
+        shares_of_rounds_without_drafts,
+        "Nor does a round without drafts",
+    ),
     ("of all rounds", shares_of_all_rounds, "whose turn came"),
     ("long rounds alone", shares_of_long_rounds, "every round has a first draft"),
     ("one share for all positions", one_share, "for each position by itself"),

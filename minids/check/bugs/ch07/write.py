@@ -194,7 +194,35 @@ RIGHT = [
     write_no_draft_too_many,
 ]
 
+
+def _all_or_nothing(best, guess):
+    return list(best) if list(best[:-1]) == list(guess) else [best[0]]
+
+
+def _one_if_any_is_wrong(best, guess):
+    right = verify(best, guess)
+    return right if len(right) > len(guess) else right[:2]
+
+
+def write_all_or_nothing(model, draft, prompt, n_new):
+    return _passes(model, draft, prompt, n_new, judge=_all_or_nothing)
+
+
+def write_keeps_one(model, draft, prompt, n_new):
+    return _passes(model, draft, prompt, n_new, judge=_one_if_any_is_wrong)
+
+
+def write_reads_kept_drafts_again(model, draft, prompt, n_new):
+    def rewind(length, kept, n):
+        return length if kept == n else length - kept
+
+    return _passes(model, draft, prompt, n_new, rewind=rewind)
+
+
 WRONG = [
+    ("all drafts or none", write_all_or_nothing, "up to the first wrong one"),
+    ("one draft if any is wrong", write_keeps_one, "up to the first wrong one"),
+    ("kept drafts read again", write_reads_kept_drafts_again, "leave in the cache"),
     ("no rewind", write_without_rewind, "rewind"),
     ("rewinds one too little", write_rewinds_too_little, "rewind"),
     ("every draft believed", write_believes, "wrong drafts"),

@@ -37,6 +37,14 @@ def breaks_at_a_tenth_more(rounding):
     return next((2**i for i in range(21) if damage(rounding, 2**i) > 0.3), None)
 
 
+def breaks_a_little_early(rounding):
+    return next((2**i for i in range(21) if damage(rounding, 2**i) > 0.095), None)
+
+
+def breaks_a_little_late(rounding):
+    return next((2**i for i in range(21) if damage(rounding, 2**i) > 0.11), None)
+
+
 def breaks_early_end(rounding):
     return next((2**i for i in range(11) if damage(rounding, 2**i) > 0.1), None)
 
@@ -92,6 +100,8 @@ WRONG = [
     ("exponent, not size", breaks_exponent, "not its exponent"),
     ("the last good size", breaks_last_good, "the smallest power of two"),
     ("another limit", breaks_at_a_tenth_more, "more than 0.1 damage"),
+    ("a little less than the limit", breaks_a_little_early, "0.099 is none"),
+    ("a little more than the limit", breaks_a_little_late, "0.101 is above it"),
     ("an early end", breaks_early_end, "up to 2**20"),
     ("one size too few", breaks_one_size_too_few, "ends with 19"),
     ("one size too many", breaks_one_size_too_many, "range(22) one too late"),

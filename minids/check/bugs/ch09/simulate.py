@@ -155,6 +155,23 @@ def starts_at_zero(orders, forward, backward):
     return [[0 * forward for _ in o] for o in orders]
 
 
+def starts_in_so_many_rounds(orders, forward, backward):
+    """Each round runs the next chunk of every device that can; the rest is left out."""
+    n, long = len(orders), {"F": forward, "B": backward}
+    done, free, found = {}, [0.0] * n, [[] for _ in orders]
+    for _ in range(2 * n + 2):
+        for stage, todo in enumerate(orders):
+            if len(found[stage]) == len(todo):
+                continue
+            work, micro = todo[len(found[stage])]
+            needs = [(w, micro, s) for w, s in what_is_needed(work, stage, n)]
+            if all(need in done for need in needs):
+                begun = max([free[stage], *(done[need] for need in needs)])
+                found[stage].append(begun)
+                done[work, micro, stage] = free[stage] = begun + long[work]
+    return found
+
+
 RIGHT = [starts, starts_by_recursion, starts_in_float32]
 
 WRONG = [
@@ -163,6 +180,7 @@ WRONG = [
     ("does not wait for the input", starts_without_input, "stage before"),
     ("gradient of the last stage", starts_from_the_last_stage, "next stage"),
     ("one clock for all", starts_by_one_clock, "as soon as"),
+    ("so many rounds", starts_in_so_many_rounds, "until all have run"),
     ("as many sweeps as devices", starts_by_sweeps, "go on until nothing changes"),
     (
         "the first micro-batch",

@@ -137,6 +137,11 @@ def loss_as_a_number(logp, old, advantages, mask, eps):
     return torch.tensor(loss(logp, old, advantages, mask, eps).item())
 
 
+def loss_of_bounded_ratios(logp, old, advantages, mask, eps):
+    gap = (logp - old).where(mask, 0)
+    return loss(gap.clamp(max=math.log(3)), torch.zeros_like(old), advantages, mask, eps)
+
+
 RIGHT = [loss, loss_in_a_loop, loss_by_cases, loss_as_a_larger_cost]
 
 WRONG = [
@@ -145,6 +150,7 @@ WRONG = [
     ("padding counted", loss_with_padding, "padding does not count"),
     ("maximum instead of minimum", loss_with_maximum, "minimum"),
     ("clamp alone", loss_clamped_alone, "clamp alone"),
+    ("ratios bounded at 3", loss_of_bounded_ratios, "ratios far from 1"),
     ("no clip", loss_without_clip, "clamp the ratio"),
     ("clipped above only", loss_clipped_above_only, "both sides"),
     ("ratio upside down", loss_with_inverted_ratio, "carry the gradient"),

@@ -49,6 +49,16 @@ def reward_last_answer(text, answer):
     return float(bool(found) and found[-1] == answer)
 
 
+def reward_of_any_answer(text, answer):
+    found = re.fullmatch(r"<think>[^<>]*</think><answer>(.*)</answer>", text, re.DOTALL)
+    return float(found is not None and found[1] == answer)
+
+
+def reward_of_answers_without_a_tag(text, answer):
+    found = re.fullmatch(r"<think>[^<>]*</think><answer>([^<]*)</answer>", text)
+    return float(found is not None and found[1] == answer)
+
+
 def reward_contains(text, answer):
     found = re.fullmatch(r"<think>[^<>]*</think><answer>([^<>]*)</answer>", text)
     return float(found is not None and answer in found[1])
@@ -125,6 +135,8 @@ WRONG = [
     ("search", reward_by_search, "fullmatch"),
     ("the last answer counts", reward_last_answer, "fullmatch"),
     ("contains the answer", reward_contains, "`in` finds"),
+    ("a dot for the answer", reward_of_any_answer, "[^<>]* there, too"),
+    ("answers without a < alone", reward_of_answers_without_a_tag, "[^<>]* there, too"),
     ("dots", reward_greedy_dots, "forbid < and >"),
     ("int()", reward_with_int, "compare the texts"),
     ("letters and spaces alone", reward_of_letters_and_spaces, "a list of letters"),

@@ -89,10 +89,17 @@ def language_with_chinese_signs(text, wanted):
     return sum(w.isascii() == (wanted == "english") for w in words) / max(1, len(words))
 
 
+def language_of_all_other_letters(text, wanted):
+    words = re.findall(r"[a-zA-Z]+|[^\W\d_]", text)
+    right = sum(word.isascii() == (wanted == "english") for word in words)
+    return right / len(words) if words else 0.0
+
+
 RIGHT = [language, language_by_counting, language_letter_by_letter]
 
 WRONG = [
     ("Chinese full stops", language_with_chinese_signs, "signs and commas"),
+    ("all other letters are Chinese", language_of_all_other_letters, "need not be Chinese"),
     ("letters instead of words", language_of_letters, "not of letters"),
     ("runs of Chinese as one word", language_by_split, "split() is too coarse"),
     ("the larger share", language_of_the_majority, "which language was asked for"),

@@ -48,6 +48,18 @@ def reject_by_cutting(response, answer, wanted):
     return None
 
 
+def reject_with_any_answer(response, answer, wanted, inside="(.*)"):
+    found = re.fullmatch(rf"<think>([^<>]*)</think><answer>{inside}</answer>", response)
+    if found is None or found[2] == answer:
+        return reject(response, answer, wanted)
+    return "wrong answer"
+
+
+def reject_without_an_answer(response, answer, wanted):
+    said = reject(response, answer, wanted)
+    return "out of form" if response.endswith("<answer></answer>") else said
+
+
 def reject_by_answer_alone(response, answer, wanted):
     """Keeps whatever ends in the right answer: what it keeps is right, and half of it is mixed."""
     found = re.search(r"<answer>([^<>]*)</answer>$", response)
@@ -141,6 +153,8 @@ RIGHT = [reject, reject_from_a_list, reject_by_cutting]
 
 WRONG = [
     ("the answer alone", reject_by_answer_alone, "'out of form' comes first"),
+    ("a dot for the answer", reject_with_any_answer, "[^<>]* there, too"),
+    ("no answer out of form", reject_without_an_answer, "Nothing at all is an answer"),
     ("contains the answer", reject_containing, "== and not in"),
     ("keeps everything", reject_nothing, "'wrong answer'"),
     ("keeps nothing", reject_everything, "no fault: return None"),

@@ -116,9 +116,15 @@ def learn_with_clipped_gradients(student, teacher, batches, loss, optimizer):
     return learn(student, teacher, batches, loss, clipping)
 
 
+def learn_of_masked_tokens(student, teacher, batches, loss, optimizer):
+    hidden = [(tokens * mask, mask) for tokens, mask in batches]
+    return learn(student, teacher, hidden, loss, optimizer)
+
+
 RIGHT = [learn, learn_by_inference_mode]
 
 WRONG = [
+    ("what does not count hidden", learn_of_masked_tokens, "tokens as they are"),
     ("gradients pile up", learn_piling_up, "zero_grad"),
     ("the teacher gets gradients", learn_teaching_the_teacher, "no_grad"),
     ("detached, but with a graph", learn_with_detach, "no_grad"),
