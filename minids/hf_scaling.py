@@ -147,7 +147,7 @@ def write_scaling(
     if s is None:
         return None
     shared: dict[str, Any] = {
-        "factor": float(s.factor),  # transformers refuses whole numbers
+        "factor": float(s.factor),  # as transformers asks for it
         "original_max_position_embeddings": s.original,
     }
     if isinstance(s, Llama3RopeConfig):
