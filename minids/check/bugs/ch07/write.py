@@ -1,77 +1,14 @@
-"""Answers to 07.write, right and wrong: a text written with drafts and a cache."""
+"""Mistakes of 07.write: a text written with drafts and a cache."""
 
 import torch
 
+from minids.check.bugs.ch07._writers import (
+    RIGHT,
+    passes_of,
+    write,
+    write_all_but_the_last_of_the_prompt_first,
+)
 from minids.check.bugs.ch07.verify import verify, verify_believes
-
-
-def _passes(model, draft, prompt, n_new, *, rewind=lambda length, kept, n: length, judge=verify):
-    """Greedy writing with drafts; `rewind` and `judge` may be broken."""
-    text, cache, passes = list(prompt), model.new_cache(1, len(prompt) + 2 * n_new + 64), 0
-    while len(text) < len(prompt) + n_new:
-        guess = list(draft(text))
-        new = torch.tensor([[*text[cache.length :], *guess]])
-        best = model(new, cache).logits[0, -len(guess) - 1 :].argmax(-1).tolist()
-        passes += 1
-        gained = judge(best, guess)
-        cache.rewind(rewind(len(text) + len(gained) - 1, len(gained) - 1, len(guess)))
-        text += gained
-    return text[len(prompt) : len(prompt) + n_new], passes
-
-
-def write(model, draft, prompt, n_new):
-    return _passes(model, draft, prompt, n_new)
-
-
-def write_prompt_first(model, draft, prompt, n_new):
-    cache = model.new_cache(1, len(prompt) + n_new + 64)
-    best = model(torch.tensor([prompt]), cache, last=1).logits[0, -1].argmax()
-    new, passes = [int(best)], 1
-    while len(new) < n_new:
-        start, guess = cache.length, list(draft([*prompt, *new]))
-        rows = torch.tensor([[new[-1], *guess]])
-        choices = model(rows, cache).logits[0].argmax(-1).tolist()
-        passes += 1
-        right = 0
-        for ours, theirs in zip(choices, guess, strict=False):
-            if ours != theirs:
-                break
-            right += 1
-        new += [*guess[:right], choices[right]]
-        cache.rewind(start + right + 1)
-    return new[:n_new], passes
-
-
-def write_prompt_in_a_pass_of_its_own(model, draft, prompt, n_new):
-    """The pass over the prompt brings no token: its last one is left for the first round."""
-    text, cache, passes = list(prompt), model.new_cache(1, len(prompt) + n_new + 8), 0
-    if len(prompt) > 1:
-        model(torch.tensor([prompt[:-1]]), cache)
-        passes += 1
-    while len(text) < len(prompt) + n_new:
-        guess = list(draft(text))
-        logits = model(torch.tensor([[text[-1], *guess]]), cache).logits[0]
-        passes += 1
-        text += verify(logits.argmax(-1).tolist(), guess)
-        cache.rewind(len(text) - 1)
-    return text[len(prompt) : len(prompt) + n_new], passes
-
-
-def write_all_but_the_last_of_the_prompt_first(model, draft, prompt, n_new):
-    """As before, and for a prompt of one token a pass over nothing."""
-    if len(prompt) == 1:
-        cache = model.new_cache(1, n_new)
-        model(torch.tensor([prompt[:-1]]), cache)
-    return write_prompt_in_a_pass_of_its_own(model, draft, prompt, n_new)
-
-
-def write_no_draft_too_many(model, draft, prompt, n_new):
-    """Drafts that would lead past the end are not even read."""
-
-    def enough(text):
-        return draft(text)[: len(prompt) + n_new - len(text) - 1]
-
-    return _passes(model, enough, prompt, n_new)
 
 
 def write_without_rewind(model, draft, prompt, n_new):
@@ -106,23 +43,23 @@ def write_rewinds_too_little(model, draft, prompt, n_new):
 
 
 def write_believes(model, draft, prompt, n_new):
-    return _passes(model, draft, prompt, n_new, judge=verify_believes)
+    return passes_of(model, draft, prompt, n_new, judge=verify_believes)
 
 
 def write_plainly(model, draft, prompt, n_new):
-    return _passes(model, lambda text: [], prompt, n_new)
+    return passes_of(model, lambda text: [], prompt, n_new)
 
 
 def write_with_one_draft(model, draft, prompt, n_new):
-    return _passes(model, lambda text: draft(text)[:1], prompt, n_new)
+    return passes_of(model, lambda text: draft(text)[:1], prompt, n_new)
 
 
 def write_with_two_drafts(model, draft, prompt, n_new):
-    return _passes(model, lambda text: draft(text)[:2], prompt, n_new)
+    return passes_of(model, lambda text: draft(text)[:2], prompt, n_new)
 
 
 def write_with_four_drafts(model, draft, prompt, n_new):
-    return _passes(model, lambda text: draft(text)[:4], prompt, n_new)
+    return passes_of(model, lambda text: draft(text)[:4], prompt, n_new)
 
 
 def write_in_little_room(model, draft, prompt, n_new):
@@ -148,7 +85,7 @@ def write_without_cache(model, draft, prompt, n_new):
 
 
 def write_forgets_all(model, draft, prompt, n_new):
-    return _passes(model, draft, prompt, n_new, rewind=lambda length, kept, n: 0)
+    return passes_of(model, draft, prompt, n_new, rewind=lambda length, kept, n: 0)
 
 
 def write_too_much(model, draft, prompt, n_new):
@@ -176,23 +113,15 @@ def write_returns_text(model, draft, prompt, n_new):
 
 
 def write_draft_lacks_the_prompt(model, draft, prompt, n_new):
-    return _passes(model, lambda text: draft(text[len(prompt) :]), prompt, n_new)
+    return passes_of(model, lambda text: draft(text[len(prompt) :]), prompt, n_new)
 
 
 def write_draft_lacks_the_newest_token(model, draft, prompt, n_new):
-    return _passes(model, lambda text: draft(text[:-1]), prompt, n_new)
+    return passes_of(model, lambda text: draft(text[:-1]), prompt, n_new)
 
 
 def write_draft_gets_a_tensor(model, draft, prompt, n_new):
-    return _passes(model, lambda text: draft(torch.tensor(text)), prompt, n_new)
-
-
-RIGHT = [
-    write,
-    write_prompt_first,
-    write_prompt_in_a_pass_of_its_own,
-    write_no_draft_too_many,
-]
+    return passes_of(model, lambda text: draft(torch.tensor(text)), prompt, n_new)
 
 
 def _all_or_nothing(best, guess):
@@ -205,19 +134,21 @@ def _one_if_any_is_wrong(best, guess):
 
 
 def write_all_or_nothing(model, draft, prompt, n_new):
-    return _passes(model, draft, prompt, n_new, judge=_all_or_nothing)
+    return passes_of(model, draft, prompt, n_new, judge=_all_or_nothing)
 
 
 def write_keeps_one(model, draft, prompt, n_new):
-    return _passes(model, draft, prompt, n_new, judge=_one_if_any_is_wrong)
+    return passes_of(model, draft, prompt, n_new, judge=_one_if_any_is_wrong)
 
 
 def write_reads_kept_drafts_again(model, draft, prompt, n_new):
     def rewind(length, kept, n):
         return length if kept == n else length - kept
 
-    return _passes(model, draft, prompt, n_new, rewind=rewind)
+    return passes_of(model, draft, prompt, n_new, rewind=rewind)
 
+
+__all__ = ["RIGHT", "WRONG"]
 
 WRONG = [
     ("all drafts or none", write_all_or_nothing, "up to the first wrong one"),
